@@ -1,0 +1,208 @@
+// Package onnx is the ONNX intermediate representation in Go: models, graphs, nodes,
+// attributes, tensors and types as plain structs, with a decoder, an encoder, a structural
+// checker, a builder and sub-graph extraction. It knows the file format and no operator.
+//
+// The format is that of the ONNX IR specification (onnx.proto, IR versions 3 to 13),
+// https://github.com/onnx/onnx/blob/main/docs/IR.md. Field names follow the specification.
+//
+// Structs may be read from several goroutines at once; changing them is the caller's to
+// synchronise.
+package onnx
+
+import "github.com/aekit/aekit/tensor"
+
+// Model is a ModelProto.
+type Model struct {
+	IRVersion       int64
+	ProducerName    string
+	ProducerVersion string
+	Domain          string
+	ModelVersion    int64
+	DocString       string
+	Opsets          []OpsetID
+	Metadata        []StringPair // metadata_props, in file order
+	Graph           *Graph
+	Functions       []*Function
+}
+
+// OpsetID says which version of a domain's operator set a model uses. The domain "" is
+// the standard one; "ai.onnx" is read as "".
+type OpsetID struct {
+	Domain  string
+	Version int64
+}
+
+// StringPair is a StringStringEntryProto.
+type StringPair struct{ Key, Value string }
+
+// Graph is a GraphProto. Nodes are in topological order in every model that passes Check.
+type Graph struct {
+	Name         string
+	DocString    string
+	Nodes        []*Node
+	Initializers []*Tensor
+	Inputs       []*ValueInfo
+	Outputs      []*ValueInfo
+	ValueInfo    []*ValueInfo
+	Metadata     []StringPair
+}
+
+// Node is a NodeProto. An empty string among Inputs is an omitted optional input, among
+// Outputs an output that is not wanted.
+type Node struct {
+	Name      string
+	OpType    string
+	Domain    string
+	Overload  string
+	DocString string
+	Inputs    []string
+	Outputs   []string
+	Attrs     []*Attribute
+	Metadata  []StringPair
+}
+
+// AttrType is AttributeProto.AttributeType.
+type AttrType int32
+
+// Attribute types.
+const (
+	AttrUndefined AttrType = 0
+	AttrFloat     AttrType = 1
+	AttrInt       AttrType = 2
+	AttrString    AttrType = 3
+	AttrTensor    AttrType = 4
+	AttrGraph     AttrType = 5
+	AttrFloats    AttrType = 6
+	AttrInts      AttrType = 7
+	AttrStrings   AttrType = 8
+	AttrTensors   AttrType = 9
+	AttrGraphs    AttrType = 10
+	AttrSparse    AttrType = 11
+	AttrTypeProto AttrType = 13
+)
+
+// Attribute is an AttributeProto; the field that Type names holds the value.
+type Attribute struct {
+	Name      string
+	Type      AttrType
+	RefName   string // in a function body: the function's attribute that gives the value
+	DocString string
+	Float     float32
+	Int       int64
+	String    []byte
+	Tensor    *Tensor
+	Graph     *Graph
+	Floats    []float32
+	Ints      []int64
+	Strings   [][]byte
+	Tensors   []*Tensor
+	Graphs    []*Graph
+}
+
+// Tensor is a TensorProto: an initializer, or the value of an attribute.
+//
+// Value holds the elements, in the machine's byte order, for every type that package
+// tensor can represent and whose data is in the file. It is nil for strings (see Strings),
+// for other types, and for external data that has not been loaded (see External).
+type Tensor struct {
+	Name      string
+	DType     tensor.DType // type as the file numbers it; 17 and above have no name in package tensor
+	Dims      []int64
+	Value     *tensor.Tensor
+	Strings   [][]byte
+	External  []StringPair // location, offset, length …: data_location EXTERNAL
+	Raw       []byte       // raw_data of types that package tensor does not represent
+	DocString string
+	Metadata  []StringPair
+}
+
+// ValueInfo is a ValueInfoProto: the name and type of a graph input, output or value.
+type ValueInfo struct {
+	Name      string
+	Type      Type
+	DocString string
+	Metadata  []StringPair
+}
+
+// Type is a TypeProto. Only tensor types are described; Kind names the others.
+type Type struct {
+	Kind     TypeKind
+	Elem     tensor.DType
+	HasShape bool // false: the rank is unknown
+	Shape    []Dim
+	Raw      []byte // the encoded TypeProto of kinds other than KindTensor and KindNone
+}
+
+// TypeKind is which of TypeProto's alternatives is present.
+type TypeKind uint8
+
+// Type kinds.
+const (
+	KindNone TypeKind = iota
+	KindTensor
+	KindSequence
+	KindMap
+	KindOptional
+	KindSparse
+)
+
+// Dim is one dimension of a declared shape: a value, a name, or neither (unknown).
+type Dim struct {
+	Value int64 // -1 where the dimension has a name or is unknown
+	Param string
+}
+
+// FixedDim returns a dimension with a value.
+func FixedDim(v int64) Dim { return Dim{Value: v} }
+
+// NamedDim returns a dimension with a name, for example "batch".
+func NamedDim(name string) Dim { return Dim{Value: -1, Param: name} }
+
+// Function is a FunctionProto: an operator defined by other operators.
+type Function struct {
+	Name       string
+	Domain     string
+	Overload   string
+	DocString  string
+	Inputs     []string
+	Outputs    []string
+	Attributes []string     // names without a default
+	Defaults   []*Attribute // attribute_proto
+	Nodes      []*Node
+	Opsets     []OpsetID
+	ValueInfo  []*ValueInfo
+	Metadata   []StringPair
+}
+
+// Attr returns the attribute of that name, or nil.
+func (n *Node) Attr(name string) *Attribute {
+	for _, a := range n.Attrs {
+		if a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// Initializer returns the initializer of that name, or nil.
+func (g *Graph) Initializer(name string) *Tensor {
+	for _, t := range g.Initializers {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// Opset returns the version of a domain's operator set that m imports, or 0.
+func (m *Model) Opset(domain string) int64 {
+	if domain == "ai.onnx" {
+		domain = ""
+	}
+	for _, o := range m.Opsets {
+		if o.Domain == domain || domain == "" && o.Domain == "ai.onnx" {
+			return o.Version
+		}
+	}
+	return 0
+}
