@@ -1,0 +1,140 @@
+package parallel
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+type countTask struct {
+	counts  []atomic.Int32
+	workers [8]atomic.Int32
+	overlap atomic.Bool
+}
+
+func (c *countTask) Do(chunk, worker int) {
+	if c.workers[worker].Add(1) != 1 {
+		c.overlap.Store(true)
+	}
+	c.counts[chunk].Add(1)
+	c.workers[worker].Add(-1)
+}
+
+func TestRunCallsEachChunkOnce(t *testing.T) {
+	for _, threads := range []int{1, 2, 4, 8} {
+		p := New(threads)
+		for _, chunks := range []int{0, 1, 2, 3, 7, 64, 1000} {
+			for range 50 {
+				task := &countTask{counts: make([]atomic.Int32, chunks)}
+				p.Run(chunks, task)
+				for i := range task.counts {
+					if n := task.counts[i].Load(); n != 1 {
+						t.Fatalf("threads %d, chunks %d: chunk %d ran %d times", threads, chunks, i, n)
+					}
+				}
+				if task.overlap.Load() {
+					t.Fatalf("threads %d, chunks %d: one worker number ran two chunks at once", threads, chunks)
+				}
+			}
+		}
+		p.Close()
+	}
+}
+
+func TestRunFromManyGoroutines(t *testing.T) {
+	p := New(4)
+	defer p.Close()
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 200 {
+				task := &countTask{counts: make([]atomic.Int32, 1+(g+i)%9)}
+				p.Run(len(task.counts), task)
+				for c := range task.counts {
+					if n := task.counts[c].Load(); n != 1 {
+						t.Errorf("chunk %d ran %d times", c, n)
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+type panicTask struct{ ran atomic.Int32 }
+
+func (p *panicTask) Do(chunk, _ int) {
+	p.ran.Add(1)
+	if chunk == 3 {
+		panic(fmt.Sprintf("chunk %d", chunk))
+	}
+}
+
+func TestPanicReachesCaller(t *testing.T) {
+	p := New(4)
+	defer p.Close()
+	task := new(panicTask)
+	func() {
+		defer func() {
+			if v := recover(); v != "chunk 3" {
+				t.Errorf("recovered %v", v)
+			}
+		}()
+		p.Run(8, task)
+	}()
+	if n := task.ran.Load(); n != 8 {
+		t.Errorf("%d of 8 chunks ran", n)
+	}
+	ok := &countTask{counts: make([]atomic.Int32, 8)}
+	p.Run(8, ok)
+	for i := range ok.counts {
+		if ok.counts[i].Load() != 1 {
+			t.Fatal("the pool does not work after a panic")
+		}
+	}
+}
+
+func TestCloseEndsWorkers(t *testing.T) {
+	before := goruntime.NumGoroutine()
+	for range 20 {
+		p := New(8)
+		p.Run(64, &countTask{counts: make([]atomic.Int32, 64)})
+		p.Close()
+		p.Run(8, &countTask{counts: make([]atomic.Int32, 8)})
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for goruntime.NumGoroutine() > before {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", goruntime.NumGoroutine(), before)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+type nopTask struct{}
+
+func (nopTask) Do(int, int) {}
+
+func TestRunDoesNotAllocate(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	var task Task = nopTask{}
+	p.Run(8, task)
+	if n := testing.AllocsPerRun(100, func() { p.Run(8, task) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	p := New(2)
+	defer p.Close()
+	var task Task = nopTask{}
+	for b.Loop() {
+		p.Run(8, task)
+	}
+}
