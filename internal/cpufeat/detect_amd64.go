@@ -1,0 +1,16 @@
+package cpufeat
+
+import "golang.org/x/sys/cpu"
+
+func detect(f Feature) bool {
+	x := &cpu.X86
+	switch f {
+	case AVX2:
+		return x.HasAVX2 && x.HasFMA && x.HasBMI2
+	case AVX512:
+		return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL
+	case VNNI:
+		return x.HasAVX512VNNI
+	}
+	return false
+}
