@@ -5,11 +5,25 @@
 // The format is that of the ONNX IR specification (onnx.proto, IR versions 3 to 13),
 // https://github.com/onnx/onnx/blob/main/docs/IR.md. Field names follow the specification.
 //
+// Training information, device configurations and quantization annotations of a file are
+// skipped, and so are fields that this package does not know; nothing of them is written.
+//
+// # Security Considerations
+//
+// [Decode] is meant for files that nobody vouches for: it does not read outside its input,
+// checks each length before it allocates, and holds the memory it uses for a file without
+// external data to a small multiple of the file's size; see [Limits]. It reads no other
+// file; [LoadExternal] does, and only below the folder it is given.
+//
 // Structs may be read from several goroutines at once; changing them is the caller's to
 // synchronise.
 package onnx
 
-import "github.com/aekit/aekit/tensor"
+import (
+	"fmt"
+
+	"github.com/aekit/aekit/tensor"
+)
 
 // Model is a ModelProto.
 type Model struct {
@@ -41,6 +55,7 @@ type Graph struct {
 	DocString    string
 	Nodes        []*Node
 	Initializers []*Tensor
+	Sparse       []*SparseTensor // sparse_initializer
 	Inputs       []*ValueInfo
 	Outputs      []*ValueInfo
 	ValueInfo    []*ValueInfo
@@ -78,8 +93,21 @@ const (
 	AttrTensors   AttrType = 9
 	AttrGraphs    AttrType = 10
 	AttrSparse    AttrType = 11
+	AttrSparses   AttrType = 12
 	AttrTypeProto AttrType = 13
+	AttrTypes     AttrType = 14
 )
+
+var attrTypeNames = [...]string{"UNDEFINED", "FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS",
+	"TENSORS", "GRAPHS", "SPARSE_TENSOR", "SPARSE_TENSORS", "TYPE_PROTO", "TYPE_PROTOS"}
+
+// String returns the name in the specification, for example "INTS".
+func (t AttrType) String() string {
+	if t >= 0 && int(t) < len(attrTypeNames) {
+		return attrTypeNames[t]
+	}
+	return fmt.Sprintf("attribute type %d", int32(t))
+}
 
 // Attribute is an AttributeProto; the field that Type names holds the value.
 type Attribute struct {
@@ -97,6 +125,18 @@ type Attribute struct {
 	Strings   [][]byte
 	Tensors   []*Tensor
 	Graphs    []*Graph
+	Sparse    *SparseTensor
+	Sparses   []*SparseTensor
+	TypeProto *Type
+	Types     []*Type
+}
+
+// SparseTensor is a SparseTensorProto: the non-zero elements of a tensor. Indices is int64,
+// either [n] positions in the flattened tensor or [n, rank] coordinates, in ascending order.
+type SparseTensor struct {
+	Values  *Tensor // [n]; its Name is the name of a sparse initializer
+	Indices *Tensor
+	Dims    []int64
 }
 
 // Tensor is a TensorProto: an initializer, or the value of an attribute.
@@ -126,11 +166,12 @@ type ValueInfo struct {
 
 // Type is a TypeProto. Only tensor types are described; Kind names the others.
 type Type struct {
-	Kind     TypeKind
-	Elem     tensor.DType
-	HasShape bool // false: the rank is unknown
-	Shape    []Dim
-	Raw      []byte // the encoded TypeProto of kinds other than KindTensor and KindNone
+	Kind       TypeKind
+	Elem       tensor.DType
+	HasShape   bool // false: the rank is unknown
+	Shape      []Dim
+	Denotation string // what the value stands for, for example "IMAGE"
+	Raw        []byte // the encoded TypeProto of kinds other than KindTensor and KindNone
 }
 
 // TypeKind is which of TypeProto's alternatives is present.
@@ -144,12 +185,14 @@ const (
 	KindMap
 	KindOptional
 	KindSparse
+	KindOpaque
 )
 
 // Dim is one dimension of a declared shape: a value, a name, or neither (unknown).
 type Dim struct {
-	Value int64 // -1 where the dimension has a name or is unknown
-	Param string
+	Value      int64 // -1 where the dimension has a name or is unknown
+	Param      string
+	Denotation string // what the axis stands for, for example "DATA_BATCH"
 }
 
 // FixedDim returns a dimension with a value.

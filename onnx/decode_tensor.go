@@ -1,0 +1,511 @@
+package onnx
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/aekit/aekit/tensor"
+)
+
+// Element types of TensorProto that package tensor does not name.
+const (
+	Float8E4M3FN   tensor.DType = 17
+	Float8E4M3FNUZ tensor.DType = 18
+	Float8E5M2     tensor.DType = 19
+	Float8E5M2FNUZ tensor.DType = 20
+	Uint4          tensor.DType = 21
+	Int4           tensor.DType = 22
+	Float4E2M1     tensor.DType = 23
+	Float8E8M0     tensor.DType = 24
+	Uint2          tensor.DType = 25
+	Int2           tensor.DType = 26
+)
+
+// hostLittle says whether elements in memory have the byte order of raw_data.
+var hostLittle = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func float32from(b uint32) float32 { return math.Float32frombits(b) }
+
+// rawBits returns the bits of one element in raw_data, 0 for types that have no raw form.
+func rawBits(t tensor.DType) int {
+	switch t {
+	case tensor.Complex64:
+		return 64
+	case tensor.Complex128:
+		return 128
+	case Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float8E8M0:
+		return 8
+	case Uint4, Int4, Float4E2M1:
+		return 4
+	case Uint2, Int2:
+		return 2
+	}
+	return 8 * t.Size()
+}
+
+// typedField returns the field of TensorProto that holds elements of this type, other than
+// raw_data.
+func typedField(t tensor.DType) protowire.Number {
+	switch t {
+	case tensor.Float32, tensor.Complex64:
+		return 4
+	case tensor.String:
+		return 6
+	case tensor.Int64:
+		return 7
+	case tensor.Float64, tensor.Complex128:
+		return 10
+	case tensor.Uint32, tensor.Uint64:
+		return 11
+	}
+	return 5
+}
+
+func (d *decoder) elemType(at int, v int32) tensor.DType {
+	if v < 0 || v > math.MaxUint8 {
+		d.fail(at, "element type %d does not exist", v)
+		return 0
+	}
+	return tensor.DType(v)
+}
+
+// Elems returns the product of t's dimensions, and false if one is negative or the product
+// does not fit an int64.
+func (t *Tensor) Elems() (int64, bool) { return elems(t.Dims) }
+
+func elems(dims []int64) (int64, bool) {
+	n := int64(1)
+	for _, v := range dims {
+		if v < 0 {
+			return 0, false
+		}
+	}
+	for _, v := range dims {
+		if v == 0 {
+			return 0, true
+		}
+		if n > math.MaxInt64/v {
+			return 0, false
+		}
+		n *= v
+	}
+	return n, true
+}
+
+// intDims returns dims as ints. It fails where one does not fit, on 32-bit machines.
+func intDims(dims []int64) (tensor.Shape, bool) {
+	s := make(tensor.Shape, len(dims))
+	for i, v := range dims {
+		s[i] = int(v)
+		if int64(s[i]) != v {
+			return nil, false
+		}
+	}
+	return s, true
+}
+
+// tensorScan is what the first walk over a TensorProto finds.
+type tensorScan struct {
+	raw      []byte
+	count    [12]int64 // values in each typed field, by field number
+	external bool
+}
+
+func (d *decoder) tensor(r reader) *Tensor {
+	t := alloc[Tensor](d)
+	if d.tensors++; d.tensors > d.opts.Limits.Tensors && d.err == nil {
+		d.err = &LimitError{"tensors", int64(d.opts.Limits.Tensors)}
+	}
+	var s tensorScan
+	again := r
+	for r.next() {
+		switch r.num {
+		case 1:
+			t.Dims = r.varints(t.Dims)
+		case 2:
+			t.DType = d.elemType(r.at, r.enum())
+		case 3:
+			d.unsupported("tensors in segments")
+			r.skip()
+		case 4, 5, 7, 10, 11:
+			d.countTyped(&r, &s)
+		case 6:
+			d.charge(24)
+			s.count[6]++
+			t.Strings = append(t.Strings, r.blob())
+		case 8:
+			t.Name = r.str()
+		case 9:
+			s.raw = r.bytes()
+		case 12:
+			t.DocString = r.str()
+		case 13:
+			t.External = d.pair(t.External, r.message())
+		case 14:
+			loc := r.enum()
+			if loc != 0 && loc != 1 {
+				r.fail(r.at, "data_location %d does not exist", loc)
+			}
+			s.external = loc == 1
+		case 16:
+			t.Metadata = d.pair(t.Metadata, r.message())
+		default:
+			r.skip()
+		}
+	}
+	if d.err == nil {
+		d.tensorData(t, &s, again)
+	}
+	return t
+}
+
+// countTyped counts the values of a typed field and steps over them.
+func (d *decoder) countTyped(r *reader, s *tensorScan) {
+	field := r.num
+	single, size := protowire.VarintType, 0
+	switch field {
+	case 4:
+		single, size = protowire.Fixed32Type, 4
+	case 10:
+		single, size = protowire.Fixed64Type, 8
+	}
+	if r.typ == single {
+		s.count[field]++
+		r.skip()
+		return
+	}
+	b := r.bytes()
+	if size == 0 {
+		s.count[field] += int64(countVarints(b))
+		if len(b) > 0 && b[len(b)-1] >= 0x80 {
+			r.fail(r.at, "field %d ends inside a number", field)
+		}
+		return
+	}
+	if len(b)%size != 0 {
+		r.fail(r.at, "field %d: %d bytes are not whole numbers of %d bytes", field, len(b), size)
+	}
+	s.count[field] += int64(len(b) / size)
+}
+
+// tensorData turns the data that the scan found into t's elements. The reader stands at
+// the start of the message.
+func (d *decoder) tensorData(t *Tensor, s *tensorScan, r reader) {
+	at := r.pos
+	n, ok := t.Elems()
+	if !ok {
+		d.fail(at, "tensor %q: shape %v is negative or overflows", t.Name, t.Dims)
+		return
+	}
+	if n > d.opts.Limits.Elements {
+		d.err = &LimitError{"elements in a tensor", d.opts.Limits.Elements}
+		return
+	}
+	if t.DType == tensor.Undefined {
+		d.fail(at, "tensor %q has no element type", t.Name)
+		return
+	}
+	if t.DType > Int2 {
+		d.unsupported("element type %d of tensor %q", t.DType, t.Name)
+		return
+	}
+	field := typedField(t.DType)
+	for f, c := range s.count {
+		if c > 0 && f != int(field) {
+			d.fail(at, "tensor %q of type %v has data in field %d, which is for other types", t.Name, t.DType, f)
+			return
+		}
+	}
+	if s.external {
+		if len(s.raw) > 0 || s.count[field] > 0 {
+			d.fail(at, "tensor %q has both external data and data of its own", t.Name)
+		}
+		if len(t.External) == 0 {
+			t.External = []StringPair{}
+		}
+		return
+	}
+	t.External = nil
+	if t.DType == tensor.String {
+		if len(s.raw) > 0 || s.count[6] != n {
+			d.fail(at, "tensor %q: shape %v has %d strings, string_data has %d", t.Name, t.Dims, n, s.count[6])
+		}
+		return
+	}
+	shape, ok := intDims(t.Dims)
+	size, ok2 := rawSize(t.DType, n)
+	if !ok || !ok2 {
+		d.unsupported("tensor %q: shape %v is too large for this machine", t.Name, t.Dims)
+		return
+	}
+	var data []byte
+	switch typed := s.count[field]; {
+	case typed > 0 && len(s.raw) > 0:
+		d.fail(at, "tensor %q has its data twice", t.Name)
+	case typed > 0:
+		if want := typedCount(t.DType, n); typed != want {
+			d.fail(at, "tensor %q: shape %v of %v takes %d values, field %d has %d", t.Name, t.Dims, t.DType, want, field, typed)
+			return
+		}
+		data = d.typedData(t, r, field, size)
+	case len(s.raw) != size:
+		d.fail(at, "tensor %q: shape %v of %v takes %d bytes, raw_data has %d", t.Name, t.Dims, t.DType, size, len(s.raw))
+	default:
+		data = d.rawData(t.DType, s.raw)
+	}
+	if d.err != nil {
+		return
+	}
+	if t.DType.Size() == 0 {
+		t.Raw = data
+		return
+	}
+	v, err := tensor.FromBytes(t.DType, data, shape...)
+	if err != nil {
+		d.fail(at, "tensor %q: %v", t.Name, err)
+		return
+	}
+	t.Value = v
+}
+
+// rawSize returns the bytes that n elements take in raw_data; false if they do not fit.
+func rawSize(t tensor.DType, n int64) (int, bool) {
+	bits := int64(rawBits(t))
+	var size int64
+	if bits < 8 {
+		per := 8 / bits
+		size = n / per
+		if n%per != 0 {
+			size++
+		}
+	} else {
+		if n > math.MaxInt64/(bits/8) {
+			return 0, false
+		}
+		size = n * (bits / 8)
+	}
+	return int(size), size <= math.MaxInt-tensor.Align
+}
+
+// typedCount returns how many values of its typed field n elements take.
+func typedCount(t tensor.DType, n int64) int64 {
+	switch t {
+	case tensor.Complex64, tensor.Complex128:
+		return 2 * n
+	case Uint4, Int4, Float4E2M1, Uint2, Int2:
+		size, _ := rawSize(t, n)
+		return int64(size)
+	}
+	return n
+}
+
+// rawData returns raw_data in the machine's byte order: the view itself where that can be
+// used as it is, else an aligned copy.
+func (d *decoder) rawData(t tensor.DType, raw []byte) []byte {
+	size := max(t.Size(), 1)
+	aligned := uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%uintptr(size) == 0
+	canonical := t != tensor.Bool || !slices.ContainsFunc(raw, func(c byte) bool { return c > 1 })
+	if !d.opts.Copy && aligned && canonical && (hostLittle || size == 1) {
+		return raw
+	}
+	data := tensor.AlignedBytes(len(raw))
+	copy(data, raw)
+	if !hostLittle {
+		swapBytes(data, size)
+	}
+	if !canonical {
+		for i, c := range data {
+			data[i] = min(c, 1)
+		}
+	}
+	return data
+}
+
+// swapBytes reverses the bytes of each element.
+func swapBytes(b []byte, size int) {
+	switch size {
+	case 2:
+		for i := 0; i+2 <= len(b); i += 2 {
+			b[i], b[i+1] = b[i+1], b[i]
+		}
+	case 4:
+		for i := 0; i+4 <= len(b); i += 4 {
+			binary.LittleEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+		}
+	case 8:
+		for i := 0; i+8 <= len(b); i += 8 {
+			binary.LittleEndian.PutUint64(b[i:], binary.BigEndian.Uint64(b[i:]))
+		}
+	}
+}
+
+// typedData converts the values of a typed field, whose number is known to be right, to
+// elements in the machine's byte order; those of types that package tensor does not
+// represent to the form of raw_data.
+func (d *decoder) typedData(t *Tensor, r reader, field protowire.Number, size int) []byte {
+	data := tensor.AlignedBytes(size)
+	put := putter(t.DType)
+	out := data
+	for r.next() {
+		if r.num != field {
+			r.skip()
+			continue
+		}
+		if r.typ != protowire.BytesType {
+			out = d.putOne(t, &r, put, out)
+			continue
+		}
+		p := r.message()
+		p.num = field
+		switch field {
+		case 4:
+			p.typ = protowire.Fixed32Type
+		case 10:
+			p.typ = protowire.Fixed64Type
+		default:
+			p.typ = protowire.VarintType
+		}
+		for p.pos < p.end && d.err == nil {
+			p.at = p.pos
+			out = d.putOne(t, &p, put, out)
+		}
+	}
+	return data
+}
+
+func (d *decoder) putOne(t *Tensor, r *reader, put putFunc, out []byte) []byte {
+	var v uint64
+	switch r.num {
+	case 4:
+		v = uint64(r.fixed32())
+	case 10:
+		v = r.fixed64()
+	default:
+		v = r.varint()
+	}
+	if d.err != nil {
+		return out
+	}
+	n := put(out, v)
+	if n == 0 {
+		d.fail(r.at, "tensor %q: value %d does not fit %v", t.Name, int64(v), t.DType)
+	}
+	return out[n:]
+}
+
+// A putFunc stores one value of a typed field and returns the bytes stored, 0 if the value
+// is out of the type's range.
+type putFunc func(out []byte, v uint64) int
+
+func putter(t tensor.DType) putFunc {
+	unsigned := func(limit uint64) putFunc {
+		return func(out []byte, v uint64) int {
+			if v > limit {
+				return 0
+			}
+			if limit == math.MaxUint16 {
+				binary.NativeEndian.PutUint16(out, uint16(v))
+				return 2
+			}
+			out[0] = byte(v)
+			return 1
+		}
+	}
+	switch t {
+	case tensor.Float32, tensor.Uint32, tensor.Int32:
+		signed := t == tensor.Int32
+		return func(out []byte, v uint64) int {
+			if signed && int64(int32(v)) != int64(v) || !signed && v > math.MaxUint32 {
+				return 0
+			}
+			binary.NativeEndian.PutUint32(out, uint32(v))
+			return 4
+		}
+	case tensor.Complex64:
+		return func(out []byte, v uint64) int {
+			binary.LittleEndian.PutUint32(out, uint32(v))
+			return 4
+		}
+	case tensor.Complex128:
+		return func(out []byte, v uint64) int {
+			binary.LittleEndian.PutUint64(out, v)
+			return 8
+		}
+	case tensor.Float64, tensor.Int64, tensor.Uint64:
+		return func(out []byte, v uint64) int {
+			binary.NativeEndian.PutUint64(out, v)
+			return 8
+		}
+	case tensor.Int16:
+		return func(out []byte, v uint64) int {
+			if int64(int16(v)) != int64(v) {
+				return 0
+			}
+			binary.NativeEndian.PutUint16(out, uint16(v))
+			return 2
+		}
+	case tensor.Uint16, tensor.Float16, tensor.BFloat16:
+		return unsigned(math.MaxUint16)
+	case tensor.Int8:
+		return func(out []byte, v uint64) int {
+			if int64(int8(v)) != int64(v) {
+				return 0
+			}
+			out[0] = byte(v)
+			return 1
+		}
+	case tensor.Bool:
+		return func(out []byte, v uint64) int {
+			out[0] = byte(min(v, 1))
+			return 1
+		}
+	}
+	return unsigned(math.MaxUint8)
+}
+
+func (d *decoder) sparse(r reader) *SparseTensor {
+	s := alloc[SparseTensor](d)
+	at := r.pos
+	for r.next() {
+		switch r.num {
+		case 1:
+			once(&r, s.Values != nil, "the sparse tensor's values")
+			s.Values = d.tensor(r.message())
+		case 2:
+			once(&r, s.Indices != nil, "the sparse tensor's indices")
+			s.Indices = d.tensor(r.message())
+		case 3:
+			s.Dims = r.varints(s.Dims)
+		default:
+			r.skip()
+		}
+	}
+	if s.Values == nil || s.Indices == nil {
+		d.fail(at, "a sparse tensor has no values or no indices")
+	}
+	return s
+}
+
+// Equal reports whether t and u are the same tensor: name, type, shape and elements bit for
+// bit, external references and texts.
+func (t *Tensor) Equal(u *Tensor) bool {
+	if t == nil || u == nil {
+		return t == u
+	}
+	var tb, ub []byte
+	if t.Value != nil {
+		tb = t.Value.Bytes()
+	}
+	if u.Value != nil {
+		ub = u.Value.Bytes()
+	}
+	return t.Name == u.Name && t.DType == u.DType && slices.Equal(t.Dims, u.Dims) && t.DocString == u.DocString &&
+		(t.Value == nil) == (u.Value == nil) && bytes.Equal(tb, ub) && bytes.Equal(t.Raw, u.Raw) &&
+		slices.EqualFunc(t.Strings, u.Strings, bytes.Equal) && (t.External == nil) == (u.External == nil) &&
+		slices.Equal(t.External, u.External) && slices.Equal(t.Metadata, u.Metadata)
+}

@@ -1,0 +1,217 @@
+package onnx
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/aekit/aekit/internal/atomicfile"
+)
+
+// maxDepth bounds the nesting of graphs that is written, so that a graph that contains
+// itself is an error.
+const maxDepth = 1000
+
+// maxMessage is the largest encoded message that readers of protocol buffers accept.
+const maxMessage = math.MaxInt32
+
+// Encode returns the encoded model. Equal models give equal bytes: fields are in the order
+// of their numbers, empty ones are absent, and elements are in raw_data, little-endian.
+//
+// It fails for a model that cannot be written: no graph, a tensor whose value does not
+// agree with its type and dimensions, an attribute without a type, or more than 2 GiB.
+func Encode(m *Model) ([]byte, error) {
+	var b bytes.Buffer
+	err := write(&b, b.Grow, func(e *encoder) { e.model(m) })
+	return b.Bytes(), err
+}
+
+// EncodeTensor returns the encoded TensorProto of t.
+func EncodeTensor(t *Tensor) ([]byte, error) {
+	var b bytes.Buffer
+	err := write(&b, b.Grow, func(e *encoder) { e.tensor(t) })
+	return b.Bytes(), err
+}
+
+// Write writes the bytes of [Encode] to w without holding them in memory.
+func Write(w io.Writer, m *Model) error {
+	return write(w, nil, func(e *encoder) { e.model(m) })
+}
+
+// WriteFile writes the model to a file that appears, or replaces an older one, only when
+// it is complete and on disk.
+func WriteFile(path string, m *Model) error {
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return Write(w, m) })
+}
+
+// write runs f twice: to measure each nested message, whose length comes before it, and
+// then to write. A message that cannot be written fails in the first run.
+func write(w io.Writer, grow func(int), f func(*encoder)) error {
+	e := &encoder{}
+	f(e)
+	if e.err == nil && e.n > maxMessage {
+		e.err = fmt.Errorf("encoded size of %d bytes exceeds the 2 GiB that readers accept", e.n)
+	}
+	if e.err != nil {
+		return fmt.Errorf("onnx: encode: %w", e.err)
+	}
+	if grow != nil {
+		grow(int(e.n))
+	}
+	e = &encoder{w: w, sizes: e.sizes, buf: make([]byte, 0, chunk)}
+	f(e)
+	e.flush()
+	return e.err
+}
+
+const chunk = 32 << 10
+
+// encoder writes fields. Without w it only measures.
+type encoder struct {
+	w     io.Writer
+	buf   []byte
+	n     int64   // bytes so far
+	sizes []int64 // of the nested messages, in the order in which they begin
+	next  int     // when writing: the next message's index in sizes
+	depth int     // graphs inside one another
+	err   error
+}
+
+func (e *encoder) fail(format string, args ...any) {
+	if e.err == nil {
+		e.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (e *encoder) flush() {
+	if e.err == nil && len(e.buf) > 0 {
+		_, e.err = e.w.Write(e.buf)
+	}
+	e.buf = e.buf[:0]
+}
+
+func (e *encoder) write(b []byte) {
+	e.n += int64(len(b))
+	if e.w == nil {
+		return
+	}
+	if len(e.buf)+len(b) > chunk {
+		e.flush()
+	}
+	if len(b) < chunk/2 {
+		e.buf = append(e.buf, b...)
+		return
+	}
+	e.flush()
+	if e.err == nil {
+		_, e.err = e.w.Write(b)
+	}
+}
+
+func (e *encoder) raw(v uint64) {
+	var a [10]byte
+	e.write(protowire.AppendVarint(a[:0], v))
+}
+
+func (e *encoder) tag(num protowire.Number, typ protowire.Type) {
+	e.raw(protowire.EncodeTag(num, typ))
+}
+
+// int writes a number, zero too; optInt writes it unless it is zero.
+func (e *encoder) int(num protowire.Number, v int64) {
+	e.tag(num, protowire.VarintType)
+	e.raw(uint64(v))
+}
+
+func (e *encoder) optInt(num protowire.Number, v int64) {
+	if v != 0 {
+		e.int(num, v)
+	}
+}
+
+func (e *encoder) ints(num protowire.Number, vs []int64) {
+	for _, v := range vs {
+		e.int(num, v)
+	}
+}
+
+func (e *encoder) float(num protowire.Number, v float32) {
+	e.tag(num, protowire.Fixed32Type)
+	var a [4]byte
+	e.write(protowire.AppendFixed32(a[:0], math.Float32bits(v)))
+}
+
+// bytes writes a field, empty too.
+func (e *encoder) bytes(num protowire.Number, b []byte) {
+	e.tag(num, protowire.BytesType)
+	e.raw(uint64(len(b)))
+	e.write(b)
+}
+
+func (e *encoder) str(num protowire.Number, s string) { e.bytes(num, []byte(s)) }
+
+func (e *encoder) optStr(num protowire.Number, s string) {
+	if s != "" {
+		e.str(num, s)
+	}
+}
+
+func (e *encoder) strs(num protowire.Number, s []string) {
+	for _, v := range s {
+		e.str(num, v)
+	}
+}
+
+// message writes a nested message, whose fields f writes.
+func (e *encoder) message(num protowire.Number, f func()) {
+	if e.err != nil {
+		return
+	}
+	e.tag(num, protowire.BytesType)
+	if e.w != nil {
+		e.raw(uint64(e.sizes[e.next]))
+		e.next++
+		f()
+		return
+	}
+	i, start := len(e.sizes), e.n
+	e.sizes = append(e.sizes, 0)
+	f()
+	e.sizes[i] = e.n - start
+	e.n += int64(protowire.SizeVarint(uint64(e.sizes[i])))
+}
+
+var errNilPart = errors.New("a part of the model is nil")
+
+func messages[T any](e *encoder, num protowire.Number, parts []*T, f func(*T)) {
+	for _, p := range parts {
+		if p == nil {
+			e.fail("%w", errNilPart)
+			return
+		}
+		e.message(num, func() { f(p) })
+	}
+}
+
+func (e *encoder) pairs(num protowire.Number, s []StringPair) {
+	for _, p := range s {
+		e.message(num, func() {
+			e.str(1, p.Key)
+			e.str(2, p.Value)
+		})
+	}
+}
+
+func (e *encoder) opsets(num protowire.Number, s []OpsetID) {
+	for _, o := range s {
+		e.message(num, func() {
+			// Readers take an absent domain for the standard one, but some want the field.
+			e.str(1, o.Domain)
+			e.int(2, o.Version)
+		})
+	}
+}
