@@ -121,10 +121,13 @@ type Impure interface {
 	Impure()
 }
 
-// Body is a sub-graph held by a control-flow operator. Values that it takes from the
-// surrounding graph are its last inputs. It is safe for concurrent use.
+// Body is a sub-graph held by a control-flow operator. Values that it captures from the
+// surrounding graph are its last inputs. The node has them as its last inputs too: those of
+// each body in turn, bodies in the order of their attributes' names. It is safe for
+// concurrent use.
 type Body interface {
-	NumInputs() int // formal inputs, without the captured ones
+	NumInputs() int   // formal inputs, without the captured ones
+	NumCaptured() int // captured values
 	NumOutputs() int
 	// Run computes the body's outputs in memory of their own.
 	Run(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, error)

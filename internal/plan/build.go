@@ -1,0 +1,302 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
+)
+
+// Build makes a plan for inputs of the given types and shapes, in the order of g.Inputs.
+// It does not change g.
+func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
+	if len(inputs) != len(g.Inputs) {
+		return nil, fmt.Errorf("plan: %d inputs given, the graph has %d", len(inputs), len(g.Inputs))
+	}
+	b := &builder{
+		g:    g.Clone(),
+		opts: opts,
+		plan: &Plan{pool: opts.Pool, limits: opts.Limits, weights: opts.Weights},
+	}
+	if b.plan.weights == nil {
+		b.plan.weights = NewWeights()
+	}
+	b.plan.graph = b.g
+	if err := b.infer(inputs); err != nil {
+		return nil, err
+	}
+	b.g.RemoveDead()
+	if !opts.Plain {
+		if err := b.machinePasses(); err != nil {
+			return nil, err
+		}
+	}
+	b.makeSteps()
+	if err := b.pack(); err != nil {
+		return nil, err
+	}
+	if err := b.place(); err != nil {
+		return nil, err
+	}
+	return b.plan, nil
+}
+
+type builder struct {
+	g       *graph.Graph
+	opts    Options
+	plan    *Plan
+	facts   []op.Fact // by value
+	dynamic []bool    // by value: the fact is not known before the run
+}
+
+// fact returns what is known of a value; None gives the zero Fact.
+func (b *builder) fact(id graph.ValueID) op.Fact {
+	if id == graph.None {
+		return op.Fact{}
+	}
+	return b.facts[id]
+}
+
+func (b *builder) inFacts(n *graph.Node) []op.Fact {
+	f := make([]op.Fact, len(n.In))
+	for i, id := range n.In {
+		f[i] = b.fact(id)
+	}
+	return f
+}
+
+func (b *builder) isDynamic(n *graph.Node) bool {
+	return slices.ContainsFunc(n.In, func(id graph.ValueID) bool { return id != graph.None && b.dynamic[id] })
+}
+
+func (b *builder) setFact(id graph.ValueID, f op.Fact) {
+	for int(id) >= len(b.facts) {
+		b.facts = append(b.facts, op.Fact{})
+		b.dynamic = append(b.dynamic, false)
+	}
+	b.facts[id] = f
+}
+
+// infer finds the type and shape of every value, and turns values that depend on constants
+// alone into constants.
+func (b *builder) infer(inputs []op.Fact) error {
+	g := b.g
+	b.facts = make([]op.Fact, len(g.Values))
+	b.dynamic = make([]bool, len(g.Values))
+	for i, v := range g.Values {
+		switch v.Kind {
+		case graph.Constant:
+			b.facts[i] = op.FactOf(v.Data)
+		case graph.Variable, graph.State:
+			b.facts[i] = op.Fact{DType: v.Data.DType(), Shape: v.Data.Shape()}
+		}
+	}
+	for i, id := range g.Inputs {
+		f := inputs[i]
+		if err := b.checkElements(f, ""); err != nil {
+			return err
+		}
+		b.facts[id] = op.Fact{DType: f.DType, Shape: f.Shape.Clone()}
+	}
+	for _, n := range g.Nodes {
+		in := b.inFacts(n)
+		if b.isDynamic(n) {
+			b.markDynamic(n)
+			continue
+		}
+		out, err := n.Op.Infer(in)
+		if errors.Is(err, op.ErrDeferred) {
+			b.markDynamic(n)
+			continue
+		}
+		if err != nil {
+			return nodeError(n, in, err)
+		}
+		if len(out) < len(n.Out) {
+			return nodeError(n, in, fmt.Errorf("has %d outputs, the node names %d", len(out), len(n.Out)))
+		}
+		for i, id := range n.Out {
+			if id == graph.None {
+				continue
+			}
+			if err := b.checkElements(out[i], n.Name); err != nil {
+				return err
+			}
+			b.facts[id] = out[i]
+			if c := out[i].Const; c != nil {
+				b.makeConst(id, c)
+			}
+		}
+		if err := b.fold(n, in, out); err != nil {
+			return nodeError(n, in, err)
+		}
+	}
+	return nil
+}
+
+func (b *builder) markDynamic(n *graph.Node) {
+	for _, id := range n.Out {
+		if id != graph.None {
+			b.dynamic[id] = true
+		}
+	}
+}
+
+func (b *builder) makeConst(id graph.ValueID, t *tensor.Tensor) {
+	v := b.g.Value(id)
+	v.Kind, v.Data = graph.Constant, t
+	b.facts[id] = op.FactOf(t)
+}
+
+func (b *builder) checkElements(f op.Fact, node string) error {
+	n, ok := f.Shape.Elems()
+	if !ok {
+		return &LimitError{"elements of one tensor", f.Shape.String(), "what an int counts", node}
+	}
+	if m := b.opts.Limits.Elements; m > 0 && n > m {
+		return &LimitError{"elements of one tensor", fmt.Sprint(n), fmt.Sprint(m), node}
+	}
+	return nil
+}
+
+// foldGrowth bounds how many bytes folding a node may add to what its inputs have, so that
+// a file cannot make memory out of nothing and small weights stay small.
+const foldGrowth = 1 << 16
+
+// fold computes a node all of whose inputs are constants.
+func (b *builder) fold(n *graph.Node, in, out []op.Fact) error {
+	if len(n.Bodies) > 0 || b.opts.Plain {
+		return nil
+	}
+	if _, ok := n.Op.(op.Impure); ok {
+		return nil
+	}
+	have := 0
+	for _, f := range in {
+		if !f.Present() {
+			continue
+		}
+		if f.Const == nil {
+			return nil
+		}
+		have += len(f.Const.Bytes())
+	}
+	need, done := 0, true
+	for i, id := range n.Out {
+		size, err := tensor.ByteSize(out[i].DType, out[i].Shape)
+		if err != nil || size > have+foldGrowth-need {
+			return nil
+		}
+		need += size
+		done = done && (id == graph.None || out[i].Const != nil)
+	}
+	if done {
+		return nil
+	}
+	ts, err := RunOp(n.Op, in, out[:len(n.Out)])
+	if err != nil {
+		return err
+	}
+	for i, id := range n.Out {
+		if id != graph.None {
+			b.makeConst(id, ts[i])
+		}
+	}
+	return nil
+}
+
+// RunOp runs one operator on constants: in are facts with Const set, out what Infer
+// returned.
+func RunOp(o op.Op, in, out []op.Fact) ([]*tensor.Tensor, error) {
+	ins := make([]*tensor.Tensor, len(in))
+	for i, f := range in {
+		ins[i] = f.Const
+	}
+	outs := make([]*tensor.Tensor, len(out))
+	for i, f := range out {
+		t, err := tensor.New(f.DType, f.Shape...)
+		if err != nil {
+			return nil, err
+		}
+		outs[i] = t
+	}
+	ctx := &op.Context{}
+	if w, ok := o.(op.Workspacer); ok {
+		ctx.Scratch = tensor.AlignedBytes(w.Workspace(in))
+	}
+	return outs, o.Run(ctx, outs, ins)
+}
+
+// makeSteps turns the remaining nodes into steps with slots numbered as the values are.
+func (b *builder) makeSteps() {
+	p := b.plan
+	for _, n := range b.g.Nodes {
+		if b.allConst(n) {
+			continue
+		}
+		s := step{node: n, op: n.Op, scratch: -1, dynamic: b.isDynamic(n)}
+		for _, id := range n.In {
+			s.in = append(s.in, int(id))
+		}
+		for _, id := range n.Out {
+			s.out = append(s.out, int(id))
+			s.dynamic = s.dynamic || id != graph.None && b.dynamic[id]
+		}
+		if c, ok := n.Op.(op.Coster); ok && !s.dynamic {
+			out := make([]op.Fact, len(n.Out))
+			for i, id := range n.Out {
+				out[i] = b.fact(id)
+			}
+			s.macs = c.MACs(b.inFacts(n), out)
+			p.macs += s.macs
+		}
+		p.steps = append(p.steps, s)
+	}
+}
+
+func (b *builder) allConst(n *graph.Node) bool {
+	for _, id := range n.Out {
+		if id != graph.None && b.g.Value(id).Kind != graph.Constant {
+			return false
+		}
+	}
+	return true
+}
+
+// pack hands constant inputs to the operators that want them in another form.
+func (b *builder) pack() error {
+	p := b.plan
+	if m := b.opts.Limits.MACs; m > 0 && p.macs > m {
+		return &LimitError{"multiply-accumulate operations of one run", fmt.Sprint(p.macs), fmt.Sprint(m), ""}
+	}
+	for i := range p.steps {
+		s := &p.steps[i]
+		pp, ok := s.op.(op.Prepacker)
+		if !ok || s.dynamic {
+			continue
+		}
+		in := b.inFacts(s.node)
+		for k := range in {
+			if in[k].Const == nil {
+				continue
+			}
+			form, ok := pp.PackKey(k, in)
+			if !ok {
+				continue
+			}
+			packed, err := p.weights.get(in[k].Const, form, func() (op.Packed, error) { return pp.Prepack(k, in) })
+			if err != nil {
+				return nodeError(s.node, in, err)
+			}
+			if s.packed == nil {
+				s.packed = make([]op.Packed, len(in))
+			}
+			s.packed[k] = packed
+			s.in[k] = -1
+		}
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
+)
+
+// place decides where every value lives and gives arena values their offsets.
+func (b *builder) place() error {
+	p := b.plan
+	g := b.g
+	p.slots = make([]slot, len(g.Values))
+	for i, v := range g.Values {
+		s := slot{kind: slotArena, fact: b.facts[i], root: i, index: -1}
+		s.fact.Const = nil
+		switch {
+		case v.Kind == graph.Input:
+			s.kind = slotInput
+		case v.Data != nil:
+			s.kind, s.data = slotData, v.Data
+		case b.dynamic[i]:
+			s.kind, s.fact = slotDynamic, op.Fact{}
+		}
+		p.slots[i] = s
+	}
+	for i, id := range g.Inputs {
+		p.slots[id].index = i
+		p.inputs = append(p.inputs, int(id))
+	}
+	for i, id := range g.Outputs {
+		if s := &p.slots[id]; s.kind == slotArena {
+			s.kind, s.index = slotOutput, i
+		}
+		p.outputs = append(p.outputs, int(id))
+	}
+	for _, c := range g.Commits {
+		p.commits = append(p.commits, [2]int{int(c.State), int(c.From)})
+	}
+	l := newLifetimes(p)
+	for i := range p.steps {
+		l.share(i)
+	}
+	var blocks []block
+	for i := range p.steps {
+		s := &p.steps[i]
+		if w, ok := s.op.(op.Workspacer); ok && !s.dynamic {
+			s.nwork = w.Workspace(b.inFacts(s.node))
+			if s.nwork > 0 {
+				blocks = append(blocks, block{size: s.nwork, from: i, to: i, set: &s.scratch})
+			}
+		}
+		for _, o := range s.out {
+			if o < 0 || p.slots[o].kind != slotArena || p.slots[o].root != o {
+				continue
+			}
+			size, err := tensor.ByteSize(p.slots[o].fact.DType, p.slots[o].fact.Shape)
+			if err != nil {
+				return nodeError(s.node, b.inFacts(s.node), err)
+			}
+			blocks = append(blocks, block{size: size, from: i, to: max(i, l.last[o]), set: &p.slots[o].off})
+		}
+	}
+	total, ok := pack(blocks)
+	if m := b.opts.Limits.Arena; !ok || m > 0 && total > m {
+		return &LimitError{"bytes of activations", fmt.Sprint(total), fmt.Sprint(m), ""}
+	}
+	p.arena = total
+	return nil
+}
+
+// lifetimes knows, for each slot that owns memory, the last step that reads it, directly or
+// through a view.
+type lifetimes struct {
+	p     *Plan
+	value []int // by slot: the last step that reads this very value
+	last  []int // by root slot
+}
+
+func newLifetimes(p *Plan) *lifetimes {
+	l := &lifetimes{p: p, value: make([]int, len(p.slots)), last: make([]int, len(p.slots))}
+	for i := range l.value {
+		l.value[i] = -1
+	}
+	for i := range p.steps {
+		for _, in := range p.steps[i].in {
+			if in >= 0 {
+				l.value[in] = i
+			}
+		}
+	}
+	end := len(p.steps)
+	for _, o := range p.outputs {
+		l.value[o] = end
+	}
+	for _, c := range p.commits {
+		l.value[c[1]] = end
+	}
+	copy(l.last, l.value)
+	return l
+}
+
+// share makes output 0 of step i use the memory of one of its inputs, as a view or in
+// place, where that is allowed.
+func (l *lifetimes) share(i int) {
+	p := l.p
+	s := &p.steps[i]
+	if s.dynamic || len(s.out) == 0 || s.out[0] < 0 {
+		return
+	}
+	out := &p.slots[s.out[0]]
+	if v, ok := s.op.(op.Viewer); ok {
+		in := s.in[v.View()]
+		if in < 0 || p.slots[in].kind == slotDynamic {
+			return
+		}
+		if out.kind == slotOutput {
+			out.kind = slotArena
+		}
+		out.root = p.slots[in].root
+		l.last[out.root] = max(l.last[out.root], l.value[s.out[0]])
+		s.view = true
+		return
+	}
+	ip, ok := s.op.(op.InPlacer)
+	if !ok || out.kind != slotArena {
+		return
+	}
+	for _, k := range ip.InPlace() {
+		if k >= len(s.in) || s.in[k] < 0 {
+			continue
+		}
+		in := &p.slots[s.in[k]]
+		root := in.root
+		if p.slots[root].kind != slotArena || l.last[root] != i ||
+			in.fact.DType != out.fact.DType || !in.fact.Shape.Equal(out.fact.Shape) || l.sharedElsewhere(s, k, root) {
+			continue
+		}
+		out.root = root
+		l.last[root] = l.value[s.out[0]]
+		return
+	}
+}
+
+// sharedElsewhere reports whether another input of the step lies in the same memory.
+func (l *lifetimes) sharedElsewhere(s *step, k, root int) bool {
+	for j, in := range s.in {
+		if j != k && in >= 0 && l.p.slots[in].root == root {
+			return true
+		}
+	}
+	return false
+}
+
+// block is memory that is in use during the steps from … to, both included.
+type block struct {
+	size     int
+	from, to int
+	set      *int
+}
+
+// pack gives every block an offset such that no two blocks overlap in both memory and time,
+// and returns the bytes in total, and false if that is more than an int counts. Larger
+// blocks are placed first, each at the lowest offset that is free: the "greedy by size"
+// strategy of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+// Inference" (2020), §5.2.
+func pack(blocks []block) (int, bool) {
+	order := make([]*block, len(blocks))
+	for i := range blocks {
+		order[i] = &blocks[i]
+	}
+	slices.SortStableFunc(order, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
+	total := 0
+	var placed []*block // by offset
+	for _, b := range order {
+		off := 0
+		for _, q := range placed {
+			if q.to < b.from || b.to < q.from || b.size == 0 {
+				continue
+			}
+			if *q.set-off >= roundUp(b.size) {
+				break
+			}
+			off = max(off, *q.set+roundUp(q.size))
+		}
+		*b.set = off
+		if off+roundUp(b.size) < off {
+			return 0, false
+		}
+		total = max(total, off+roundUp(b.size))
+		at, _ := slices.BinarySearchFunc(placed, off, func(q *block, off int) int { return cmp.Compare(*q.set, off) })
+		placed = slices.Insert(placed, at, b)
+	}
+	return total, true
+}
+
+func roundUp(n int) int { return (n + tensor.Align - 1) &^ (tensor.Align - 1) }

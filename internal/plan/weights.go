@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"sync"
+
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
+)
+
+// Weights holds packed constants, so that plans for other shapes and sessions over parts of
+// the same model share them. It is safe for concurrent use.
+type Weights struct {
+	mu    sync.Mutex
+	items map[weightKey]*weight
+}
+
+type weightKey struct {
+	data *tensor.Tensor
+	form string
+}
+
+type weight struct {
+	once   sync.Once
+	packed op.Packed
+	err    error
+}
+
+// NewWeights returns an empty store.
+func NewWeights() *Weights { return &Weights{items: map[weightKey]*weight{}} }
+
+// get returns the packed form of t, made by pack on first use.
+func (w *Weights) get(t *tensor.Tensor, form string, pack func() (op.Packed, error)) (op.Packed, error) {
+	w.mu.Lock()
+	key := weightKey{t, form}
+	it := w.items[key]
+	if it == nil {
+		it = &weight{}
+		w.items[key] = it
+	}
+	w.mu.Unlock()
+	it.once.Do(func() { it.packed, it.err = pack() })
+	return it.packed, it.err
+}
+
+// Bytes returns the memory that the packed forms occupy.
+func (w *Weights) Bytes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, it := range w.items {
+		if it.packed != nil {
+			n += it.packed.Bytes()
+		}
+	}
+	return n
+}
