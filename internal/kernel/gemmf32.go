@@ -1,0 +1,217 @@
+package kernel
+
+import "fmt"
+
+// gemmF32 is one implementation of float32 matrix multiplication. A tile is mr rows by nr columns; matrices are packed
+// in panels of nr columns.
+type gemmF32 struct {
+	name   string // as in naming.md: tier and tile
+	id     tileID
+	use    *bool
+	mr, nr int
+}
+
+// tileID selects the direct call of a tile; a call through a func value would move the arguments to the heap.
+type tileID uint8
+
+const tileGeneric tileID = 0
+
+var always = true
+
+// gemmF32Kernels is the list for dispatch, tests and benchmarks, best first.
+var gemmF32Kernels = append(archGemmF32(), gemmF32{name: "generic-4x4", id: tileGeneric, use: &always, mr: 4, nr: 4})
+
+func bestGemmF32() *gemmF32 {
+	for i := range gemmF32Kernels {
+		if *gemmF32Kernels[i].use {
+			return &gemmF32Kernels[i]
+		}
+	}
+	panic("kernel: no matrix kernel")
+}
+
+// tileF32 are the arguments of one tile: c = a*b, or c += a*b, then bias and activation. Strides count elements.
+// Assembly reads the fields by offset; TestTileLayout keeps the two in step.
+type tileF32 struct {
+	a      *float32 // row i, step p at a[i*rs + p*ks]
+	b      *float32 // step p, column j at b[p*bs + j]; nr columns are readable
+	c      *float32 // row i, column j at c[i*cs + j]; cols columns are readable and writable
+	bias   *float32 // cols values, or nil
+	k      int      // at least 1
+	rows   int      // 1 to mr
+	cols   int      // 1 to nr
+	rs, ks int
+	bs, cs int
+	acc    int // 1 adds to c, 0 overwrites it
+	act    int // an Act that inRegisters reports
+	alpha  float32
+	lo, hi float32
+}
+
+func (g *gemmF32) tile(t *tileF32) {
+	if g.id == tileGeneric {
+		tileF32Generic(t)
+		return
+	}
+	archTileF32(g.id, t)
+}
+
+// PackedF32 is a matrix packed for GemmPackedF32: panels of NR columns, each K×NR and contiguous, the last padded with
+// zeros. It is immutable after packing and safe for concurrent use. It belongs to the kernel that was best when it was
+// packed and is not meant to outlive the process.
+type PackedF32 struct {
+	K, N, NR int
+	kern     *gemmF32
+	data     []float32
+}
+
+// PackF32 packs the k×n matrix b, or the transpose of the n×k matrix b if transB. It copies b.
+func PackF32(k, n int, b []float32, ldb int, transB bool) *PackedF32 {
+	g := bestGemmF32()
+	if transB {
+		checkMatrix("b", n, k, len(b), ldb)
+	} else {
+		checkMatrix("b", k, n, len(b), ldb)
+	}
+	p := &PackedF32{K: k, N: n, NR: g.nr, kern: g}
+	p.data = make([]float32, p.Panels()*k*g.nr)
+	packF32(p.data, g.nr, k, n, b, ldb, transB)
+	return p
+}
+
+// Panels returns the number of panels.
+func (p *PackedF32) Panels() int { return (p.N + p.NR - 1) / p.NR }
+
+// Bytes returns the memory that the packed values take.
+func (p *PackedF32) Bytes() int { return 4 * len(p.data) }
+
+// packF32 packs the k×n matrix b (or its transpose) into dst as panels of nr columns, and pads the last with zeros.
+func packF32(dst []float32, nr, k, n int, b []float32, ldb int, transB bool) {
+	for j := 0; j < n && k > 0; j += nr {
+		cols := min(nr, n-j)
+		panel := dst[:k*nr]
+		dst = dst[k*nr:]
+		if transB {
+			packTransF32(panel, nr, k, cols, b[j*ldb:], ldb)
+		} else {
+			packRowsF32(panel, nr, k, cols, b[j:], ldb)
+		}
+	}
+}
+
+// rowBlockBytes is how much of a stays in cache while the panels of b pass by.
+const rowBlockBytes = 192 << 10
+
+// panelBytes is how much of a panel of b stays in the first-level cache while the row tiles pass by.
+const panelBytes = 24 << 10
+
+// GemmPackedF32 computes columns p0*NR to min(p1*NR, N) of c = a*b, or of c += a*b if acc, for panels [p0, p1) of b,
+// and applies ep (if not nil) to the finished values. a is m×K with leading dimension lda, c is m×N with leading
+// dimension ldc. Only the columns of those panels are touched, so that calls for disjoint panels or rows may run
+// concurrently.
+func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
+	if p0 < 0 || p1 > b.Panels() || p0 > p1 {
+		panic(fmt.Sprintf("kernel: panels [%d,%d) of %d", p0, p1, b.Panels()))
+	}
+	if m == 0 || p0 == p1 {
+		return
+	}
+	checkMatrix("a", m, b.K, len(a), lda)
+	j0, j1 := p0*b.NR, min(p1*b.NR, b.N)
+	checkMatrix("c", m, j1, len(c), ldc)
+	if ep != nil && ep.Bias != nil && len(ep.Bias) < j1 {
+		panic(fmt.Sprintf("kernel: bias of %d values for %d columns", len(ep.Bias), j1))
+	}
+	if b.K == 0 {
+		emptyProduct(m, j1-j0, c[j0:], ldc, acc)
+		if ep != nil {
+			EpilogueF32(m, j1-j0, c[j0:], ldc, j0, ep)
+		}
+		return
+	}
+	blockGemmF32(b.kern, m, b.K, a, lda, 1, b.data[p0*b.K*b.NR:], j0, j1, c, ldc, acc, ep)
+}
+
+// blockGemmF32 multiplies rows a[i*rs+p*ks] by packed panels that hold columns j0 to j1, in blocks that fit the caches.
+func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
+	t := tileF32{rs: rs, ks: ks, bs: g.nr, cs: ldc}
+	act := ActNone
+	if ep != nil {
+		act = ep.Act
+		t.alpha, t.lo, t.hi = ep.Alpha, ep.Lo, ep.Hi
+	}
+	last := ActNone
+	if inRegisters(act) {
+		last = act
+	}
+	kc := k
+	if m > 1 {
+		kc = evenBlock(k, max(64, panelBytes/(4*g.nr)))
+	}
+	mc := evenBlock(m, max(1, rowBlockBytes/(4*k)/g.mr)*g.mr)
+	for i0 := 0; i0 < m; i0 += mc {
+		i1 := min(i0+mc, m)
+		for j := j0; j < j1; j += g.nr {
+			t.cols = min(g.nr, j1-j)
+			panel := b[(j-j0)*k:]
+			for p := 0; p < k; p += kc {
+				t.k = min(kc, k-p)
+				t.b = &panel[p*g.nr]
+				t.acc = 1
+				if p == 0 && !acc {
+					t.acc = 0
+				}
+				t.bias, t.act = nil, int(ActNone)
+				if p+t.k == k && ep != nil {
+					if ep.Bias != nil {
+						t.bias = &ep.Bias[j]
+					}
+					t.act = int(last)
+				}
+				g.rows(&t, i0, i1, a[p*ks:], c[j:])
+			}
+		}
+		if act != last {
+			for i := i0; i < i1; i++ {
+				row := c[i*ldc:][j0:j1]
+				ActivateF32(row, row, ep)
+			}
+		}
+	}
+}
+
+// rows runs t over rows i0 to i1 in tiles of nearly equal height.
+func (g *gemmF32) rows(t *tileF32, i0, i1 int, a, c []float32) {
+	for tiles := (i1 - i0 + g.mr - 1) / g.mr; i0 < i1; tiles-- {
+		t.rows = (i1 - i0 + tiles - 1) / tiles
+		t.a = &a[i0*t.rs]
+		t.c = &c[i0*t.cs]
+		g.tile(t)
+		i0 += t.rows
+	}
+}
+
+// evenBlock returns the size of the blocks that split n into the fewest nearly equal parts of at most limit.
+func evenBlock(n, limit int) int {
+	blocks := (n + limit - 1) / limit
+	return (n + blocks - 1) / blocks
+}
+
+func emptyProduct(m, n int, c []float32, ldc int, acc bool) {
+	for i := 0; i < m && !acc; i++ {
+		clear(c[i*ldc:][:n])
+	}
+}
+
+// checkMatrix panics unless a rows×cols matrix with leading dimension ld fits in n elements.
+func checkMatrix(name string, rows, cols, n, ld int) {
+	if rows < 0 || cols < 0 {
+		panic(fmt.Sprintf("kernel: matrix %s is %d×%d", name, rows, cols))
+	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if ld < cols && rows > 1 || n < cols || (n-cols)/max(ld, 1) < rows-1 {
+		panic(fmt.Sprintf("kernel: matrix %s, %d×%d with leading dimension %d, does not fit in %d values", name, rows, cols, ld, n))
+	}
+}
