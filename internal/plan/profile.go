@@ -1,0 +1,35 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/aekit/aekit/internal/op"
+)
+
+// StepTime is the time that one step of a plan took.
+type StepTime struct {
+	Name    string   // of the node; of the first one where several became one step
+	OpType  string   // likewise
+	Outputs []string // types and shapes
+	MACs    int64    // multiply-accumulate operations, 0 where they are not counted
+	Time    time.Duration
+}
+
+// Measure makes the following runs add up the time of each step.
+func (st *State) Measure() { st.times = make([]time.Duration, len(st.plan.steps)) }
+
+// Times returns the time that each step has taken since Measure, and ends measuring.
+func (st *State) Times() []StepTime {
+	out := make([]StepTime, len(st.times))
+	for i, d := range st.times {
+		s := &st.plan.steps[i]
+		out[i] = StepTime{Name: s.node.Name, OpType: s.node.OpType, MACs: s.macs, Time: d}
+		for _, t := range st.outs[i] {
+			if t != nil {
+				out[i].Outputs = append(out[i].Outputs, op.FactOf(t).String())
+			}
+		}
+	}
+	st.times = nil
+	return out
+}

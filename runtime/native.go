@@ -1,0 +1,258 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/internal/parallel"
+	"github.com/aekit/aekit/internal/plan"
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
+)
+
+// shared is what a session and the sessions made from it by Sub have in common.
+type shared struct {
+	once    sync.Once
+	weights *plan.Weights
+	pool    *parallel.Pool
+
+	mu      sync.Mutex
+	users   int
+	release func() // gives back the memory of the model file
+}
+
+func (sh *shared) init(threads int) {
+	sh.once.Do(func() {
+		sh.weights = plan.NewWeights()
+		sh.pool = parallel.New(threads)
+	})
+}
+
+func (sh *shared) use() {
+	sh.mu.Lock()
+	sh.users++
+	sh.mu.Unlock()
+}
+
+// drop ends one use; the last one releases everything.
+func (sh *shared) drop() {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.users--
+	if sh.users > 0 {
+		return
+	}
+	sh.pool.Close()
+	if sh.release != nil {
+		sh.release()
+		sh.release = nil
+	}
+}
+
+// nativeBackend runs models on this module's own kernels.
+type nativeBackend struct{ share *shared }
+
+func (nativeBackend) Name() string { return "native" }
+
+func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
+	m, err := onnx.Inline(m)
+	if err != nil {
+		return nil, err
+	}
+	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body})
+	if err != nil {
+		return nil, err
+	}
+	if b.share == nil {
+		b.share = &shared{}
+	}
+	b.share.init(o.Threads)
+	n := &native{graph: g, opts: o, share: b.share}
+	for _, id := range g.Inputs {
+		n.ins = append(n.ins, infoOf(g.Value(id)))
+	}
+	for i, id := range g.Outputs {
+		v := infoOf(g.Value(id))
+		v.Name = m.Graph.Outputs[i].Name
+		n.outs = append(n.outs, v)
+	}
+	if n.opts.MaxPlans <= 0 {
+		n.opts.MaxPlans = 8
+	}
+	if err := n.prepare(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func infoOf(v *graph.Value) ValueInfo {
+	info := ValueInfo{Name: v.Name, DType: v.Type.Elem}
+	if v.Type.HasShape {
+		info.Shape = tensor.Shape{}
+		for _, d := range v.Type.Shape {
+			e := -1
+			if d.Value >= 0 && int64(int(d.Value)) == d.Value {
+				e = int(d.Value)
+			}
+			info.Shape = append(info.Shape, e)
+			info.Dims = append(info.Dims, d.Param)
+		}
+	}
+	return info
+}
+
+// native executes a graph: it keeps a plan for each of the last few combinations of input
+// shapes.
+type native struct {
+	graph *graph.Graph
+	opts  Options
+	share *shared
+	ins   []ValueInfo
+	outs  []ValueInfo
+
+	mu    sync.Mutex
+	plans []*prepared // most recently used first
+}
+
+// prepared is a plan with the memory of executions that are not running.
+type prepared struct {
+	shapes []tensor.Shape
+	dtypes []tensor.DType
+	plan   *plan.Plan
+	states sync.Pool
+	keep   chan *plan.State // one state that the garbage collector does not take
+}
+
+func (n *native) Inputs() []ValueInfo  { return n.ins }
+func (n *native) Outputs() []ValueInfo { return n.outs }
+
+func (n *native) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.plans = nil
+	return nil
+}
+
+// prepare builds the plan for batch 1 where every open axis is 1, so that errors of the
+// model are found when it is loaded, and weights are packed.
+func (n *native) prepare() error {
+	shapes := make([]tensor.Shape, len(n.ins))
+	dtypes := make([]tensor.DType, len(n.ins))
+	for i, v := range n.ins {
+		if v.Shape == nil || v.DType == tensor.Undefined {
+			return nil
+		}
+		shapes[i] = v.Shape.Clone()
+		dtypes[i] = v.DType
+		for k, d := range shapes[i] {
+			if d >= 0 {
+				continue
+			}
+			if k > 0 {
+				return nil
+			}
+			shapes[i][k] = 1
+		}
+	}
+	_, err := n.build(shapes, dtypes)
+	return err
+}
+
+func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (*prepared, error) {
+	facts := make([]op.Fact, len(shapes))
+	for i := range facts {
+		facts[i] = op.Fact{DType: dtypes[i], Shape: shapes[i]}
+	}
+	l := n.opts.Limits
+	p, err := plan.Build(n.graph, facts, plan.Options{
+		Pool:    n.share.pool,
+		Weights: n.share.weights,
+		Limits:  plan.Limits{Elements: l.Elements, Arena: l.Arena, MACs: l.MACs},
+	})
+	if err != nil {
+		return nil, err
+	}
+	pr := &prepared{plan: p, dtypes: dtypes, keep: make(chan *plan.State, 1)}
+	for _, s := range shapes {
+		pr.shapes = append(pr.shapes, s.Clone())
+	}
+	if log := n.opts.Logger; log != nil {
+		st := p.Stats()
+		log.Debug("plan built", "inputs", fmt.Sprint(shapes), "steps", st.Steps, "macs", st.MACs, "arena_bytes", st.Arena, "packed_bytes", st.Packed)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.plans = append([]*prepared{pr}, n.plans...)
+	if len(n.plans) > n.opts.MaxPlans {
+		n.plans = n.plans[:n.opts.MaxPlans]
+	}
+	return pr, nil
+}
+
+// find returns the plan for these inputs and makes it the most recently used one.
+func (n *native) find(ins []*tensor.Tensor) *prepared {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for k, p := range n.plans {
+		if p.matches(ins) {
+			copy(n.plans[1:k+1], n.plans[:k])
+			n.plans[0] = p
+			return p
+		}
+	}
+	return nil
+}
+
+func (p *prepared) matches(ins []*tensor.Tensor) bool {
+	for i, t := range ins {
+		if t.DType() != p.dtypes[i] || !t.Shape().Equal(p.shapes[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *native) planFor(ins []*tensor.Tensor) (*prepared, error) {
+	if p := n.find(ins); p != nil {
+		return p, nil
+	}
+	shapes := make([]tensor.Shape, len(ins))
+	dtypes := make([]tensor.DType, len(ins))
+	for i, t := range ins {
+		shapes[i], dtypes[i] = t.Shape(), t.DType()
+	}
+	return n.build(shapes, dtypes)
+}
+
+func (n *native) Run(ctx context.Context, outs, ins []*tensor.Tensor) error {
+	p, err := n.planFor(ins)
+	if err != nil {
+		return err
+	}
+	st := p.acquire()
+	defer p.release(st)
+	return p.plan.Run(ctx, st, outs, ins)
+}
+
+func (p *prepared) acquire() *plan.State {
+	select {
+	case st := <-p.keep:
+		return st
+	default:
+	}
+	if st, ok := p.states.Get().(*plan.State); ok {
+		return st
+	}
+	return p.plan.NewState()
+}
+
+func (p *prepared) release(st *plan.State) {
+	select {
+	case p.keep <- st:
+	default:
+		p.states.Put(st)
+	}
+}

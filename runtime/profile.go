@@ -1,0 +1,129 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
+)
+
+// Stats describes what a model costs at given input shapes.
+type Stats struct {
+	Parameters int64 // elements of the initializers
+	Weights    int64 // bytes of the initializers
+	Packed     int   // bytes of weights in the form that the kernels read
+	Arena      int   // bytes of activations and scratch memory of one run, exactly what it uses
+	MACs       int64 // multiply-accumulate operations of one run
+	Steps      int   // operator calls of one run
+}
+
+// Profile is where the time of a model goes.
+type Profile struct {
+	Runs  int
+	Total time.Duration // of all runs, as the caller sees it
+	Nodes []NodeTime    // in the order of execution
+}
+
+// NodeTime is the time of one step of the execution, over all runs.
+type NodeTime struct {
+	Name    string   // of the node; of the first one where several were fused
+	OpType  string   // likewise
+	Outputs []string // types and shapes
+	MACs    int64    // of one run
+	Time    time.Duration
+}
+
+// ErrNotNative is returned by what only this module's own backend can do.
+var ErrNotNative = errors.New("runtime: only the native backend can do this")
+
+// Stats returns what the model costs for inputs of these shapes, without running it.
+func (s *Session) Stats(shapes map[string]tensor.Shape) (Stats, error) {
+	var st Stats
+	for _, t := range s.model.Graph.Initializers {
+		if t.Value != nil {
+			st.Parameters += int64(t.Value.Elems())
+			st.Weights += int64(len(t.Value.Bytes()))
+		}
+	}
+	n, ok := s.exec.(*native)
+	if !ok {
+		return st, ErrNotNative
+	}
+	sh := make([]tensor.Shape, len(n.ins))
+	dt := make([]tensor.DType, len(n.ins))
+	for i, v := range n.ins {
+		given, ok := shapes[v.Name]
+		if !ok {
+			return st, &InputError{v.Name, "no shape given for input \"" + v.Name + "\""}
+		}
+		sh[i], dt[i] = given, v.DType
+	}
+	p, err := n.planForShapes(sh, dt)
+	if err != nil {
+		return st, wrapLimit(err)
+	}
+	ps := p.plan.Stats()
+	st.Packed, st.Arena, st.MACs, st.Steps = ps.Packed, ps.Arena, ps.MACs, ps.Steps
+	return st, nil
+}
+
+func (n *native) planForShapes(shapes []tensor.Shape, dtypes []tensor.DType) (*prepared, error) {
+	n.mu.Lock()
+	for _, p := range n.plans {
+		if slices.Equal(p.dtypes, dtypes) && slices.EqualFunc(p.shapes, shapes, tensor.Shape.Equal) {
+			n.mu.Unlock()
+			return p, nil
+		}
+	}
+	n.mu.Unlock()
+	return n.build(shapes, dtypes)
+}
+
+// Profile runs the model a number of times, at least once, and reports the time of each
+// node. Measuring adds about 0.1 µs to each node.
+func (s *Session) Profile(ctx context.Context, inputs map[string]*tensor.Tensor, runs int) (*Profile, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	n, ok := s.exec.(*native)
+	if !ok {
+		return nil, ErrNotNative
+	}
+	ins := make([]*tensor.Tensor, len(s.ins))
+	for i := range s.ins {
+		ins[i] = inputs[s.ins[i].Name]
+		if err := s.ins[i].check(ins[i]); err != nil {
+			return nil, err
+		}
+	}
+	p, err := n.planFor(ins)
+	if err != nil {
+		return nil, wrapLimit(err)
+	}
+	st := p.plan.NewState()
+	outs := make([]*tensor.Tensor, len(s.outs))
+	if err := p.plan.Run(ctx, st, outs, ins); err != nil {
+		return nil, wrapLimit(err)
+	}
+	st.Measure()
+	prof := &Profile{Runs: max(1, runs)}
+	start := time.Now()
+	for range prof.Runs {
+		if err := p.plan.Run(ctx, st, outs, ins); err != nil {
+			return nil, wrapLimit(err)
+		}
+	}
+	prof.Total = time.Since(start)
+	for _, t := range st.Times() {
+		prof.Nodes = append(prof.Nodes, NodeTime(t))
+	}
+	return prof, nil
+}
+
+// Operators returns the number of operators that the native backend knows.
+func Operators() int { return len(op.Core) }
