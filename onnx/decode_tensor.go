@@ -273,10 +273,14 @@ func (d *decoder) tensorData(t *Tensor, s *tensorScan, r reader) {
 	t.Value = v
 }
 
-// rawSize returns the bytes that n elements take in raw_data; false if they do not fit.
+// rawSize returns the bytes that n elements take in raw_data, 0 for types that have no raw
+// form; false if they do not fit.
 func rawSize(t tensor.DType, n int64) (int, bool) {
 	bits := int64(rawBits(t))
 	var size int64
+	if bits == 0 {
+		return 0, true
+	}
 	if bits < 8 {
 		per := 8 / bits
 		size = n / per

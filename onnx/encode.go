@@ -209,8 +209,7 @@ func (e *encoder) pairs(num protowire.Number, s []StringPair) {
 func (e *encoder) opsets(num protowire.Number, s []OpsetID) {
 	for _, o := range s {
 		e.message(num, func() {
-			// Readers take an absent domain for the standard one, but some want the field.
-			e.str(1, o.Domain)
+			e.optStr(1, o.Domain)
 			e.int(2, o.Version)
 		})
 	}
