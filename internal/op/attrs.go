@@ -15,6 +15,7 @@ import (
 type Attrs struct {
 	node   *onnx.Node
 	opset  int
+	types  Types
 	read   []string
 	err    error
 	bodies map[string]Body
@@ -28,6 +29,9 @@ func NewAttrs(n *onnx.Node, opset int, bodies map[string]Body) *Attrs {
 
 // Opset returns the version of the node's domain.
 func (a *Attrs) Opset() int { return a.opset }
+
+// Types returns the element types that the operator's version accepts; see [Version].
+func (a *Attrs) Types() Types { return a.types }
 
 // OpType returns the node's operator type.
 func (a *Attrs) OpType() string { return a.node.OpType }

@@ -15,6 +15,10 @@ type Version struct {
 	Since int
 	// New reads the attributes and returns the operator.
 	New func(a *Attrs) (Op, error)
+	// Types is the set of element types that the version accepts for its first input (or
+	// gives as output, where it has no inputs), as [Attrs.Types] hands it to New. Zero: New
+	// decides.
+	Types Types
 	// Lift lists attributes of this version that became inputs later. Building a graph
 	// turns them into constants, so that New sees the later form only.
 	Lift []Lift
@@ -57,6 +61,7 @@ func (s Set) Make(a *Attrs) (Op, error) {
 	if v.New == nil {
 		return nil, fmt.Errorf("operator %q at opset %d was not normalised", a.node.OpType, a.opset)
 	}
+	a.types = v.Types
 	o, err := v.New(a)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,401 @@
+package op
+
+import (
+	"errors"
+	"math"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// binaryKind names a function of two elements of one type that gives the same type.
+type binaryKind uint8
+
+const (
+	binAdd binaryKind = iota
+	binSub
+	binMul
+	binDiv
+	binMax
+	binMin
+	binMod  // the sign follows the divisor
+	binFmod // the sign follows the dividend
+	binPow
+	binPRelu
+	binAnd
+	binOr
+	binXor
+	binShiftLeft
+	binShiftRight
+)
+
+// binary is an operator on two inputs of one type, which are broadcast to each other.
+type binary struct {
+	name  string
+	types Types
+	kind  binaryKind
+}
+
+func newBinary(kind binaryKind) func(*Attrs) (Op, error) {
+	return func(a *Attrs) (Op, error) {
+		o := &binary{name: a.OpType(), types: a.Types(), kind: kind}
+		if kind == binMod && a.Bool("fmod", false) {
+			o.kind = binFmod
+		}
+		legacyBroadcast(a)
+		return o, nil
+	}
+}
+
+// legacyBroadcast reads the attributes of broadcasting before opset 7. Only the forms that
+// mean the same as today's broadcasting are accepted.
+func legacyBroadcast(a *Attrs) {
+	if a.Opset() >= 7 {
+		return
+	}
+	a.Bool("broadcast", false)
+	if a.Has("axis") && a.Int("axis", -1) != -1 {
+		a.Fail("attribute \"axis\" is only supported at opset 7 and later, where it is the alignment of the shapes")
+	}
+	a.Ignore("consumed_inputs")
+}
+
+func newBitShift(a *Attrs) (Op, error) {
+	a.Require("direction")
+	o := &binary{name: a.OpType(), types: a.Types(), kind: binShiftLeft}
+	if a.OneOf("direction", "LEFT", "RIGHT") == "RIGHT" {
+		o.kind = binShiftRight
+	}
+	return o, nil
+}
+
+func (o *binary) Infer(in []Fact) ([]Fact, error) {
+	if err := arity(in, 2, 2); err != nil {
+		return nil, err
+	}
+	if err := wantType(in, 0, o.types); err != nil {
+		return nil, err
+	}
+	if err := wantSame(in, 0, 1); err != nil {
+		return nil, err
+	}
+	if o.kind == binMod && in[0].DType.IsFloat() {
+		return nil, errors.New("floating-point types need attribute \"fmod\" set to 1")
+	}
+	s, err := tensor.Broadcast(in[0].Shape, in[1].Shape)
+	if err != nil {
+		return nil, err
+	}
+	if o.kind == binPRelu && !s.Equal(in[0].Shape) {
+		return nil, errors.New("the slope does not broadcast to the input's shape")
+	}
+	return outFact(in[0].DType, s)
+}
+
+// InPlace implements [InPlacer].
+func (o *binary) InPlace() []int { return []int{0, 1} }
+
+func (o *binary) Run(ctx *Context, out, in []*tensor.Tensor) error {
+	return runBinary(ctx, o.kind, out[0], in[0], in[1])
+}
+
+// binaryState is the state of binary and variadic operators.
+type binaryState struct {
+	loop
+	task    binaryTask
+	a, b, t []float32 // widened half-precision operands
+}
+
+// binaryGrain is how many elements of a flat operation a chunk has.
+const binaryGrain = 64 << 10
+
+// binaryTask is one run of elements of float32 operands, in chunks.
+type binaryTask struct {
+	kind         binaryKind
+	dst, a, b    []float32
+	aStep, bStep int
+}
+
+// Do implements [parallel.Task].
+func (t *binaryTask) Do(chunk, _ int) {
+	lo := chunk * binaryGrain
+	hi := min(lo+binaryGrain, len(t.dst))
+	runF32(t.kind, t.dst[lo:hi], t.a[lo*t.aStep:], t.b[lo*t.bStep:], t.aStep, t.bStep)
+}
+
+// errDivideByZero is the failure of an integer division.
+var errDivideByZero = errors.New("integer division by zero")
+
+// runBinary computes out = kind(a, b), of one element type, with broadcasting. out may be
+// the memory of a or b if that has its shape.
+func runBinary(ctx *Context, kind binaryKind, out, a, b *tensor.Tensor) error {
+	st := StateOf[binaryState](ctx)
+	st.init(out.Shape(), a.Shape(), b.Shape(), nil)
+	switch out.DType() {
+	case tensor.Float32:
+		st.float32(ctx, kind, out.Float32s(), a.Float32s(), b.Float32s())
+	case tensor.Float16, tensor.BFloat16:
+		st.a, st.b, st.t = resize(st.a, a.Elems()), resize(st.b, b.Elems()), resize(st.t, out.Elems())
+		widen(st.a, a)
+		widen(st.b, b)
+		st.float32(ctx, kind, st.t, st.a, st.b)
+		narrow(out, st.t)
+	case tensor.Float64:
+		broadcastRun(&st.loop, tensor.Data[float64](out), tensor.Data[float64](a), tensor.Data[float64](b), floatFunc[float64](kind))
+	case tensor.Int8:
+		return intRun[int8](st, kind, out, a, b)
+	case tensor.Int16:
+		return intRun[int16](st, kind, out, a, b)
+	case tensor.Int32:
+		return intRun[int32](st, kind, out, a, b)
+	case tensor.Int64:
+		return intRun[int64](st, kind, out, a, b)
+	case tensor.Uint8:
+		return intRun[uint8](st, kind, out, a, b)
+	case tensor.Uint16:
+		return intRun[uint16](st, kind, out, a, b)
+	case tensor.Uint32:
+		return intRun[uint32](st, kind, out, a, b)
+	case tensor.Uint64:
+		return intRun[uint64](st, kind, out, a, b)
+	case tensor.Bool:
+		// Bools are stored as 0 and 1, on which the bitwise functions are the logical ones.
+		broadcastRun(&st.loop, words[uint8](out), words[uint8](a), words[uint8](b), integerFunc[uint8](kind))
+	}
+	return nil
+}
+
+// resize returns a slice of n elements, in s's memory if that is large enough.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+func (st *binaryState) float32(ctx *Context, kind binaryKind, dst, a, b []float32) {
+	n, sa, sb, _ := st.inner()
+	if n == len(dst) && n > 0 {
+		t := &st.task
+		*t = binaryTask{kind, dst, a, b, sa, sb}
+		ctx.Pool.Run((n+binaryGrain-1)/binaryGrain, t)
+		*t = binaryTask{}
+		return
+	}
+	for st.next() {
+		runF32(kind, dst[st.at:st.at+n], a[st.pos[0]:], b[st.pos[1]:], sa, sb)
+	}
+}
+
+// runF32 computes dst[i] = kind(a[i*sa], b[i*sb]), where sa and sb are 0 or 1.
+func runF32(kind binaryKind, dst, a, b []float32, sa, sb int) {
+	switch {
+	case sa == 1 && sb == 1:
+		switch kind {
+		case binAdd:
+			kernel.AddF32(dst, a, b)
+			return
+		case binSub:
+			kernel.SubF32(dst, a, b)
+			return
+		case binMul:
+			kernel.MulF32(dst, a, b)
+			return
+		case binDiv:
+			kernel.DivF32(dst, a, b)
+			return
+		case binMax:
+			kernel.MaximumF32(dst, a, b)
+			return
+		case binMin:
+			kernel.MinimumF32(dst, a, b)
+			return
+		}
+	case sa == 1 && sb == 0:
+		switch s := b[0]; kind {
+		case binAdd:
+			kernel.AddScalarF32(dst, a, s)
+			return
+		case binSub:
+			kernel.AddScalarF32(dst, a, -s)
+			return
+		case binMul:
+			kernel.MulScalarF32(dst, a, s)
+			return
+		case binPRelu:
+			kernel.LeakyReluF32(dst, a, s)
+			return
+		case binPow:
+			if powScalar(dst, a, s) {
+				return
+			}
+		}
+	case sa == 0 && sb == 1:
+		switch s := a[0]; kind {
+		case binAdd:
+			kernel.AddScalarF32(dst, b, s)
+			return
+		case binMul:
+			kernel.MulScalarF32(dst, b, s)
+			return
+		}
+	}
+	run1(dst, a, b, sa, sb, floatFunc[float32](kind))
+}
+
+// powScalar computes dst = a^s for exponents that are a few multiplications.
+func powScalar(dst, a []float32, s float32) bool {
+	switch s {
+	case 1:
+		copy(dst, a)
+	case 2:
+		kernel.MulF32(dst, a, a)
+	case 3:
+		for i, v := range a[:len(dst)] {
+			dst[i] = v * v * v
+		}
+	case -1:
+		for i, v := range a[:len(dst)] {
+			dst[i] = 1 / v
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// run1 computes dst[i] = f(a[i*sa], b[i*sb]).
+func run1[D, T any](dst []D, a, b []T, sa, sb int, f func(a, b T) D) {
+	switch {
+	case sa == 1 && sb == 1:
+		a, b = a[:len(dst)], b[:len(dst)]
+		for i := range dst {
+			dst[i] = f(a[i], b[i])
+		}
+	default:
+		for i := range dst {
+			dst[i] = f(a[i*sa], b[i*sb])
+		}
+	}
+}
+
+func broadcastRun[D, T any](l *loop, dst []D, a, b []T, f func(a, b T) D) {
+	n, sa, sb, _ := l.inner()
+	for l.next() {
+		run1(dst[l.at:l.at+n], a[l.pos[0]:], b[l.pos[1]:], sa, sb, f)
+	}
+}
+
+func intRun[T integer](st *binaryState, kind binaryKind, out, a, b *tensor.Tensor) error {
+	x, y := tensor.Data[T](a), tensor.Data[T](b)
+	if kind == binDiv || kind == binMod || kind == binFmod {
+		for _, v := range y {
+			if v == 0 {
+				return errDivideByZero
+			}
+		}
+	}
+	broadcastRun(&st.loop, tensor.Data[T](out), x, y, integerFunc[T](kind))
+	return nil
+}
+
+// floatFunc returns the function of a kind for a floating-point type.
+func floatFunc[T real](kind binaryKind) func(a, b T) T {
+	switch kind {
+	case binAdd:
+		return func(a, b T) T { return a + b }
+	case binSub:
+		return func(a, b T) T { return a - b }
+	case binMul:
+		return func(a, b T) T { return a * b }
+	case binDiv:
+		return func(a, b T) T { return a / b }
+	case binMax:
+		return func(a, b T) T { return max(a, b) }
+	case binMin:
+		return func(a, b T) T { return min(a, b) }
+	case binFmod, binMod:
+		return func(a, b T) T { return T(math.Mod(float64(a), float64(b))) }
+	case binPow:
+		return func(a, b T) T { return T(math.Pow(float64(a), float64(b))) }
+	case binPRelu:
+		return func(a, b T) T {
+			if a < 0 {
+				return a * b
+			}
+			return a
+		}
+	}
+	return nil
+}
+
+// integerFunc returns the function of a kind for an integer type. Results wrap around;
+// division truncates; divisors are not zero.
+func integerFunc[T integer](kind binaryKind) func(a, b T) T {
+	switch kind {
+	case binAdd:
+		return func(a, b T) T { return a + b }
+	case binSub:
+		return func(a, b T) T { return a - b }
+	case binMul:
+		return func(a, b T) T { return a * b }
+	case binDiv:
+		return func(a, b T) T { return a / b }
+	case binMax:
+		return func(a, b T) T { return max(a, b) }
+	case binMin:
+		return func(a, b T) T { return min(a, b) }
+	case binFmod:
+		return func(a, b T) T { return a % b }
+	case binMod:
+		return func(a, b T) T {
+			r := a % b
+			if r != 0 && (r < 0) != (b < 0) {
+				r += b
+			}
+			return r
+		}
+	case binPow:
+		return powInt[T]
+	case binPRelu:
+		return func(a, b T) T {
+			if a < 0 {
+				return a * b
+			}
+			return a
+		}
+	case binAnd:
+		return func(a, b T) T { return a & b }
+	case binOr:
+		return func(a, b T) T { return a | b }
+	case binXor:
+		return func(a, b T) T { return a ^ b }
+	case binShiftLeft:
+		return func(a, b T) T { return a << uint64(b) }
+	case binShiftRight:
+		return func(a, b T) T { return a >> uint64(b) }
+	}
+	return nil
+}
+
+// powInt returns a^b, wrapped around. A negative power is the reciprocal truncated, which
+// for 0 is taken to be 0.
+func powInt[T integer](a, b T) T {
+	if b < 0 {
+		switch {
+		case a == 1, a+1 == 0 && b&1 == 0:
+			return 1
+		case a+1 == 0:
+			return a
+		}
+		return 0
+	}
+	r := T(1)
+	for ; b > 0; b >>= 1 {
+		if b&1 == 1 {
+			r *= a
+		}
+		a *= a
+	}
+	return r
+}

@@ -1,0 +1,157 @@
+package op
+
+import (
+	"fmt"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/parallel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// packedB is the second operand of a matrix product in the form of the kernels.
+type packedB struct {
+	p     *kernel.PackedF32
+	shape tensor.Shape // of the tensor that was packed
+}
+
+// Bytes implements [Packed].
+func (b *packedB) Bytes() int { return b.p.Bytes() }
+
+// packKey names the form that packB gives.
+func packKey(trans bool, alpha float32) string {
+	return fmt.Sprintf("gemm-f32 trans=%t alpha=%g", trans, alpha)
+}
+
+// packB packs the k×n matrix alpha·t, or n×k if trans.
+func packB(t *tensor.Tensor, k, n int, trans bool, alpha float32) *packedB {
+	b := t.Float32s()
+	if alpha != 1 {
+		s := make([]float32, len(b))
+		kernel.MulScalarF32(s, b, alpha)
+		b = s
+	}
+	ldb := n
+	if trans {
+		ldb = k
+	}
+	return &packedB{kernel.PackF32(k, n, b, ldb, trans), t.Shape().Clone()}
+}
+
+// gemmTask is one product c = alpha·op(a)·op(b), or c += … if acc, with an epilogue, cut
+// into rectangles of c. If packed is set, it stands for alpha·op(b).
+type gemmTask struct {
+	m, n, k        int
+	a, b, c        []float32
+	packed         *kernel.PackedF32
+	alpha          float32
+	transA, transB bool
+	acc            bool
+	ep             *kernel.Epilogue
+
+	rows, cols int // extent of a chunk; cols counts panels if packed
+	colChunks  int
+}
+
+const (
+	// gemmGrain is how many multiplications are worth a chunk of their own: about 2 µs,
+	// several times what handing a chunk to another thread costs.
+	gemmGrain = 1 << 17
+	// gemmRows is a multiple of the rows of every kernel's tile.
+	gemmRows = 168
+	// gemmCols is a multiple of the columns of every kernel's tile.
+	gemmCols = 96
+)
+
+// run computes the product on a pool.
+func (t *gemmTask) run(pool *parallel.Pool) {
+	if t.m == 0 || t.n == 0 {
+		return
+	}
+	if t.k == 0 {
+		t.packed, t.b, t.alpha = nil, nil, 1
+	}
+	unit, units := 1, t.n
+	if t.packed != nil {
+		unit, units = t.packed.NR, t.packed.Panels()
+	}
+	t.rows, t.cols = t.m, units
+	if t.m > gemmRows && (t.packed != nil || t.n < 2*gemmCols) {
+		t.rows = gemmRows
+	}
+	// work is what one unit of columns takes in one chunk.
+	if work := float64(t.rows) * float64(t.k) * float64(unit); work*float64(units) > 2*gemmGrain {
+		t.cols = int(min(float64(units), gemmGrain/work)) + 1
+		t.cols = max(t.cols, units/32)
+		if t.packed == nil {
+			t.cols = (t.cols + gemmCols - 1) / gemmCols * gemmCols
+		}
+	} else if float64(t.m)*float64(t.n)*float64(t.k) <= 2*gemmGrain {
+		t.rows = t.m
+	}
+	t.colChunks = (units + t.cols - 1) / t.cols
+	pool.Run(t.colChunks*((t.m+t.rows-1)/t.rows), t)
+}
+
+// Do implements [parallel.Task].
+func (t *gemmTask) Do(chunk, _ int) {
+	r0, c0 := chunk/t.colChunks*t.rows, chunk%t.colChunks*t.cols
+	m := min(t.rows, t.m-r0)
+	lda := t.k
+	if t.transA {
+		lda = t.m
+	}
+	a := t.a
+	if t.transA {
+		a = a[min(r0, len(a)):]
+	} else {
+		a = a[r0*t.k:]
+	}
+	if t.packed != nil && !t.transA {
+		p1 := min(c0+t.cols, t.packed.Panels())
+		kernel.GemmPackedF32(m, a, lda, t.packed, c0, p1, t.c[r0*t.n:], t.n, t.acc, t.ep)
+		return
+	}
+	n := min(t.cols, t.n-c0)
+	ldb, b := t.n, t.b
+	if t.transB {
+		ldb = t.k
+		b = b[min(c0*t.k, len(b)):]
+	} else {
+		b = b[min(c0, len(b)):]
+	}
+	beta := float32(0)
+	if t.acc {
+		beta = 1
+	}
+	c := t.c[r0*t.n+c0:]
+	kernel.GemmF32(t.transA, t.transB, m, n, t.k, t.alpha, a, lda, b, ldb, beta, c, t.n)
+	if t.ep != nil {
+		kernel.EpilogueF32(m, n, c, t.n, c0, t.ep)
+	}
+}
+
+var _ parallel.Task = (*gemmTask)(nil)
+
+// gemmState is the state of MatMul and Gemm.
+type gemmState struct {
+	loop
+	task   gemmTask
+	ep     kernel.Epilogue
+	bias   []float32
+	aShape tensor.Shape // the shapes for which dims was found
+	bShape tensor.Shape
+	dims   matmulDims
+}
+
+// matmulDims is dims without allocation where the shapes are those of the last run.
+func (st *gemmState) matmulDims(o *matmul, a, b tensor.Shape) (*matmulDims, error) {
+	if st.aShape == nil || !st.aShape.Equal(a) || !st.bShape.Equal(b) {
+		a, b = a.Clone(), b.Clone()
+		d, _, err := o.dims(a, b)
+		if err != nil {
+			return nil, err
+		}
+		st.aShape, st.bShape, st.dims = a, b, d
+	}
+	return &st.dims, nil
+}
