@@ -55,6 +55,16 @@ func FromImage(img image.Image, channels int) (*Planar, error) {
 			}
 		case *image.RGBA:
 			p.setRow(y, m.Pix[m.PixOffset(b.Min.X, b.Min.Y+y):][:4*p.W], 4)
+		case *image.YCbCr:
+			for x := range p.W {
+				yi, ci := m.YOffset(b.Min.X+x, b.Min.Y+y), m.COffset(b.Min.X+x, b.Min.Y+y)
+				r, g, bl := color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
+				if channels == 1 {
+					row[x] = luma(r, g, bl)
+					continue
+				}
+				row[x], row[plane+x], row[2*plane+x] = r, g, bl
+			}
 		default:
 			for x := range p.W {
 				r, g, bl, _ := img.At(b.Min.X+x, b.Min.Y+y).RGBA()

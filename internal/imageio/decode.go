@@ -1,0 +1,98 @@
+package imageio
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+)
+
+// DefaultMaxPixels is the limit on width·height that Decode uses for 0.
+const DefaultMaxPixels = 1 << 26
+
+// maxFileBytes bounds how much of an image file is read.
+const maxFileBytes = 1 << 29
+
+// ErrFormat is the error, perhaps wrapped, for data in none of the supported formats.
+var ErrFormat = errors.New("not a PNG, JPEG, GIF, PGM or PPM image")
+
+var decoders = []struct {
+	magic  []string
+	config func(io.Reader) (image.Config, error)
+	decode func(io.Reader) (image.Image, error)
+}{
+	{[]string{"\x89PNG\r\n\x1a\n"}, png.DecodeConfig, png.Decode},
+	{[]string{"\xff\xd8"}, jpeg.DecodeConfig, jpeg.Decode},
+	{[]string{"GIF87a", "GIF89a"}, gif.DecodeConfig, gif.Decode},
+	{[]string{"P2", "P3", "P5", "P6"}, netpbmConfig, decodeNetpbm},
+}
+
+// Decode reads a PNG, JPEG, GIF (its first frame), PGM or PPM image. An image of more
+// than maxPixels pixels (0: DefaultMaxPixels) is refused before memory is allocated for
+// it.
+func Decode(r io.Reader, maxPixels int64) (image.Image, error) {
+	if maxPixels == 0 {
+		maxPixels = DefaultMaxPixels
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("imageio: %w", err)
+	}
+	if len(data) > maxFileBytes {
+		return nil, fmt.Errorf("imageio: file of more than %d bytes", maxFileBytes)
+	}
+	for _, d := range decoders {
+		for _, m := range d.magic {
+			if !bytes.HasPrefix(data, []byte(m)) {
+				continue
+			}
+			cfg, err := d.config(bytes.NewReader(data))
+			if err != nil {
+				return nil, fmt.Errorf("imageio: %w", err)
+			}
+			if cfg.Width < 1 || cfg.Height < 1 {
+				return nil, fmt.Errorf("imageio: image of %dx%d pixels", cfg.Width, cfg.Height)
+			}
+			if int64(cfg.Width) > maxPixels/int64(cfg.Height) {
+				return nil, fmt.Errorf("imageio: image of %dx%d pixels, more than %d", cfg.Width, cfg.Height, maxPixels)
+			}
+			img, err := d.decode(bytes.NewReader(data))
+			if err != nil {
+				return nil, fmt.Errorf("imageio: %w", err)
+			}
+			if img.Bounds().Empty() {
+				return nil, errors.New("imageio: empty image")
+			}
+			return img, nil
+		}
+	}
+	return nil, fmt.Errorf("imageio: %w", ErrFormat)
+}
+
+// DecodeFile is Decode of a file; errors name it.
+func DecodeFile(name string, maxPixels int64) (image.Image, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	img, err := Decode(f, maxPixels)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return img, nil
+}
+
+// IsGrey reports whether img can only hold grey.
+func IsGrey(img image.Image) bool {
+	switch img.(type) {
+	case *image.Gray, *image.Gray16:
+		return true
+	}
+	return false
+}

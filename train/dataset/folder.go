@@ -1,0 +1,294 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"image"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aekit/aekit/internal/imageio"
+)
+
+const (
+	folderSide    = 64
+	folderMemory  = 1 << 30
+	folderWorkers = 4
+)
+
+// folder is a Source of image files. Pixels are kept up to a limit.
+type folder struct {
+	info      Info
+	fit       imageio.Fit
+	maxPixels int64
+	files     []string
+	labels    []int // nil if the folder has no classes
+	pix       [][]uint8
+	digest    string
+}
+
+// OpenFolder is [Open] of a folder of PNG, JPEG, GIF, PGM and PPM images, taken with all
+// its subfolders in the order of their paths; names that begin with a dot are passed
+// over. If every image lies in a subfolder, the first subfolder of its path is its class.
+// If the folder's only entries are train and test, they are the training and test images;
+// else there is no test set. Files that cannot be decoded are passed over and listed in
+// Data.Skipped.
+func OpenFolder(ctx context.Context, dir string, opt Options) (*Data, error) {
+	return Open(ctx, filepath.Clean(dir)+string(filepath.Separator), opt)
+}
+
+func openFolder(ctx context.Context, dir string, opt Options, fit imageio.Fit) (*Data, error) {
+	dir = filepath.Clean(dir)
+	files, err := listImages(dir)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("dataset: no images (PNG, JPEG, GIF, PGM, PPM) in %s", dir)
+	}
+	parts := map[string][]string{}
+	for _, f := range files {
+		top, rest, ok := strings.Cut(f, "/")
+		if !ok || top != "train" && top != "test" {
+			parts = nil
+			break
+		}
+		parts[top] = append(parts[top], rest)
+	}
+	d := &Data{}
+	if len(parts["train"]) == 0 {
+		f, skipped, err := loadFolder(ctx, dir, files, opt, fit, Info{Name: dir}, opt.N)
+		if err != nil {
+			return nil, err
+		}
+		d.Train, d.Skipped = f, skipped
+		return d, nil
+	}
+	f, skipped, err := loadFolder(ctx, filepath.Join(dir, "train"), parts["train"], opt, fit, Info{Name: dir}, opt.N)
+	if err != nil {
+		return nil, err
+	}
+	d.Train, d.Skipped = f, skipped
+	if len(parts["test"]) > 0 {
+		opt.Channels, opt.Height, opt.Width = f.info.Channels, f.info.Height, f.info.Width
+		t, skipped, err := loadFolder(ctx, filepath.Join(dir, "test"), parts["test"], opt, fit, f.info, 0)
+		if err != nil {
+			return nil, err
+		}
+		d.Test, d.Skipped = t, append(d.Skipped, skipped...)
+	}
+	return d, nil
+}
+
+// listImages returns the slash-separated paths of the images below dir, sorted.
+func listImages(dir string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(e.Name(), ".") && path != dir && e.Name() != "." {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		switch strings.ToLower(filepath.Ext(path)) {
+		case ".png", ".jpg", ".jpeg", ".gif", ".pgm", ".ppm", ".pnm":
+			if e.Type().IsRegular() {
+				rel, err := filepath.Rel(dir, path)
+				if err != nil {
+					return err
+				}
+				files = append(files, filepath.ToSlash(rel))
+			}
+		}
+		return nil
+	})
+	slices.Sort(files)
+	return files, err
+}
+
+// loadFolder decodes every file once, to know which are good and what they contain. info
+// may bring the classes of the training set. limit, if positive, bounds the number of
+// images.
+func loadFolder(ctx context.Context, dir string, files []string, opt Options, fit imageio.Fit, info Info, limit int) (*folder, []string, error) {
+	f := &folder{fit: fit, maxPixels: opt.MaxPixels}
+	info.Channels, info.Height, info.Width = opt.Channels, opt.Height, opt.Width
+	if info.Height == 0 {
+		info.Height, info.Width = folderSide, folderSide
+	}
+	if info.Channels == 0 {
+		info.Channels = 3
+		if imageio.IsGrey(firstImage(dir, files, opt.MaxPixels)) {
+			info.Channels = 1
+		}
+	}
+	f.info = info
+	memory := opt.MemoryLimit
+	if memory == 0 {
+		memory = folderMemory
+	}
+
+	type result struct {
+		pix []uint8
+		sum [sha256.Size]byte
+		err error
+	}
+	results := make([]result, len(files))
+	work := make(chan int)
+	var mu sync.Mutex
+	var done, kept int64
+	var wg sync.WaitGroup
+	for range folderWorkers {
+		wg.Go(func() {
+			for i := range work {
+				pix, err := f.decode(filepath.Join(dir, filepath.FromSlash(files[i])))
+				results[i] = result{pix: pix, err: err}
+				if err == nil {
+					results[i].sum = sha256.Sum256(pix)
+				}
+				mu.Lock()
+				if kept += int64(len(pix)); kept > memory {
+					results[i].pix = nil
+				}
+				done++
+				if opt.Progress != nil {
+					opt.Progress(info.Name, done, int64(len(files)))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range files {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("dataset: %s: %w", dir, err)
+	}
+
+	var skipped, good []string
+	h := sha256.New()
+	fmt.Fprintf(h, "aekit folder 1\n%d %d %d\n", info.Channels, info.Height, info.Width)
+	for i, r := range results {
+		if r.err != nil {
+			skipped = append(skipped, r.err.Error())
+			continue
+		}
+		if limit > 0 && len(good) == limit {
+			break
+		}
+		good = append(good, files[i])
+		f.files = append(f.files, filepath.Join(dir, filepath.FromSlash(files[i])))
+		f.pix = append(f.pix, r.pix)
+		h.Write(r.sum[:])
+	}
+	if len(good) == 0 {
+		return nil, nil, fmt.Errorf("dataset: none of the %d images in %s can be read: %s", len(files), dir, skipped[0])
+	}
+	f.classify(good)
+	fmt.Fprintln(h, f.labels)
+	f.digest = hex.EncodeToString(h.Sum(nil))
+	return f, skipped, nil
+}
+
+// firstImage returns the first image that can be decoded, or nil.
+func firstImage(dir string, files []string, maxPixels int64) image.Image {
+	for _, name := range files {
+		if img, err := imageio.DecodeFile(filepath.Join(dir, filepath.FromSlash(name)), maxPixels); err == nil {
+			return img
+		}
+	}
+	return nil
+}
+
+// classify sets labels from the first subfolder of each path. Classes that info already
+// has keep their numbers.
+func (f *folder) classify(files []string) {
+	var names []string
+	for _, file := range files {
+		class, _, ok := strings.Cut(file, "/")
+		if !ok {
+			f.info.Classes = nil
+			return
+		}
+		names = append(names, class)
+	}
+	classes := slices.Clone(f.info.Classes)
+	for _, n := range names {
+		if !slices.Contains(classes, n) {
+			classes = append(classes, n)
+		}
+	}
+	f.info.Classes = classes
+	number := map[string]int{}
+	for i, c := range classes {
+		number[c] = i
+	}
+	for _, n := range names {
+		f.labels = append(f.labels, number[n])
+	}
+}
+
+// decode reads a file as pixels of the wanted size.
+func (f *folder) decode(path string) ([]uint8, error) {
+	img, err := imageio.DecodeFile(path, f.maxPixels)
+	if err != nil {
+		return nil, err
+	}
+	p, err := imageio.FromImage(img, f.info.Channels)
+	if err == nil {
+		p, err = convert(p, f.info, f.fit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p.Pix, nil
+}
+
+func (f *folder) Info() Info              { return f.info }
+func (f *folder) Len() int                { return len(f.files) }
+func (f *folder) Digest() (string, error) { return f.digest, nil }
+
+func (f *folder) Read(ctx context.Context, index []int, dst []float32, labels []int) error {
+	if err := checkRead(f.info, len(f.files), index, dst, labels); err != nil {
+		return err
+	}
+	size := f.info.Elems()
+	for k, i := range index {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		pix := f.pix[i]
+		if pix == nil {
+			var err error
+			if pix, err = f.decode(f.files[i]); err != nil {
+				return fmt.Errorf("dataset: file changed since the folder was opened: %w", err)
+			}
+			if len(pix) != size {
+				return errors.New("dataset: image of unexpected size")
+			}
+		}
+		for j, b := range pix {
+			dst[k*size+j] = byteLevels[b]
+		}
+		if labels != nil {
+			labels[k] = -1
+			if f.labels != nil {
+				labels[k] = f.labels[i]
+			}
+		}
+	}
+	return nil
+}
