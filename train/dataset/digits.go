@@ -138,7 +138,7 @@ func (d *digits) draw(i uint64, dst []float32) int {
 	field := &d.glyph.field[font][label].dist
 
 	side := float64(min(d.info.Width, d.info.Height))
-	height := float64(side * r.Range(0.62, 0.78)) // of the digit, in pixels
+	height := float64(side * r.Range(0.62, 0.76)) // of the digit, in pixels
 	aspect := r.Range(0.85, 1.2)
 	tanHalf := r.Range(-0.11, 0.11) // of half the rotation: ±12.5°
 	den := 1 + float64(tanHalf*tanHalf)
@@ -149,7 +149,7 @@ func (d *digits) draw(i uint64, dst []float32) int {
 	}
 	dx := float64(side * r.Range(-0.05, 0.05))
 	dy := float64(side * r.Range(-0.05, 0.05))
-	stroke := float64(gridHeight * r.Range(0.05, 0.09)) // half the width of a stroke, in cells
+	stroke := float64(gridHeight * r.Range(0.06, 0.1)) // half the width of a stroke, in cells
 	soft := r.Range(1, 1.5)                             // width of an edge, in pixels
 
 	// Inverse map from pixels, relative to the middle, to cells.

@@ -172,10 +172,10 @@ func (l *Loader) read(ctx context.Context, b *Batch) error {
 	info := l.src.Info()
 	n, size := len(b.Index), info.Elems()
 	if cap(b.Images) < n*size {
-		b.Images = make([]float32, l.opt.Batch*size)
+		b.Images = make([]float32, min(l.opt.Batch, l.src.Len())*size)
 	}
 	if cap(b.Labels) < n {
-		b.Labels = make([]int, l.opt.Batch)
+		b.Labels = make([]int, min(l.opt.Batch, l.src.Len()))
 	}
 	b.Images, b.Labels = b.Images[:n*size], b.Labels[:n]
 	if err := l.src.Read(ctx, b.Index, b.Images, b.Labels); err != nil {
