@@ -58,12 +58,11 @@ type nativeBackend struct{ share *shared }
 func (nativeBackend) Name() string { return "native" }
 
 func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
-	m, err := onnx.Inline(m)
+	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body})
 	if err != nil {
 		return nil, err
 	}
-	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body})
-	if err != nil {
+	if err := graph.Optimize(g); err != nil {
 		return nil, err
 	}
 	if b.share == nil {

@@ -172,6 +172,9 @@ type Spec struct {
 	Out     []ValueID // existing values to produce; nil makes Outputs new ones
 	Outputs int       // number of new outputs where Out is nil; 0 means 1
 	OutName string    // name of the first new output
+	// Opset is the version of the domain in whose terms Attrs are written; 0 means that of
+	// the graph.
+	Opset int
 }
 
 // Make returns the node that a Spec describes, without adding it to g.Nodes. New output
@@ -179,8 +182,11 @@ type Spec struct {
 func (g *Graph) Make(s Spec) (*Node, error) {
 	opset, ok := g.Opsets[s.Domain]
 	if !ok {
-		opset = newestOpset(g.Set, s.Domain)
+		opset = NewestOpset(g.Set, s.Domain)
 		g.Opsets[s.Domain] = opset
+	}
+	if s.Opset != 0 {
+		opset = s.Opset
 	}
 	out := s.Out
 	if out == nil {
@@ -237,7 +243,8 @@ func (g *Graph) nameOf(id ValueID) string {
 	return g.Values[id].Name
 }
 
-func newestOpset(s op.Set, domain string) int {
+// NewestOpset returns the highest version at which an operator of the domain changed.
+func NewestOpset(s op.Set, domain string) int {
 	v := 1
 	for k, vs := range s {
 		if k.Domain == domain && len(vs) > 0 {

@@ -196,7 +196,7 @@ func (b *builder) fold(n *graph.Node, in, out []op.Fact) error {
 	if done {
 		return nil
 	}
-	ts, err := RunOp(n.Op, in, out[:len(n.Out)])
+	ts, err := op.Eval(n.Op, in, out[:len(n.Out)])
 	if err != nil {
 		return err
 	}
@@ -206,28 +206,6 @@ func (b *builder) fold(n *graph.Node, in, out []op.Fact) error {
 		}
 	}
 	return nil
-}
-
-// RunOp runs one operator on constants: in are facts with Const set, out what Infer
-// returned.
-func RunOp(o op.Op, in, out []op.Fact) ([]*tensor.Tensor, error) {
-	ins := make([]*tensor.Tensor, len(in))
-	for i, f := range in {
-		ins[i] = f.Const
-	}
-	outs := make([]*tensor.Tensor, len(out))
-	for i, f := range out {
-		t, err := tensor.New(f.DType, f.Shape...)
-		if err != nil {
-			return nil, err
-		}
-		outs[i] = t
-	}
-	ctx := &op.Context{}
-	if w, ok := o.(op.Workspacer); ok {
-		ctx.Scratch = tensor.AlignedBytes(w.Workspace(in))
-	}
-	return outs, o.Run(ctx, outs, ins)
 }
 
 // makeSteps turns the remaining nodes into steps with slots numbered as the values are.

@@ -5,11 +5,12 @@ import (
 	"github.com/aekit/aekit/internal/op"
 )
 
-// machinePasses rewrites the builder's graph for this machine. The order matters: layouts
-// are chosen before operators absorb their neighbours.
+// machinePasses rewrites the builder's graph for this machine. The order matters: an
+// operator that has absorbed its neighbours leaves fewer values whose layout is to be
+// chosen, and conversions between layouts would keep it from absorbing them.
 func (b *builder) machinePasses() error {
 	b.fuse()
-	return nil
+	return b.chooseLayouts()
 }
 
 // fuse lets each operator absorb the only reader of its output, as often as it can.

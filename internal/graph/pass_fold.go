@@ -1,0 +1,96 @@
+package graph
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
+)
+
+// foldGrowth is how many bytes more than its inputs the outputs of a folded node may have.
+const foldGrowth = 1 << 16
+
+// FoldConstants computes nodes whose inputs are all constants. It never expands small
+// weights: DequantizeLinear and Cast stay, as does whatever would make much data from
+// little.
+func FoldConstants(g *Graph) (bool, error) {
+	changed := false
+	kept := g.Nodes[:0:0]
+	for _, n := range g.Nodes {
+		done, err := g.fold(n)
+		if err != nil {
+			return changed, err
+		}
+		if done {
+			changed = true
+			continue
+		}
+		kept = append(kept, n)
+	}
+	g.Nodes = kept
+	return changed, nil
+}
+
+func (g *Graph) fold(n *Node) (bool, error) {
+	if len(n.Bodies) > 0 || slices.Contains([]string{"DequantizeLinear", "Cast", "CastLike"}, n.OpType) {
+		return false, nil
+	}
+	if _, ok := n.Op.(op.Impure); ok {
+		return false, nil
+	}
+	for _, id := range n.Out {
+		if id != None && slices.Contains(g.Outputs, id) {
+			return false, nil
+		}
+	}
+	in := make([]op.Fact, len(n.In))
+	have := 0
+	origin, single := "", true
+	for i, id := range n.In {
+		if id == None {
+			continue
+		}
+		v := g.Values[id]
+		if v.Kind != Constant || v.Data == nil {
+			return false, nil
+		}
+		in[i] = op.FactOf(v.Data)
+		have += len(v.Data.Bytes())
+		if v.Origin != "" {
+			single = single && origin == ""
+			origin = v.Origin
+		}
+	}
+	out, err := n.Op.Infer(in)
+	if err != nil || len(out) < len(n.Out) {
+		if errors.Is(err, op.ErrDeferred) {
+			return false, nil
+		}
+		// The planner reports what is wrong with the node, with its name and shapes.
+		return false, nil
+	}
+	need := 0
+	for i := range n.Out {
+		size, err := tensor.ByteSize(out[i].DType, out[i].Shape)
+		if err != nil || size > have+foldGrowth-need {
+			return false, nil
+		}
+		need += size
+	}
+	ts, err := op.Eval(n.Op, in, out[:len(n.Out)])
+	if err != nil {
+		return false, err
+	}
+	for i, id := range n.Out {
+		if id == None {
+			continue
+		}
+		v := g.Values[id]
+		v.Kind, v.Data, v.Type = Constant, ts[i], TypeOf(ts[i])
+		if single {
+			v.Origin = origin
+		}
+	}
+	return true, nil
+}
