@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 )
 
 // randF32 returns n values in [-1, 1) that depend on seed only.
@@ -68,4 +69,24 @@ func withCanaries(t testing.TB, n, off int) ([]float32, func(what string)) {
 			}
 		}
 	}
+}
+
+// guard is memory between inaccessible pages, so that reading or writing outside a slice that touches one faults.
+type guard struct{ mem []byte }
+
+func newGuard(t testing.TB, bytes int) guard { return guard{guardedMemory(t, bytes)} }
+
+// place copies s to the start of the memory, or to its end if atEnd, and returns the copy.
+func place[T any](g guard, s []T, atEnd bool) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	size := len(s) * int(unsafe.Sizeof(s[0]))
+	at := 0
+	if atEnd {
+		at = len(g.mem) - size
+	}
+	d := unsafe.Slice((*T)(unsafe.Pointer(&g.mem[at])), len(s))
+	copy(d, s)
+	return d
 }
