@@ -1,0 +1,280 @@
+// Package arch holds the architectures that can be trained: functions that return an ONNX
+// model with fresh weights.
+//
+// A model takes "image", float32 [batch, channels, height, width] with pixels in [0, 1],
+// and gives "reconstruction" of the same shape. In between it names "z", the latent
+// vectors, float32 [batch, latent], and, if it is variational, "mu" and "logvar". In a
+// variational model z is computed as mu, so that the exported graph is deterministic;
+// training puts sampling in that place (see package train). Everything that a program has
+// to know to use the model is in its metadata.
+//
+// Weights are a function of the seed and of their names alone.
+package arch
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"slices"
+
+	"github.com/aekit/aekit/internal/meta"
+	"github.com/aekit/aekit/internal/rng"
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
+)
+
+// Opset is the version of the standard operators that models are written in.
+const Opset = 17
+
+// Names of values that models use.
+const (
+	Image          = "image"
+	Mu             = "mu"
+	LogVar         = "logvar"
+	Z              = "z"
+	Reconstruction = "reconstruction"
+)
+
+// Batch is the name of the batch dimension.
+const Batch = "batch"
+
+// Config is what an architecture leaves open. Zero fields take the preset's values.
+type Config struct {
+	Channels, Height, Width int
+	// Hidden are the widths (dense) or channels (convolutional) of the encoder's hidden
+	// layers, from the image inwards. The decoder has them in the opposite order.
+	Hidden []int
+	Latent int // elements of z
+	Seed   uint64
+}
+
+// Recipe is how a preset is trained unless the user says otherwise.
+type Recipe struct {
+	Objective string  // "mse", "elbo" (Bernoulli likelihood) or "elbo-gaussian"
+	Beta      float64 // weight of the KL term of an ELBO
+	Epochs    int
+	Batch     int
+	LR        float64 // of Adam
+	Noise     Noise   // added to the encoder's input
+}
+
+// Noise is a corruption of the images that a denoising autoencoder sees; its loss compares
+// with the clean images.
+type Noise struct {
+	Kind  string  // "", "gaussian", "salt-and-pepper" or "mask"
+	Level float64 // standard deviation, or share of pixels
+}
+
+// Preset is a named architecture with defaults.
+type Preset struct {
+	Name   string
+	Kind   string // as in the metadata: "ae" or "vae"
+	Doc    string // one sentence
+	Config Config
+	Recipe Recipe
+
+	build func(b *builder, c *Config) error
+}
+
+// List returns every preset, sorted by name.
+func List() []Preset { return slices.Clone(presets) }
+
+// Default is the name of the preset that is used where none is named.
+const Default = "vae"
+
+// Find returns the preset of that name.
+func Find(name string) (Preset, error) {
+	for _, p := range presets {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	var names []string
+	for _, p := range presets {
+		names = append(names, p.Name)
+	}
+	return Preset{}, fmt.Errorf("arch: no preset %q; there are %q", name, names)
+}
+
+// Limits of a Config: beyond them sizes would not fit 32-bit integers.
+const (
+	maxSide   = 1 << 12
+	maxWidth  = 1 << 20
+	maxLayers = 64
+)
+
+// Fill returns c with zero fields replaced by the preset's defaults, checked.
+func (p Preset) Fill(c Config) (Config, error) {
+	d := p.Config
+	for _, f := range []struct{ have, def *int }{
+		{&c.Channels, &d.Channels}, {&c.Height, &d.Height}, {&c.Width, &d.Width}, {&c.Latent, &d.Latent},
+	} {
+		if *f.have == 0 {
+			*f.have = *f.def
+		}
+	}
+	if c.Hidden == nil {
+		c.Hidden = d.Hidden
+	}
+	c.Hidden = slices.Clone(c.Hidden)
+	switch {
+	case c.Channels != 1 && c.Channels != 3:
+		return c, fmt.Errorf("arch: %d channels, want 1 or 3", c.Channels)
+	case c.Height < 1 || c.Width < 1 || c.Height > maxSide || c.Width > maxSide:
+		return c, fmt.Errorf("arch: image size %dx%d, want 1 to %d each", c.Width, c.Height, maxSide)
+	case c.Latent < 1 || c.Latent > maxWidth:
+		return c, fmt.Errorf("arch: latent size %d, want 1 to %d", c.Latent, maxWidth)
+	case len(c.Hidden) > maxLayers:
+		return c, fmt.Errorf("arch: %d hidden layers, want at most %d", len(c.Hidden), maxLayers)
+	}
+	for _, h := range c.Hidden {
+		if h < 1 || h > maxWidth {
+			return c, fmt.Errorf("arch: hidden width %d, want 1 to %d", h, maxWidth)
+		}
+	}
+	return c, nil
+}
+
+// Build returns a model with weights drawn from c.Seed.
+func (p Preset) Build(c Config) (*onnx.Model, error) {
+	c, err := p.Fill(c)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{Builder: onnx.NewBuilder(Opset), seed: c.Seed}
+	b.Name(p.Name)
+	b.Input(Image, tensor.Float32, onnx.NamedDim(Batch), onnx.FixedDim(int64(c.Channels)), onnx.FixedDim(int64(c.Height)), onnx.FixedDim(int64(c.Width)))
+	b.meta = meta.Model{
+		Kind: p.Kind, Preset: p.Name,
+		Values: meta.Values{Image: Image, Z: Z, Reconstruction: Reconstruction},
+		Image:  meta.Image{Width: c.Width, Height: c.Height, Channels: c.Channels, Layout: meta.LayoutNCHW},
+	}
+	if p.Kind == meta.KindVAE {
+		b.meta.Values.Mu, b.meta.Values.LogVar = Mu, LogVar
+		b.meta.Prior = []meta.Stage{{Value: Z, Distribution: meta.DistNormal, DType: "float32", Shape: []int{c.Latent}}}
+	}
+	if err := p.build(b, &c); err != nil {
+		return nil, fmt.Errorf("arch: %s: %w", p.Name, err)
+	}
+	props, err := meta.Encode(&b.meta)
+	if err != nil {
+		return nil, err
+	}
+	for _, kv := range props {
+		b.Metadata(kv.Key, kv.Value)
+	}
+	return b.Model()
+}
+
+// builder adds layers to an onnx.Builder.
+type builder struct {
+	*onnx.Builder
+	seed uint64
+	meta meta.Model
+	err  error
+}
+
+// streamWeights is the label of the random streams of weights.
+const streamWeights = 0x77656967
+
+// uniform returns an initializer with elements uniform in ±bound.
+func (b *builder) uniform(name string, bound float64, shape ...int) string {
+	n, ok := tensor.Shape(shape).Elems()
+	if !ok || n > math.MaxInt32/8 {
+		b.err = errors.Join(b.err, fmt.Errorf("weight %q of shape %v is too large", name, tensor.Shape(shape)))
+		return name
+	}
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	t, err := tensor.New(tensor.Float32, shape...)
+	if err != nil {
+		b.err = errors.Join(b.err, err)
+		return name
+	}
+	w := t.Float32s()
+	rng.New(b.seed, streamWeights, h.Sum64()).Uniform(w, 0)
+	lim := float32(bound)
+	for i, u := range w {
+		w[i] = float32(lim * (u + u - 1))
+	}
+	return b.Initializer(name, t)
+}
+
+// filled returns an initializer whose elements are all v.
+func (b *builder) filled(name string, v float32, shape ...int) string {
+	t, err := tensor.New(tensor.Float32, shape...)
+	if err != nil {
+		b.err = errors.Join(b.err, err)
+		return name
+	}
+	w := t.Float32s()
+	for i := range w {
+		w[i] = v
+	}
+	return b.Initializer(name, t)
+}
+
+func (b *builder) ints(name string, v ...int64) string {
+	return b.Initializer(name, tensor.Must(tensor.Of(v, len(v))))
+}
+
+// node adds a node called /scope/op whose output is called out, or after the node.
+func (b *builder) node(scope, opType, out string, in []string, attrs ...*onnx.Attribute) string {
+	name := "/" + scope + "/" + opType
+	if out == "" {
+		out = name + "_output"
+	}
+	b.Node(&onnx.Node{Name: name, OpType: opType, Inputs: in, Outputs: []string{out}, Attrs: attrs})
+	return out
+}
+
+// gain is the factor that keeps the variance of activations through an activation function:
+// 2 for half-rectifying ones (He et al. 2015), 1 for others (Glorot and Bengio 2010 with
+// the fan-in alone).
+func gain(act string) float64 {
+	if act == "Relu" || act == "LeakyRelu" {
+		return 2
+	}
+	return 1
+}
+
+// dense adds x·W + b of shape [batch, out], with W [in, out] uniform with variance
+// gain/in and b zero, and the activation act unless it is empty. scope is for example
+// "encoder/fc1"; the result is called name, or after its node.
+func (b *builder) dense(scope, name, x string, in, out int, act string) string {
+	weight := scopeName(scope)
+	w := b.uniform(weight+".weight", math.Sqrt(3*gain(act)/float64(in)), in, out)
+	c := b.filled(weight+".bias", 0, out)
+	if act == "" {
+		return b.node(scope, "Gemm", name, []string{x, w, c})
+	}
+	h := b.node(scope, "Gemm", "", []string{x, w, c})
+	return b.node(scope, act, name, []string{h})
+}
+
+// scopeName turns "encoder/fc1" into "encoder.fc1".
+func scopeName(scope string) string {
+	s := []byte(scope)
+	for i, c := range s {
+		if c == '/' {
+			s[i] = '.'
+		}
+	}
+	return string(s)
+}
+
+// outputs declares the graph's outputs and the types of the named values.
+func (b *builder) outputs(c *Config) error {
+	batch := onnx.NamedDim(Batch)
+	latent := onnx.FixedDim(int64(c.Latent))
+	b.Output(Reconstruction, tensor.Float32, batch, onnx.FixedDim(int64(c.Channels)), onnx.FixedDim(int64(c.Height)), onnx.FixedDim(int64(c.Width)))
+	if b.meta.Kind == meta.KindVAE {
+		b.Output(Mu, tensor.Float32, batch, latent)
+		b.Output(LogVar, tensor.Float32, batch, latent)
+		b.Value(Z, tensor.Float32, batch, latent)
+	} else {
+		b.Output(Z, tensor.Float32, batch, latent)
+	}
+	return b.err
+}
