@@ -90,7 +90,7 @@ func (p *Pool) Run(chunks int, t Task) {
 	if chunks <= 0 {
 		return
 	}
-	if chunks == 1 || p == nil || p.threads == 1 || p.closed.Load() || chunks >= closedNext || !p.busy.TryLock() {
+	if chunks == 1 || p == nil || p.threads == 1 || p.closed.Load() || uint64(chunks) >= closedNext || !p.busy.TryLock() {
 		for i := range chunks {
 			t.Do(i, 0)
 		}
