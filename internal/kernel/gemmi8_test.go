@@ -47,10 +47,11 @@ func TestGemmI8(t *testing.T) {
 				}
 				a := place(ga, randI8(1, max(0, (m-1)*lda+k)), variant%2 == 0)
 				ua := unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(a))), len(a))
-				b := randI8(2, max(0, (k-1)*ldb+n))
+				lenB := (k-1)*ldb + n
 				if transB {
-					b = randI8(2, max(0, (n-1)*ldb+k))
+					lenB = (n-1)*ldb + k
 				}
+				b := randI8(2, max(0, lenB))
 				if variant == 3 || variant == 7 { // the largest sums that pairs and quads can have
 					for i := range a {
 						a[i] = -128
