@@ -162,12 +162,12 @@ func (t *scatterState) addRows(lo, hi int) {
 		h, r := u%t.dst[1], u/t.dst[1]
 		d, n := r%t.dst[0], r/t.dst[0]
 		for kd := range a[0].kernel {
-			sd, ok := operand(a[0], d, kd)
+			sd, ok := scatterSource(a[0], d, kd)
 			if !ok {
 				continue
 			}
 			for kh := range a[1].kernel {
-				sh, ok := operand(a[1], h, kh)
+				sh, ok := scatterSource(a[1], h, kh)
 				if !ok {
 					continue
 				}
@@ -187,8 +187,8 @@ func (t *scatterState) addRows(lo, hi int) {
 	}
 }
 
-// operand returns the operand position from which tap k contributes to result position p.
-func operand(a axisWindow, p, k int) (int, bool) {
+// scatterSource returns the operand position from which tap k contributes to result position p.
+func scatterSource(a axisWindow, p, k int) (int, bool) {
 	v := p + a.begin - k*a.dilation
 	if v < 0 || v%a.stride != 0 || v/a.stride >= a.out {
 		return 0, false

@@ -104,10 +104,10 @@ type tapPacker struct {
 	s    *convShape
 	w    []float32
 	taps int
-	n, i  int          // phase and tap under construction
-	at    [3][]axisTap // the phase's taps by axis
-	rows  []int        // kernel positions of the run
-	buf   []float32
+	n, i int          // phase and tap under construction
+	at   [3][]axisTap // the phase's taps by axis
+	rows []int        // kernel positions of the run
+	buf  []float32
 }
 
 // phase adds the taps of one phase of one group: for each kernel row, each run of
