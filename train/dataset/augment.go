@@ -130,8 +130,8 @@ func (m *affine) warp(info Info, img []float32) {
 func cosSin(degrees float64) (cos, sin float64) {
 	x := float64(degrees * (math.Pi / 180 / 8))
 	x2 := float64(x * x)
-	cos = 1 - float64(x2/2*(1-float64(x2/12*(1-float64(x2/30*(1-x2/56))))))
-	sin = float64(x * (1 - float64(x2/6*(1-float64(x2/20*(1-x2/42))))))
+	cos = 1 - float64(x2/2*(1-float64(x2/12*(1-float64(x2/30*(1-float64(x2/56*(1-x2/90))))))))
+	sin = float64(x * (1 - float64(x2/6*(1-float64(x2/20*(1-float64(x2/42*(1-x2/72))))))))
 	for range 3 {
 		cos, sin = float64(cos*cos)-float64(sin*sin), 2*float64(cos*sin)
 	}

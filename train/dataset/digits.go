@@ -150,7 +150,7 @@ func (d *digits) draw(i uint64, dst []float32) int {
 	dx := float64(side * r.Range(-0.05, 0.05))
 	dy := float64(side * r.Range(-0.05, 0.05))
 	stroke := float64(gridHeight * r.Range(0.06, 0.1)) // half the width of a stroke, in cells
-	soft := r.Range(1, 1.5)                             // width of an edge, in pixels
+	soft := r.Range(1, 1.5)                            // width of an edge, in pixels
 
 	// Inverse map from pixels, relative to the middle, to cells.
 	cells := gridHeight / height

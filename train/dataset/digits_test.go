@@ -184,3 +184,12 @@ func BenchmarkDigits(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*100/b.Elapsed().Seconds(), "images/s")
 }
+
+func floatHash(x []float32) string {
+	h := sha256.New()
+	for _, v := range x {
+		b := math.Float32bits(v)
+		h.Write([]byte{byte(b), byte(b >> 8), byte(b >> 16), byte(b >> 24)})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
