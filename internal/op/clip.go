@@ -24,8 +24,9 @@ func (o *clip) Infer(in []Fact) ([]Fact, error) {
 		if !in[i].Present() {
 			continue
 		}
-		if err := wantSame(in, 0, i); err != nil {
-			return nil, err
+		// A bound that was an attribute is float32 whatever the type of the input.
+		if in[i].DType != in[0].DType && !(in[i].DType == tensor.Float32 && in[0].DType.IsFloat()) {
+			return nil, wantSame(in, 0, i)
 		}
 		if n, _ := in[i].Shape.Elems(); n != 1 || len(in[i].Shape) > 1 {
 			return nil, fmt.Errorf("input %d: shape %v, want a scalar", i, in[i].Shape)
@@ -65,7 +66,14 @@ func (o *clip) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		ctx.Pool.Run((len(t.dst)+binaryGrain-1)/binaryGrain, t)
 		*t = clipTask{}
 	case tensor.Float64:
-		clipRun[float64](out, in)
+		bounds := []*tensor.Tensor{in[0], nil, nil}
+		for i := 1; i < len(in); i++ {
+			if in[i] != nil {
+				bounds[i] = tensor.Scalar(0.0)
+				convert(bounds[i], in[i])
+			}
+		}
+		clipRun[float64](out, bounds)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
 	case tensor.Int8:
