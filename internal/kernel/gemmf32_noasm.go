@@ -1,3 +1,5 @@
+//go:build noasm || gccgo || !arm64
+
 package kernel
 
 func archGemmF32() []gemmF32 { return nil }

@@ -1,3 +1,5 @@
+//go:build noasm || gccgo || !arm64
+
 package kernel
 
 func addF32(dst, a, b []float32)                       { addF32Generic(dst, a, b) }

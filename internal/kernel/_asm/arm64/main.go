@@ -1,0 +1,36 @@
+// Command arm64 writes the NEON assembly of package kernel into the directory that its argument names.
+//
+// Go's assembler lacks most vector arithmetic of arm64, so those instructions are emitted as words, each with its GNU
+// mnemonic as comment. A test decodes the words and compares.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+var outputs = []struct {
+	name string
+	emit func(*file)
+}{
+	{"gemmf32_arm64.s", gemmF32},
+	{"vec_arm64.s", vectors},
+	{"mathf32_arm64.s", maths},
+	{"optim_arm64.s", optimisers},
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: go run . DIRECTORY")
+		os.Exit(2)
+	}
+	for _, o := range outputs {
+		f := newFile()
+		o.emit(f)
+		if err := os.WriteFile(filepath.Join(os.Args[1], o.name), []byte(f.String()), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+//go:build !noasm && !gccgo
+
+package kernel
+
+const (
+	tileNEON tileID = iota + 1
+	tileDotProd
+)
+
+const neonMR, neonNR = 8, 12
+
+func archGemmF32() []gemmF32 {
+	return []gemmF32{{name: "neon-8x12", id: tileNEON, use: &useNEON, mr: neonMR, nr: neonNR}}
+}
+
+// tileF32NEON is tileF32Generic for 1 to 8 rows and 1 to 12 columns, with fused multiply-adds. It reads and writes all
+// twelve columns of c and bias, whatever t.cols is.
+//
+//go:noescape
+func tileF32NEON(t *tileF32)
+
+func archTileF32(_ tileID, t *tileF32) {
+	if t.cols == neonNR {
+		tileF32NEON(t)
+		return
+	}
+	// A narrow tile works on a copy of its part of c.
+	var c [neonMR * neonNR]float32
+	var bias [neonNR]float32
+	u := *t
+	u.c, u.cs = &c[0], neonNR
+	if t.acc == 1 {
+		copyRows(c[:], neonNR, rowsOf(t.c, t.rows, t.cs, t.cols), t.cs, t.rows, t.cols)
+	}
+	if t.bias != nil {
+		copyRows(bias[:], neonNR, rowsOf(t.bias, 1, 0, t.cols), 0, 1, t.cols)
+		u.bias = &bias[0]
+	}
+	tileF32NEON(&u)
+	copyRows(rowsOf(t.c, t.rows, t.cs, t.cols), t.cs, c[:], neonNR, t.rows, t.cols)
+}
+
+func packRowsF32(dst []float32, nr, k, cols int, b []float32, ldb int) {
+	packRowsF32Generic(dst, nr, k, cols, b, ldb)
+}
+
+func packTransF32(dst []float32, nr, k, cols int, b []float32, ldb int) {
+	packTransF32Generic(dst, nr, k, cols, b, ldb)
+}
