@@ -34,6 +34,8 @@ type binary struct {
 	name  string
 	types Types
 	kind  binaryKind
+	// perChannel is 1 plus the index of an operand of shape [C 1 …] that is read as [C].
+	perChannel int
 }
 
 func newBinary(kind binaryKind) func(*Attrs) (Op, error) {
@@ -82,7 +84,14 @@ func (o *binary) Infer(in []Fact) ([]Fact, error) {
 	if o.kind == binMod && in[0].DType.IsFloat() {
 		return nil, errors.New("floating-point types need attribute \"fmod\" set to 1")
 	}
-	s, err := tensor.Broadcast(in[0].Shape, in[1].Shape)
+	a, b := in[0], in[1]
+	switch o.perChannel {
+	case 1:
+		a = channelVector(a)
+	case 2:
+		b = channelVector(b)
+	}
+	s, err := tensor.Broadcast(a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +105,19 @@ func (o *binary) Infer(in []Fact) ([]Fact, error) {
 func (o *binary) InPlace() []int { return []int{0, 1} }
 
 func (o *binary) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	return runBinary(ctx, o.kind, out[0], in[0], in[1])
+	a, b := in[0], in[1]
+	if o.perChannel != 0 {
+		st := StateOf[binaryState](ctx)
+		v := in[o.perChannel-1]
+		st.shape = append(st.shape[:0], v.Elems())
+		st.vector.Set(v.DType(), v.Bytes(), st.shape)
+		if o.perChannel == 1 {
+			a = &st.vector
+		} else {
+			b = &st.vector
+		}
+	}
+	return runBinary(ctx, o.kind, out[0], a, b)
 }
 
 // binaryState is the state of binary and variadic operators.
@@ -104,6 +125,8 @@ type binaryState struct {
 	loop
 	task    binaryTask
 	a, b, t []float32 // widened half-precision operands
+	vector  tensor.Tensor
+	shape   tensor.Shape
 }
 
 // binaryGrain is how many elements of a flat operation a chunk has.

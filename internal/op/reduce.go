@@ -28,7 +28,8 @@ type reduce struct {
 	types     Types
 	kind      reduceKind
 	keep      bool
-	emptyNoop bool // no axes means that nothing is reduced, not everything
+	emptyNoop bool    // no axes means that nothing is reduced, not everything
+	fixed     []int64 // if not nil, the axes in place of those of input 1
 }
 
 func newReduce(kind reduceKind) func(*Attrs) (Op, error) {
@@ -61,8 +62,8 @@ func (o *reduce) Infer(in []Fact) ([]Fact, error) {
 	if err := wantType(in, 0, o.types); err != nil {
 		return nil, err
 	}
-	var axes []int64
-	if present(in, 1) {
+	axes := o.fixed
+	if axes == nil && present(in, 1) {
 		var err error
 		if axes, err = constInts(in, 1); err != nil {
 			return nil, err
@@ -169,8 +170,8 @@ func (o *reduce) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		return viaFloat32(ctx, out, in, o.Run)
 	}
 	st := StateOf[reduceState](ctx)
-	var axes []int64
-	if t := given(in, 1); t != nil {
+	axes := o.fixed
+	if t := given(in, 1); t != nil && axes == nil {
 		axes = intsOf(t)
 	}
 	if err := st.plan(o, x.Shape(), axes); err != nil {
