@@ -1,0 +1,408 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/meta"
+	"github.com/aekit/aekit/internal/parallel"
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
+	"github.com/aekit/aekit/train/autodiff"
+	"github.com/aekit/aekit/train/dataset"
+)
+
+// Trainer trains one model. It is for one goroutine at a time. Close must be called when
+// it is no longer needed.
+type Trainer struct {
+	cfg    Config
+	meta   *meta.Model
+	pool   *parallel.Pool
+	params []parameter
+	up     *update
+	train  *program     // loss and gradients
+	eval   *program     // loss
+	plain  *graph.Graph // the model itself, without sampling
+	image  tensor.Shape
+
+	pos  position
+	best []float32 // weights of the best epoch; nil until there is one
+}
+
+// position is how far training has come: all that a checkpoint holds beside vectors.
+type position struct {
+	Epoch   int       // the epoch in progress, from 0
+	Step    int       // steps of it that are done
+	Steps   int       // optimizer steps in total
+	Images  int       // of the epoch so far
+	Sums    []float64 // of the loss terms, over the images so far
+	Best    float64   // validation loss
+	BestAt  int       // epoch, from 1; 0: none
+	Done    bool
+	Stopped bool
+	Last    Epoch
+}
+
+// New prepares training. It changes nothing outside the Trainer.
+func New(cfg Config) (*Trainer, error) {
+	if cfg.Optimizer == nil {
+		cfg.Optimizer = Adam{}
+	}
+	if cfg.Schedule == nil {
+		cfg.Schedule = Constant{}
+	}
+	if cfg.CheckpointEvery == 0 {
+		cfg.CheckpointEvery = 5 * time.Minute
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	t := &Trainer{cfg: cfg}
+	var err error
+	if t.meta, err = Describe(cfg.Model); err != nil {
+		return nil, err
+	}
+	info := cfg.Data.Info()
+	img := t.meta.Image
+	if info.Channels != img.Channels || info.Height != img.Height || info.Width != img.Width {
+		return nil, fmt.Errorf("train: the images are %dx%d with %d channels, the model is for %dx%d with %d", info.Width, info.Height, info.Channels, img.Width, img.Height, img.Channels)
+	}
+	if img.Layout == meta.LayoutNHWC || img.Mean != nil || img.Std != nil {
+		return nil, errors.New("train: only models that take pixels in [0, 1], channels first, can be trained")
+	}
+	t.image = tensor.Shape{img.Channels, img.Height, img.Width}
+	if img.Layout == meta.LayoutFlat {
+		t.image = tensor.Shape{info.Elems()}
+	}
+	t.pool = parallel.New(cfg.Threads)
+	if err := t.build(); err != nil {
+		t.pool.Close()
+		return nil, err
+	}
+	t.pos.Sums = make([]float64, len(cfg.Objective.Parts()))
+	return t, nil
+}
+
+// Close releases the Trainer's threads.
+func (t *Trainer) Close() { t.pool.Close() }
+
+// build makes the graphs.
+func (t *Trainer) build() error {
+	model, err := graph.New(t.cfg.Model, graph.Config{Set: operators})
+	if err != nil {
+		return err
+	}
+	var size int
+	if t.params, size, err = findParameters(model, t.cfg.Freeze); err != nil {
+		return err
+	}
+	t.up = newUpdate(t.cfg.Optimizer, size)
+	for i := range t.params {
+		p := &t.params[i]
+		v := model.Value(model.Lookup(p.name))
+		copy(t.up.p[p.off:], v.Data.Float32s())
+	}
+	if t.cfg.EMA > 0 {
+		t.up.ema = vector(size)
+		t.up.decay = float32(t.cfg.EMA)
+		copy(t.up.ema, t.up.p)
+	}
+	weights := t.up.p
+	if t.up.ema != nil {
+		weights = t.up.ema
+	}
+	t.plain = model.Clone()
+	bind(t.plain, t.params, weights)
+	build := func(weights []float32) (*lossBuilder, []graph.ValueID, error) {
+		g := model.Clone()
+		ids := bind(g, t.params, weights)
+		b, err := newLossBuilder(g, t.meta.Values, t.cfg.Noise.Kind != "")
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := t.cfg.Objective.append(b); err != nil {
+			return nil, nil, err
+		}
+		g.Outputs = append([]graph.ValueID{}, b.parts...)
+		return b, ids, nil
+	}
+	b, _, err := build(weights)
+	if err != nil {
+		return err
+	}
+	t.eval = newProgram(b, t.image, t.pool)
+	b, ids, err := build(t.up.p)
+	if err != nil {
+		return err
+	}
+	grads, err := autodiff.Differentiate(b.g, b.parts[0], ids)
+	if err != nil {
+		return err
+	}
+	t.train = newProgram(b, t.image, t.pool)
+	any := false
+	for i, id := range grads {
+		if id == graph.None {
+			continue
+		}
+		any = true
+		b.g.Outputs = append(b.g.Outputs, id)
+		t.train.fixed = append(t.train.fixed, t.params[i].view(t.up.g))
+	}
+	if !any {
+		return errors.New("train: the loss depends on no parameter")
+	}
+	return nil
+}
+
+// Parameters returns the number of values that are trained.
+func (t *Trainer) Parameters() int {
+	n := 0
+	for i := range t.params {
+		n += t.params[i].n
+	}
+	return n
+}
+
+func (t *Trainer) stepsPerEpoch() int { return (t.cfg.Data.Len() + t.cfg.Batch - 1) / t.cfg.Batch }
+
+// learningRate returns the rate of the step that comes next.
+func (t *Trainer) learningRate() float64 {
+	per := float64(t.stepsPerEpoch())
+	at := float64(t.pos.Steps)
+	warm := t.cfg.Warmup * per
+	if at < warm {
+		return t.cfg.LR * (at + 1) / (warm + 1)
+	}
+	rest := float64(t.cfg.Epochs)*per - warm
+	return t.cfg.LR * t.cfg.Schedule.Factor(max(0, min(1, (at-warm)/max(1, rest))))
+}
+
+// Run trains until Config.Epochs, or early stopping, or the end of ctx. In the last case
+// the step in progress is finished, the checkpoint is written if there is one, and the
+// cause of ctx's end is returned; Run may be called again to go on.
+func (t *Trainer) Run(ctx context.Context) (Summary, error) {
+	if !t.pos.Done {
+		if err := t.loop(ctx); err != nil {
+			return t.summary(), err
+		}
+	}
+	return t.summary(), nil
+}
+
+func (t *Trainer) summary() Summary {
+	return Summary{Epochs: t.pos.Epoch, Stopped: t.pos.Stopped, Best: t.pos.BestAt, Last: t.pos.Last}
+}
+
+func (t *Trainer) loop(ctx context.Context) error {
+	f, err := newFeed(t.cfg.Data, feedOptions{
+		seed: t.cfg.Seed, stream: streamEpsilon, epsilon: t.train.epsilon, noise: t.cfg.Noise,
+		loader: dataset.LoaderOptions{Batch: t.cfg.Batch, Epoch: t.pos.Epoch, Step: t.pos.Step, Epochs: t.cfg.Epochs},
+	})
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	began := time.Now()
+	before := t.pos.Images
+	saved := time.Now()
+	lr := t.learningRate()
+	for t.pos.Epoch < t.cfg.Epochs {
+		b, err := f.next(ctx)
+		if ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), t.save())
+		}
+		if err != nil && err != io.EOF {
+			return errors.Join(err, t.save())
+		}
+		if b == nil || err == io.EOF {
+			return errors.New("train: the images ended before the last epoch")
+		}
+		lr = t.learningRate()
+		if err := t.step(b, lr); err != nil {
+			return err
+		}
+		last := b.last
+		f.done(b)
+		if t.cfg.OnStep != nil {
+			t.cfg.OnStep(Progress{
+				Epoch: t.pos.Epoch + 1, Epochs: t.cfg.Epochs, Images: t.pos.Images, Total: t.cfg.Data.Len(),
+				Loss: t.means(), Elapsed: time.Since(began),
+			})
+		}
+		if last {
+			seconds := time.Since(began).Seconds()
+			if err := t.endEpoch(ctx, lr, seconds, t.pos.Images-before); err != nil {
+				return err
+			}
+			if t.pos.Done {
+				return t.save()
+			}
+			began, before = time.Now(), 0
+		}
+		if last || time.Since(saved) > t.cfg.CheckpointEvery {
+			if err := t.save(); err != nil {
+				return err
+			}
+			saved = time.Now()
+		}
+	}
+	t.pos.Done = true
+	return t.save()
+}
+
+// step does one optimizer step.
+func (t *Trainer) step(b *fed, lr float64) error {
+	weight := t.cfg.Objective.weight(float64(t.pos.Steps) / float64(t.stepsPerEpoch()))
+	values, err := t.train.run(context.Background(), &b.batch, weight)
+	if err != nil {
+		return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, err)
+	}
+	if v := values[0]; math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("train: epoch %d, step %d: the loss is %v; a lower learning rate or gradient clipping may help", b.epoch+1, b.step+1, v)
+	}
+	t.up.apply(t.pool, lr, t.cfg.ClipNorm)
+	for i, v := range values {
+		t.pos.Sums[i] += v * float64(b.n)
+	}
+	t.pos.Steps++
+	t.pos.Step++
+	t.pos.Images += b.n
+	return nil
+}
+
+// means returns the mean loss terms of the epoch so far.
+func (t *Trainer) means() Losses {
+	l := Losses{Names: t.cfg.Objective.Parts(), Values: make([]float64, len(t.pos.Sums))}
+	for i, s := range t.pos.Sums {
+		l.Values[i] = s / float64(max(1, t.pos.Images))
+	}
+	return l
+}
+
+func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int) error {
+	e := Epoch{
+		Epoch: t.pos.Epoch + 1, Epochs: t.cfg.Epochs, Train: t.means(), LR: lr, Images: t.pos.Images,
+		Seconds: seconds, ImagesPerSecond: float64(images) / max(seconds, 1e-9),
+	}
+	if t.cfg.Val != nil {
+		v, err := t.Evaluate(context.WithoutCancel(ctx), t.cfg.Val)
+		if err != nil {
+			return err
+		}
+		e.Val = &v
+		if t.pos.BestAt == 0 || v.Total() < t.pos.Best {
+			t.pos.Best, t.pos.BestAt = v.Total(), e.Epoch
+			if t.best == nil {
+				t.best = vector(len(t.up.p))
+			}
+			copy(t.best, t.weights())
+		}
+		if t.cfg.Patience > 0 && e.Epoch-t.pos.BestAt >= t.cfg.Patience {
+			t.pos.Done, t.pos.Stopped = true, true
+		}
+	}
+	t.pos.Last = e
+	t.pos.Epoch++
+	t.pos.Step, t.pos.Images = 0, 0
+	clear(t.pos.Sums)
+	if t.pos.Epoch >= t.cfg.Epochs {
+		t.pos.Done = true
+	}
+	if t.pos.Done && t.best != nil {
+		copy(t.weights(), t.best)
+	}
+	if t.cfg.OnEpoch != nil {
+		t.cfg.OnEpoch(e)
+	}
+	return nil
+}
+
+// weights returns the vector that the result is made of.
+func (t *Trainer) weights() []float32 {
+	if t.up.ema != nil {
+		return t.up.ema
+	}
+	return t.up.p
+}
+
+// Evaluate returns the mean losses over all images of src with the present weights. A
+// regularising term counts with weight 1. ε and noise are functions of Config.Seed, so
+// that repeated calls give the same numbers.
+func (t *Trainer) Evaluate(ctx context.Context, src dataset.Source) (Losses, error) {
+	f, err := newFeed(src, feedOptions{
+		seed: t.cfg.Seed, stream: streamEvaluate, epsilon: t.eval.epsilon, noise: t.cfg.Noise,
+		loader: dataset.LoaderOptions{Batch: max(t.cfg.Batch, min(evalBatch, src.Len())), Epochs: 1, InOrder: true},
+	})
+	if err != nil {
+		return Losses{}, err
+	}
+	defer f.close()
+	l := Losses{Names: t.cfg.Objective.Parts(), Values: make([]float64, t.eval.parts)}
+	n := 0
+	for {
+		b, err := f.next(ctx)
+		if err == io.EOF || b == nil && err == nil {
+			break
+		}
+		if err != nil {
+			return Losses{}, err
+		}
+		values, err := t.eval.run(ctx, &b.batch, 1)
+		if err != nil {
+			return Losses{}, err
+		}
+		for i, v := range values {
+			l.Values[i] += v * float64(b.n)
+		}
+		n += b.n
+		f.done(b)
+	}
+	for i := range l.Values {
+		l.Values[i] /= float64(max(1, n))
+	}
+	return l, nil
+}
+
+// evalBatch is the batch size of evaluation.
+const evalBatch = 256
+
+// Model returns the model with the present weights, and with a summary of the training in
+// its metadata. Nothing of it is shared with the Trainer.
+func (t *Trainer) Model() (*onnx.Model, error) {
+	byName := map[string]*tensor.Tensor{}
+	for i := range t.params {
+		byName[t.params[i].name] = t.params[i].view(t.weights())
+	}
+	m := *t.cfg.Model
+	g := *m.Graph
+	g.Initializers = append([]*onnx.Tensor{}, g.Initializers...)
+	for i, init := range g.Initializers {
+		if v := byName[init.Name]; v != nil {
+			g.Initializers[i] = onnx.NewTensor(init.Name, v.Clone())
+		}
+	}
+	m.Graph = &g
+	m.Metadata = append([]onnx.StringPair{}, m.Metadata...)
+	digest, err := t.cfg.Data.Digest()
+	if err != nil {
+		return nil, err
+	}
+	err = Annotate(&m, func(d *meta.Model) {
+		tr := meta.Training{
+			Objective: t.cfg.Objective.String(), Unit: t.cfg.Objective.Unit(), Optimizer: t.cfg.Optimizer.String(),
+			Epochs: t.pos.Epoch, Batch: t.cfg.Batch, LR: t.cfg.LR, Seed: t.cfg.Seed, TrainLoss: t.pos.Last.Train.Total(),
+		}
+		if t.pos.Last.Val != nil {
+			tr.ValLoss = t.pos.Last.Val.Total()
+		}
+		d.Training = &tr
+		d.Dataset = &meta.Dataset{Name: t.cfg.Data.Info().Name, Images: t.cfg.Data.Len(), Digest: digest}
+	})
+	return &m, err
+}
