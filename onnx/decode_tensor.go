@@ -317,8 +317,7 @@ func (d *decoder) rawData(t tensor.DType, raw []byte) []byte {
 	if !d.opts.Copy && aligned && canonical && (hostLittle || size == 1) {
 		return raw
 	}
-	data := tensor.AlignedBytes(len(raw))
-	copy(data, raw)
+	data := alignedCopy(raw)
 	if !hostLittle {
 		swapBytes(data, size)
 	}
@@ -327,6 +326,21 @@ func (d *decoder) rawData(t tensor.DType, raw []byte) []byte {
 			data[i] = min(c, 1)
 		}
 	}
+	return data
+}
+
+// alignedCopy returns a copy of b that starts at a multiple of [tensor.Align]. Large
+// allocations do so by themselves, and a plain make and copy need not clear memory first.
+func alignedCopy(b []byte) []byte {
+	if len(b) >= 32<<10 {
+		data := make([]byte, len(b))
+		copy(data, b)
+		if uintptr(unsafe.Pointer(unsafe.SliceData(data)))%tensor.Align == 0 {
+			return data
+		}
+	}
+	data := tensor.AlignedBytes(len(b))
+	copy(data, b)
 	return data
 }
 
