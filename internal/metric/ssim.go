@@ -27,9 +27,6 @@ func SSIM(a, b []float32, channels, height, width int, peak float64) (float64, e
 		return 0, err
 	}
 	n := min(ssimWindow, (min(height, width)-1)|1)
-	if n > min(height, width) {
-		n -= 2
-	}
 	plane := height * width
 	sum := 0.0
 	for c := range channels {
