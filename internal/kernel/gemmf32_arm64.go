@@ -30,14 +30,14 @@ func archTileF32(_ tileID, t *tileF32) {
 	u := *t
 	u.c, u.cs = &c[0], neonNR
 	if t.acc == 1 {
-		copyRows(c[:], neonNR, rowsOf(t.c, t.rows, t.cs, t.cols), t.cs, t.rows, t.cols)
+		copyRows(&c[0], neonNR, t.c, t.cs, t.rows, t.cols)
 	}
 	if t.bias != nil {
-		copyRows(bias[:], neonNR, rowsOf(t.bias, 1, 0, t.cols), 0, 1, t.cols)
+		copyRows(&bias[0], neonNR, t.bias, 0, 1, t.cols)
 		u.bias = &bias[0]
 	}
 	tileF32NEON(&u)
-	copyRows(rowsOf(t.c, t.rows, t.cs, t.cols), t.cs, c[:], neonNR, t.rows, t.cols)
+	copyRows(t.c, t.cs, &c[0], neonNR, t.rows, t.cols)
 }
 
 func packRowsF32(dst []float32, nr, k, cols int, b []float32, ldb int) {

@@ -7,23 +7,25 @@
 // func tileF32NEON(t *tileF32)
 TEXT ·tileF32NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
-	MOVD 8(R0), R1
-	MOVD 72(R0), R4
-	LSL $2, R4, R4
-	MOVD 32(R0), R2
-	MOVD 64(R0), R3
-	LSL $2, R3, R3
-	MOVD $0, R5
-	MOVD 56(R0), R6
-	LSL $2, R6, R6
 	MOVD (R0), R8
-	ADD R6, R8, R9
-	ADD R6, R9, R10
-	ADD R6, R10, R11
-	ADD R6, R11, R12
-	ADD R6, R12, R13
-	ADD R6, R13, R14
-	ADD R6, R14, R15
+	MOVD 8(R0), R1
+	MOVD 32(R0), R2
+	MOVD 40(R0), R6
+	MOVD 48(R0), R7
+	MOVD 56(R0), R16
+	MOVD 64(R0), R3
+	MOVD 72(R0), R4
+	LSL $2, R16, R16
+	LSL $2, R3, R3
+	LSL $2, R4, R4
+	MOVD $0, R5
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	ADD R16, R11, R12
+	ADD R16, R12, R13
+	ADD R16, R13, R14
+	ADD R16, R14, R15
 	WORD $0x6e281d08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6e291d29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6e2a1d4a // eor v10.16b, v10.16b, v10.16b
@@ -48,8 +50,6 @@ TEXT ·tileF32NEON(SB), NOSPLIT, $0-8
 	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
-	MOVD 40(R0), R6
-	MOVD 48(R0), R7
 	CMP $8, R6
 	BEQ rows1
 	CMP $7, R6
@@ -69,10 +69,10 @@ TEXT ·tileF32NEON(SB), NOSPLIT, $0-8
 	CMP $8, R7
 	BLE vectors10
 	SUBS $4, R2, R2
-	BLT fold14
+	BLT fold13
 	CMP $4, R3
-	BNE apart11
-quad12:
+	BNE strided12
+quad11:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
 	FMOVQ 32(R1), F22
@@ -99,10 +99,9 @@ quad12:
 	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
 	WORD $0x4fa01bf3 // fmla v19.4s, v31.4s, v0.s[3]
 	SUBS $4, R2, R2
-	BGE quad12
-	B fold14
-apart11:
-strided13:
+	BGE quad11
+	B fold13
+strided12:
 	FMOVS (R8), F0
 	ADD R3, R8, R8
 	FLDPQ (R1), (F20, F21)
@@ -136,8 +135,8 @@ strided13:
 	WORD $0x4f8313d2 // fmla v18.4s, v30.4s, v3.s[0]
 	WORD $0x4f8313f3 // fmla v19.4s, v31.4s, v3.s[0]
 	SUBS $4, R2, R2
-	BGE strided13
-fold14:
+	BGE strided12
+fold13:
 	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
@@ -149,7 +148,7 @@ fold14:
 	WORD $0x4e30d54a // fadd v10.4s, v10.4s, v16.4s
 	ADDS $4, R2, R2
 	BEQ done8
-single15:
+single14:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FLDPQ (R1), (F0, F1)
@@ -159,14 +158,14 @@ single15:
 	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
 	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
 	SUBS $1, R2, R2
-	BNE single15
+	BNE single14
 	B done8
 vectors10:
 	SUBS $4, R2, R2
-	BLT fold19
+	BLT fold17
 	CMP $4, R3
-	BNE apart16
-quad17:
+	BNE strided16
+quad15:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
 	ADD R4, R1, R1
@@ -185,10 +184,9 @@ quad17:
 	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
 	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
 	SUBS $4, R2, R2
-	BGE quad17
-	B fold19
-apart16:
-strided18:
+	BGE quad15
+	B fold17
+strided16:
 	FMOVS (R8), F0
 	ADD R3, R8, R8
 	FLDPQ (R1), (F20, F21)
@@ -214,8 +212,8 @@ strided18:
 	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
 	WORD $0x4f8313d2 // fmla v18.4s, v30.4s, v3.s[0]
 	SUBS $4, R2, R2
-	BGE strided18
-fold19:
+	BGE strided16
+fold17:
 	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
@@ -224,7 +222,7 @@ fold19:
 	WORD $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
 	ADDS $4, R2, R2
 	BEQ done8
-single20:
+single18:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FLDPQ (R1), (F0, F1)
@@ -232,14 +230,14 @@ single20:
 	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
 	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
 	SUBS $1, R2, R2
-	BNE single20
+	BNE single18
 	B done8
 vectors9:
 	SUBS $4, R2, R2
-	BLT fold24
+	BLT fold21
 	CMP $4, R3
-	BNE apart21
-quad22:
+	BNE strided20
+quad19:
 	FMOVQ.P 16(R8), F0
 	FMOVQ (R1), F20
 	ADD R4, R1, R1
@@ -254,10 +252,9 @@ quad22:
 	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
 	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
 	SUBS $4, R2, R2
-	BGE quad22
-	B fold24
-apart21:
-strided23:
+	BGE quad19
+	B fold21
+strided20:
 	FMOVS (R8), F0
 	ADD R3, R8, R8
 	FMOVQ (R1), F20
@@ -279,32 +276,32 @@ strided23:
 	WORD $0x4f82134e // fmla v14.4s, v26.4s, v2.s[0]
 	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
 	SUBS $4, R2, R2
-	BGE strided23
-fold24:
+	BGE strided20
+fold21:
 	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
 	ADDS $4, R2, R2
 	BEQ done8
-single25:
+single22:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
 	SUBS $1, R2, R2
-	BNE single25
+	BNE single22
 	B done8
 rows7:
 	CMP $4, R7
-	BLE vectors26
+	BLE vectors23
 	CMP $8, R7
-	BLE vectors27
+	BLE vectors24
 	CMP $4, R3
-	BNE single28
+	BNE single25
 	SUBS $2, R2, R2
-	BLT odd30
-pair29:
+	BLT odd27
+pair26:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -327,11 +324,11 @@ pair29:
 	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair29
-odd30:
+	BGE pair26
+odd27:
 	ADDS $2, R2, R2
 	BEQ done8
-single28:
+single25:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -345,14 +342,14 @@ single28:
 	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single28
+	BNE single25
 	B done8
-vectors27:
+vectors24:
 	CMP $4, R3
-	BNE single31
+	BNE single28
 	SUBS $2, R2, R2
-	BLT odd33
-pair32:
+	BLT odd30
+pair29:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -369,11 +366,11 @@ pair32:
 	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair32
-odd33:
+	BGE pair29
+odd30:
 	ADDS $2, R2, R2
 	BEQ done8
-single31:
+single28:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -384,14 +381,14 @@ single31:
 	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single31
+	BNE single28
 	B done8
-vectors26:
+vectors23:
 	CMP $4, R3
-	BNE single34
+	BNE single31
 	SUBS $2, R2, R2
-	BLT odd36
-pair35:
+	BLT odd33
+pair32:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -404,11 +401,11 @@ pair35:
 	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair35
-odd36:
+	BGE pair32
+odd33:
 	ADDS $2, R2, R2
 	BEQ done8
-single34:
+single31:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -417,18 +414,18 @@ single34:
 	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single34
+	BNE single31
 	B done8
 rows6:
 	CMP $4, R7
-	BLE vectors37
+	BLE vectors34
 	CMP $8, R7
-	BLE vectors38
+	BLE vectors35
 	CMP $4, R3
-	BNE single39
+	BNE single36
 	SUBS $2, R2, R2
-	BLT odd41
-pair40:
+	BLT odd38
+pair37:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -458,11 +455,11 @@ pair40:
 	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair40
-odd41:
+	BGE pair37
+odd38:
 	ADDS $2, R2, R2
 	BEQ done8
-single39:
+single36:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -480,14 +477,14 @@ single39:
 	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single39
+	BNE single36
 	B done8
-vectors38:
+vectors35:
 	CMP $4, R3
-	BNE single42
+	BNE single39
 	SUBS $2, R2, R2
-	BLT odd44
-pair43:
+	BLT odd41
+pair40:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -509,11 +506,11 @@ pair43:
 	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair43
-odd44:
+	BGE pair40
+odd41:
 	ADDS $2, R2, R2
 	BEQ done8
-single42:
+single39:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -527,14 +524,14 @@ single42:
 	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single42
+	BNE single39
 	B done8
-vectors37:
+vectors34:
 	CMP $4, R3
-	BNE single45
+	BNE single42
 	SUBS $2, R2, R2
-	BLT odd47
-pair46:
+	BLT odd44
+pair43:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -550,11 +547,11 @@ pair46:
 	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair46
-odd47:
+	BGE pair43
+odd44:
 	ADDS $2, R2, R2
 	BEQ done8
-single45:
+single42:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -565,18 +562,18 @@ single45:
 	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single45
+	BNE single42
 	B done8
 rows5:
 	CMP $4, R7
-	BLE vectors48
+	BLE vectors45
 	CMP $8, R7
-	BLE vectors49
+	BLE vectors46
 	CMP $4, R3
-	BNE single50
+	BNE single47
 	SUBS $2, R2, R2
-	BLT odd52
-pair51:
+	BLT odd49
+pair48:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -613,11 +610,11 @@ pair51:
 	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair51
-odd52:
+	BGE pair48
+odd49:
 	ADDS $2, R2, R2
 	BEQ done8
-single50:
+single47:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -639,14 +636,14 @@ single50:
 	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single50
+	BNE single47
 	B done8
-vectors49:
+vectors46:
 	CMP $4, R3
-	BNE single53
+	BNE single50
 	SUBS $2, R2, R2
-	BLT odd55
-pair54:
+	BLT odd52
+pair51:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -673,11 +670,11 @@ pair54:
 	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair54
-odd55:
+	BGE pair51
+odd52:
 	ADDS $2, R2, R2
 	BEQ done8
-single53:
+single50:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -694,14 +691,14 @@ single53:
 	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single53
+	BNE single50
 	B done8
-vectors48:
+vectors45:
 	CMP $4, R3
-	BNE single56
+	BNE single53
 	SUBS $2, R2, R2
-	BLT odd58
-pair57:
+	BLT odd55
+pair54:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -720,11 +717,11 @@ pair57:
 	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair57
-odd58:
+	BGE pair54
+odd55:
 	ADDS $2, R2, R2
 	BEQ done8
-single56:
+single53:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -737,18 +734,18 @@ single56:
 	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single56
+	BNE single53
 	B done8
 rows4:
 	CMP $4, R7
-	BLE vectors59
+	BLE vectors56
 	CMP $8, R7
-	BLE vectors60
+	BLE vectors57
 	CMP $4, R3
-	BNE single61
+	BNE single58
 	SUBS $2, R2, R2
-	BLT odd63
-pair62:
+	BLT odd60
+pair59:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -792,11 +789,11 @@ pair62:
 	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair62
-odd63:
+	BGE pair59
+odd60:
 	ADDS $2, R2, R2
 	BEQ done8
-single61:
+single58:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -822,14 +819,14 @@ single61:
 	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single61
+	BNE single58
 	B done8
-vectors60:
+vectors57:
 	CMP $4, R3
-	BNE single64
+	BNE single61
 	SUBS $2, R2, R2
-	BLT odd66
-pair65:
+	BLT odd63
+pair62:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -861,11 +858,11 @@ pair65:
 	WORD $0x4fa61075 // fmla v21.4s, v3.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair65
-odd66:
+	BGE pair62
+odd63:
 	ADDS $2, R2, R2
 	BEQ done8
-single64:
+single61:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -885,14 +882,14 @@ single64:
 	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single64
+	BNE single61
 	B done8
-vectors59:
+vectors56:
 	CMP $4, R3
-	BNE single67
+	BNE single64
 	SUBS $2, R2, R2
-	BLT odd69
-pair68:
+	BLT odd66
+pair65:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -914,11 +911,11 @@ pair68:
 	WORD $0x4fa61034 // fmla v20.4s, v1.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair68
-odd69:
+	BGE pair65
+odd66:
 	ADDS $2, R2, R2
 	BEQ done8
-single67:
+single64:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -933,18 +930,18 @@ single67:
 	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single67
+	BNE single64
 	B done8
 rows3:
 	CMP $4, R7
-	BLE vectors70
+	BLE vectors67
 	CMP $8, R7
-	BLE vectors71
+	BLE vectors68
 	CMP $4, R3
-	BNE single72
+	BNE single69
 	SUBS $2, R2, R2
-	BLT odd74
-pair73:
+	BLT odd71
+pair70:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -995,11 +992,11 @@ pair73:
 	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair73
-odd74:
+	BGE pair70
+odd71:
 	ADDS $2, R2, R2
 	BEQ done8
-single72:
+single69:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1029,14 +1026,14 @@ single72:
 	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single72
+	BNE single69
 	B done8
-vectors71:
+vectors68:
 	CMP $4, R3
-	BNE single75
+	BNE single72
 	SUBS $2, R2, R2
-	BLT odd77
-pair76:
+	BLT odd74
+pair73:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1073,11 +1070,11 @@ pair76:
 	WORD $0x4fa71078 // fmla v24.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair76
-odd77:
+	BGE pair73
+odd74:
 	ADDS $2, R2, R2
 	BEQ done8
-single75:
+single72:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1100,14 +1097,14 @@ single75:
 	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single75
+	BNE single72
 	B done8
-vectors70:
+vectors67:
 	CMP $4, R3
-	BNE single78
+	BNE single75
 	SUBS $2, R2, R2
-	BLT odd80
-pair79:
+	BLT odd77
+pair76:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1132,11 +1129,11 @@ pair79:
 	WORD $0x4fa71037 // fmla v23.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair79
-odd80:
+	BGE pair76
+odd77:
 	ADDS $2, R2, R2
 	BEQ done8
-single78:
+single75:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1153,18 +1150,18 @@ single78:
 	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single78
+	BNE single75
 	B done8
 rows2:
 	CMP $4, R7
-	BLE vectors81
+	BLE vectors78
 	CMP $8, R7
-	BLE vectors82
+	BLE vectors79
 	CMP $4, R3
-	BNE single83
+	BNE single80
 	SUBS $2, R2, R2
-	BLT odd85
-pair84:
+	BLT odd82
+pair81:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1222,11 +1219,11 @@ pair84:
 	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair84
-odd85:
+	BGE pair81
+odd82:
 	ADDS $2, R2, R2
 	BEQ done8
-single83:
+single80:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1260,14 +1257,14 @@ single83:
 	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single83
+	BNE single80
 	B done8
-vectors82:
+vectors79:
 	CMP $4, R3
-	BNE single86
+	BNE single83
 	SUBS $2, R2, R2
-	BLT odd88
-pair87:
+	BLT odd85
+pair84:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1309,11 +1306,11 @@ pair87:
 	WORD $0x4fa6107b // fmla v27.4s, v3.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair87
-odd88:
+	BGE pair84
+odd85:
 	ADDS $2, R2, R2
 	BEQ done8
-single86:
+single83:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1339,14 +1336,14 @@ single86:
 	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single86
+	BNE single83
 	B done8
-vectors81:
+vectors78:
 	CMP $4, R3
-	BNE single89
+	BNE single86
 	SUBS $2, R2, R2
-	BLT odd91
-pair90:
+	BLT odd88
+pair87:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1374,11 +1371,11 @@ pair90:
 	WORD $0x4fa6103a // fmla v26.4s, v1.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair90
-odd91:
+	BGE pair87
+odd88:
 	ADDS $2, R2, R2
 	BEQ done8
-single89:
+single86:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1397,18 +1394,18 @@ single89:
 	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single89
+	BNE single86
 	B done8
 rows1:
 	CMP $4, R7
-	BLE vectors92
+	BLE vectors89
 	CMP $8, R7
-	BLE vectors93
+	BLE vectors90
 	CMP $4, R3
-	BNE single94
+	BNE single91
 	SUBS $2, R2, R2
-	BLT odd96
-pair95:
+	BLT odd93
+pair92:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1473,11 +1470,11 @@ pair95:
 	WORD $0x4fa710bf // fmla v31.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair95
-odd96:
+	BGE pair92
+odd93:
 	ADDS $2, R2, R2
 	BEQ done8
-single94:
+single91:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1515,14 +1512,14 @@ single94:
 	WORD $0x4f87105f // fmla v31.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single94
+	BNE single91
 	B done8
-vectors93:
+vectors90:
 	CMP $4, R3
-	BNE single97
+	BNE single94
 	SUBS $2, R2, R2
-	BLT odd99
-pair98:
+	BLT odd96
+pair95:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1569,11 +1566,11 @@ pair98:
 	WORD $0x4fa7107e // fmla v30.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair98
-odd99:
+	BGE pair95
+odd96:
 	ADDS $2, R2, R2
 	BEQ done8
-single97:
+single94:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1602,14 +1599,14 @@ single97:
 	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single97
+	BNE single94
 	B done8
-vectors92:
+vectors89:
 	CMP $4, R3
-	BNE single100
+	BNE single97
 	SUBS $2, R2, R2
-	BLT odd102
-pair101:
+	BLT odd99
+pair98:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1640,11 +1637,11 @@ pair101:
 	WORD $0x4fa7103d // fmla v29.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair101
-odd102:
+	BGE pair98
+odd99:
 	ADDS $2, R2, R2
 	BEQ done8
-single100:
+single97:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1665,14 +1662,13 @@ single100:
 	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single100
+	BNE single97
 	B done8
 done8:
-	MOVD 40(R0), R6
 	MOVD 80(R0), R3
 	LSL $2, R3, R3
 	MOVD 88(R0), R7
-	CBZ R7, bias103
+	CBZ R7, constants100
 	MOVD 16(R0), R1
 	MOVD R6, R2
 	FLDPQ (R1), (F0, F1)
@@ -1682,7 +1678,7 @@ done8:
 	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
 	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1690,7 +1686,7 @@ done8:
 	WORD $0x4e21d58c // fadd v12.4s, v12.4s, v1.4s
 	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1698,7 +1694,7 @@ done8:
 	WORD $0x4e21d5ef // fadd v15.4s, v15.4s, v1.4s
 	WORD $0x4e22d610 // fadd v16.4s, v16.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1706,7 +1702,7 @@ done8:
 	WORD $0x4e21d652 // fadd v18.4s, v18.4s, v1.4s
 	WORD $0x4e22d673 // fadd v19.4s, v19.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1714,7 +1710,7 @@ done8:
 	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
 	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1722,7 +1718,7 @@ done8:
 	WORD $0x4e21d718 // fadd v24.4s, v24.4s, v1.4s
 	WORD $0x4e22d739 // fadd v25.4s, v25.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1730,16 +1726,16 @@ done8:
 	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
 	WORD $0x4e22d79c // fadd v28.4s, v28.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ bias103
+	BEQ constants100
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
 	WORD $0x4e20d7bd // fadd v29.4s, v29.4s, v0.4s
 	WORD $0x4e21d7de // fadd v30.4s, v30.4s, v1.4s
 	WORD $0x4e22d7ff // fadd v31.4s, v31.4s, v2.4s
-bias103:
+constants100:
 	MOVD 24(R0), R1
-	CBZ R1, act104
+	CBZ R1, added101
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
@@ -1766,13 +1762,13 @@ bias103:
 	WORD $0x4e20d7bd // fadd v29.4s, v29.4s, v0.4s
 	WORD $0x4e21d7de // fadd v30.4s, v30.4s, v1.4s
 	WORD $0x4e22d7ff // fadd v31.4s, v31.4s, v2.4s
-act104:
+added101:
 	MOVD 96(R0), R7
-	CBZ R7, store105
+	CBZ R7, store102
 	CMP $1, R7
-	BEQ relu106
+	BEQ relu103
 	CMP $2, R7
-	BEQ leaky107
+	BEQ leaky104
 	FMOVS 108(R0), F0
 	FMOVS 112(R0), F1
 	WORD $0x4e040400 // dup v0.4s, v0.s[0]
@@ -1825,8 +1821,8 @@ act104:
 	WORD $0x4ea1f7bd // fmin v29.4s, v29.4s, v1.4s
 	WORD $0x4ea1f7de // fmin v30.4s, v30.4s, v1.4s
 	WORD $0x4ea1f7ff // fmin v31.4s, v31.4s, v1.4s
-	B store105
-relu106:
+	B store102
+relu103:
 	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x4e20f508 // fmax v8.4s, v8.4s, v0.4s
 	WORD $0x4e20f529 // fmax v9.4s, v9.4s, v0.4s
@@ -1852,8 +1848,8 @@ relu106:
 	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
 	WORD $0x4e20f7de // fmax v30.4s, v30.4s, v0.4s
 	WORD $0x4e20f7ff // fmax v31.4s, v31.4s, v0.4s
-	B store105
-leaky107:
+	B store102
+leaky104:
 	FMOVS 104(R0), F0
 	WORD $0x4ea0e906 // fcmlt v6.4s, v8.4s, #0.0
 	WORD $0x4f809107 // fmul v7.4s, v8.4s, v0.s[0]
@@ -1927,44 +1923,44 @@ leaky107:
 	WORD $0x4ea0ebe4 // fcmlt v4.4s, v31.4s, #0.0
 	WORD $0x4f8093e5 // fmul v5.4s, v31.4s, v0.s[0]
 	WORD $0x6ea41cbf // bit v31.16b, v5.16b, v4.16b
-store105:
+store102:
 	MOVD 16(R0), R1
 	FSTPQ (F8, F9), (R1)
 	FMOVQ F10, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F11, F12), (R1)
 	FMOVQ F13, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F14, F15), (R1)
 	FMOVQ F16, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F17, F18), (R1)
 	FMOVQ F19, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F20, F21), (R1)
 	FMOVQ F22, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F23, F24), (R1)
 	FMOVQ F25, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F26, F27), (R1)
 	FMOVQ F28, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out108
+	BEQ out105
 	FSTPQ (F29, F30), (R1)
 	FMOVQ F31, 32(R1)
-out108:
+out105:
 	RET

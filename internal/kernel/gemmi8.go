@@ -59,6 +59,7 @@ type tileI8 struct {
 	rs   int            // bytes
 	cs   int            // values
 	acc  int            // 1 adds to c, 0 overwrites it
+	low  int            // 1 if b may hold -128, 0 if not
 }
 
 func (g *gemmI8) tile(t *tileI8) {
@@ -75,6 +76,7 @@ type PackedI8 struct {
 	K, N, NR int
 	ColSum   []int32 // sum of each column
 	kern     *gemmI8
+	low      []bool  // which panels hold -128
 	i8       []int8  // the panels of a kernel that reads panelI8
 	i16      []int16 // the panels of a kernel that reads panelI16
 }
@@ -90,6 +92,7 @@ func PackI8(k, n int, b []int8, ldb int, transB bool) *PackedI8 {
 	}
 	g := bestGemmI8()
 	p := &PackedI8{K: k, N: n, NR: g.nr, kern: g, ColSum: make([]int32, n)}
+	p.low = make([]bool, p.Panels())
 	if g.b == panelI16 {
 		p.i16 = make([]int16, p.Panels()*p.panelLen())
 	} else {
@@ -101,6 +104,9 @@ func PackI8(k, n int, b []int8, ldb int, transB bool) *PackedI8 {
 		for q := range k {
 			v := b[q*rs+j*cs]
 			sum += int32(v)
+			if v == -128 {
+				p.low[j/g.nr] = true
+			}
 			if i := at + q/g.kr*g.nr*g.kr + q%g.kr; g.b == panelI16 {
 				p.i16[i] = int16(v)
 			} else {
@@ -213,6 +219,10 @@ func gemmI8Blocks(m int, a []uint8, lda int, aZero int32, signed bool, b *Packed
 		for p := p0; p < p1; p++ {
 			j := p * b.NR
 			t.cols = min(b.NR, j1-j)
+			t.low = 0
+			if b.low[p] {
+				t.low = 1
+			}
 			if init {
 				t.init = &s.init[j-j0]
 			}

@@ -1,3 +1,5 @@
+//go:build noasm || gccgo || !arm64
+
 package kernel
 
 func archGemmI8() []gemmI8 { return nil }

@@ -7,15 +7,16 @@ import (
 	"github.com/aekit/aekit/internal/impl"
 )
 
-// The tiers in force. A better one implies those after it, except while a test switches it off.
+// The tiers in force.
 var (
 	useDotProd = cpufeat.Has(cpufeat.DotProd)
 	useNEON    = cpufeat.Has(cpufeat.NEON)
 )
 
 func init() {
-	impl.Register("kernel", "dotprod", &useDotProd)
 	impl.Register("kernel", "neon", &useNEON)
+	impl.Register("kernel/i8", "dotprod", &useDotProd)
+	impl.Register("kernel/i8", "neon", &useNEON)
 }
 
 func vectorTier() string {

@@ -178,6 +178,8 @@ var encodings = map[string][]encoding{
 	"fdiv":   {{words3, 0x6e20fc00, three}},
 	"fmax":   {{words3, 0x4e20f400, three}},
 	"fmin":   {{words3, 0x4ea0f400, three}},
+	"fmaxnm": {{words3, 0x4e20c400, three}},
+	"fminnm": {{words3, 0x4ea0c400, three}},
 	"fmla":   {{words3, 0x4e20cc00, three}, {lane, 0x4f801000, element}},
 	"fmls":   {{words3, 0x4ea0cc00, three}, {lane, 0x4f805000, element}},
 	"faddp":  {{words3, 0x6e20d400, three}},

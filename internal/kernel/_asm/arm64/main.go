@@ -15,6 +15,8 @@ var outputs = []struct {
 	emit func(*file)
 }{
 	{"gemmf32_arm64.s", gemmF32},
+	{"gemmi8_arm64.s", gemmI8},
+	{"requant_arm64.s", requant},
 	{"vec_arm64.s", vectors},
 	{"mathf32_arm64.s", maths},
 	{"optim_arm64.s", optimisers},

@@ -1,0 +1,68 @@
+//go:build !noasm && !gccgo
+
+package kernel
+
+const longMR, longNR = 4, 4
+
+func archGemmI8() []gemmI8 {
+	return []gemmI8{
+		{name: "dotprod-8x12", id: tileDotProd, use: &useDotProd, mr: neonMR, nr: neonNR, kr: 4, a: leftS8, b: panelI8},
+		{name: "neon-4x4", id: tileNEON, use: &useNEON, mr: longMR, nr: longNR, kr: 16, a: leftS8, b: panelI8},
+	}
+}
+
+// tileI8DotProd is the loop of tileI8Generic for kr = 4, 1 to 8 rows and 1 to 12 columns. It reads and writes all twelve
+// columns of c and init, whatever t.cols is.
+//
+//go:noescape
+func tileI8DotProd(t *tileI8)
+
+// tileI8NEON is the loop of tileI8Generic for kr = 16, 1 to 4 rows and 1 to 4 columns. It reads and writes all four
+// columns of c and init, whatever t.cols is.
+//
+//go:noescape
+func tileI8NEON(t *tileI8)
+
+func archTileI8(id tileID, t *tileI8) {
+	nr := longNR
+	if id == tileDotProd {
+		nr = neonNR
+	}
+	u := *t
+	var c [neonMR * neonNR]int32
+	var init [neonNR]int32
+	if t.cols < nr {
+		// A narrow tile works on a copy of its part of c.
+		u.c, u.cs = &c[0], nr
+		if t.acc == 1 {
+			copyRows(&c[0], nr, t.c, t.cs, t.rows, t.cols)
+		}
+		if t.init != nil {
+			copyRows(&init[0], nr, t.init, 0, 1, t.cols)
+			u.init = &init[0]
+		}
+	}
+	if id == tileDotProd {
+		tileI8DotProd(&u)
+	} else {
+		tileI8NEON(&u)
+	}
+	if t.cols < nr {
+		copyRows(t.c, t.cs, &c[0], nr, t.rows, t.cols)
+	}
+}
+
+func widen(dst []int16, src []uint8, zero int16, signed bool) { widenGeneric(dst, src, zero, signed) }
+
+// requantU8NEON is requantU8Generic.
+//
+//go:noescape
+func requantU8NEON(dst []uint8, acc, bias []int32, mult []float32, zp, lo, hi int32)
+
+func requantU8(dst []uint8, acc, bias []int32, mult []float32, zp, lo, hi int32) {
+	if useNEON {
+		requantU8NEON(dst, acc, bias, mult, zp, lo, hi)
+		return
+	}
+	requantU8Generic(dst, acc, bias, mult, zp, lo, hi)
+}
