@@ -42,9 +42,9 @@ type tileF32 struct {
 	cols   int      // 1 to nr
 	rs, ks int
 	bs, cs int
-	acc    int // 1 adds to c, 0 overwrites it
-	act    int // an Act that inRegisters reports
-	alpha  float32
+	acc    int     // 1 adds to c, 0 overwrites it
+	act    int     // an Act that inRegisters reports
+	alpha  float32 // for any act but ActNone, min(max(v < 0 ? alpha*v : v, lo), hi) is the activation of v
 	lo, hi float32
 }
 
@@ -106,8 +106,8 @@ const rowBlockBytes = 192 << 10
 const panelBytes = 24 << 10
 
 // GemmPackedF32 computes columns p0*NR to min(p1*NR, N) of c = a*b, or of c += a*b if acc, for panels [p0, p1) of b,
-// and applies ep (if not nil) to the finished values. a is m×K with leading dimension lda, c is m×N with leading
-// dimension ldc. Only the columns of those panels are touched, so that calls for disjoint panels or rows may run
+// and applies ep (if not nil) to the finished values. a is m×K with leading dimension lda (less than K where rows
+// overlap), c is m×N with leading dimension ldc. Only the columns of those panels are touched, so that calls for disjoint panels or rows may run
 // concurrently.
 func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
 	if p0 < 0 || p1 > b.Panels() || p0 > p1 {
@@ -116,7 +116,7 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 	if m == 0 || p0 == p1 {
 		return
 	}
-	checkMatrix("a", m, b.K, len(a), lda)
+	checkRows("a", m, b.K, len(a), lda)
 	j0, j1 := p0*b.NR, min(p1*b.NR, b.N)
 	checkMatrix("c", m, j1, len(c), ldc)
 	if ep != nil && ep.Bias != nil && len(ep.Bias) < j1 {
@@ -138,7 +138,15 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0
 	act := ActNone
 	if ep != nil {
 		act = ep.Act
-		t.alpha, t.lo, t.hi = ep.Alpha, ep.Lo, ep.Hi
+		t.alpha, t.lo, t.hi = 1, ninf32, inf32
+		switch act {
+		case ActRelu:
+			t.lo = 0
+		case ActLeakyRelu:
+			t.alpha = ep.Alpha
+		case ActClip:
+			t.lo, t.hi = ep.Lo, ep.Hi
+		}
 	}
 	last := ActNone
 	if inRegisters(act) {

@@ -16,7 +16,14 @@ func refGemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda i
 		for j := range n {
 			var s, abs float64
 			for p := range k {
-				x, y := a[i*lda*b2i(!transA)+p*b2i(!transA)+(p*lda+i)*b2i(transA)], b[(p*ldb+j)*b2i(!transB)+(j*ldb+p)*b2i(transB)]
+				ia, ib := i*lda+p, p*ldb+j
+				if transA {
+					ia = p*lda + i
+				}
+				if transB {
+					ib = j*ldb + p
+				}
+				x, y := a[ia], b[ib]
 				s += float64(x) * float64(y)
 				abs += math.Abs(float64(x) * float64(y))
 			}
@@ -230,12 +237,16 @@ func TestGemmRejects(t *testing.T) {
 		{"short a", func() { GemmPackedF32(2, make([]float32, 7), 4, p, 0, p.Panels(), make([]float32, 10), 5, false, nil) }},
 		{"short c", func() { GemmPackedF32(2, make([]float32, 8), 4, p, 0, p.Panels(), make([]float32, 9), 5, false, nil) }},
 		{"narrow ldc", func() { GemmPackedF32(2, make([]float32, 8), 4, p, 0, p.Panels(), make([]float32, 10), 4, false, nil) }},
-		{"panels", func() { GemmPackedF32(2, make([]float32, 8), 4, p, 0, p.Panels()+1, make([]float32, 10), 5, false, nil) }},
+		{"panels", func() {
+			GemmPackedF32(2, make([]float32, 8), 4, p, 0, p.Panels()+1, make([]float32, 10), 5, false, nil)
+		}},
 		{"short bias", func() {
 			GemmPackedF32(2, make([]float32, 8), 4, p, 0, p.Panels(), make([]float32, 10), 5, false, &Epilogue{Bias: make([]float32, 4)})
 		}},
 		{"short b", func() { PackF32(4, 5, make([]float32, 19), 5, false) }},
-		{"gemm a", func() { GemmF32(false, false, 2, 2, 3, 1, make([]float32, 5), 3, make([]float32, 6), 2, 0, make([]float32, 4), 2) }},
+		{"gemm a", func() {
+			GemmF32(false, false, 2, 2, 3, 1, make([]float32, 5), 3, make([]float32, 6), 2, 0, make([]float32, 4), 2)
+		}},
 		{"gemm m", func() { GemmF32(false, false, -1, 2, 3, 1, nil, 3, nil, 2, 0, nil, 2) }},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,58 @@
+// Command amd64 writes the amd64 assembly of package kernel. Run it through go generate in that package.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
+)
+
+var files = []struct {
+	name string
+	f    func(g *gen)
+}{
+	{name: "gemmf32_amd64.s", f: func(g *gen) { g.eachTier(tileF32); g.tier(avx2); transposeF32(g) }},
+	{name: "vec_amd64.s", f: func(g *gen) { g.eachTier(vectors) }},
+	{name: "reduce_amd64.s", f: func(g *gen) { g.eachTier(reductions) }},
+	{name: "mathf32_amd64.s", f: func(g *gen) { g.eachTier(mathFunctions) }},
+	{name: "optim_amd64.s", f: func(g *gen) { g.eachTier(optimisers) }},
+
+	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},
+}
+
+func main() {
+	dir := "../.."
+	if len(os.Args) > 1 {
+		dir = os.Args[1]
+	}
+	for _, file := range files {
+		g := &gen{Context: build.NewContext()}
+		g.ConstraintExpr("!noasm,!gccgo")
+		file.f(g)
+		f, err := g.Result()
+		if err == nil {
+			err = pass.Compile.Execute(f)
+		}
+		var src []byte
+		if err == nil {
+			cfg := printer.Config{Argv: []string{"go", "run", "."}, Pkg: "kernel"}
+			src, err = printer.NewGoAsm(cfg).Print(f)
+		}
+		if err == nil {
+			// Argument blocks are typed in the package, which this module does not import.
+			for from, to := range g.types {
+				src = bytes.ReplaceAll(src, []byte(from), []byte(to))
+			}
+			err = os.WriteFile(filepath.Join(dir, file.name), src, 0o666)
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", file.name, err)
+			os.Exit(1)
+		}
+	}
+}

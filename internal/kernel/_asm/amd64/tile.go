@@ -1,0 +1,362 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets of the fields of tileF32 in package kernel.
+const (
+	tileA, tileB, tileC, tileBias, tileK, tileRows, tileCols = 0, 8, 16, 24, 32, 40, 48
+	tileRS, tileKS, tileBS, tileCS, tileAcc, tileAct         = 56, 64, 72, 80, 88, 96
+	tileAlpha, tileLo, tileHi                                = 104, 108, 112
+)
+
+// General registers of a tile.
+var (
+	rT    = RDI // arguments
+	rA    = RSI // rows 0 to 6 of a
+	rA7   = R9  // rows 7 to 13
+	rRS   = R8  // row stride of a, in bytes
+	rRS3  = R10
+	rRS5  = R11
+	rKS   = R12 // step stride of a
+	rB    = RBX
+	rBS   = R13
+	rC    = RDX
+	rCS   = R15
+	rK    = RCX
+	rTemp = RAX
+)
+
+// tileF32 emits the tile of rows × two vectors of columns.
+func tileF32(g *gen) {
+	g.typeName("tileF32")
+	maxRows := 6
+	if g.t.wide {
+		maxRows = 14
+	}
+	g.text("tileF32"+g.t.suffix, "func(t *byte)")
+	g.Load(g.Param("t"), rT)
+	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
+	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
+	g.MOVQ(Mem{Base: rT, Disp: tileC}, rC)
+	g.MOVQ(Mem{Base: rT, Disp: tileK}, rK)
+	g.MOVQ(Mem{Base: rT, Disp: tileRS}, rRS)
+	g.MOVQ(Mem{Base: rT, Disp: tileKS}, rKS)
+	g.MOVQ(Mem{Base: rT, Disp: tileBS}, rBS)
+	g.MOVQ(Mem{Base: rT, Disp: tileCS}, rCS)
+	for _, r := range []Register{rRS, rKS, rBS, rCS} {
+		g.SHLQ(U8(2), r)
+	}
+	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 2}, rRS3)
+	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 4}, rRS5)
+	if maxRows > 7 {
+		g.LEAQ(Mem{Base: rA, Index: rRS, Scale: 4}, rA7)
+		g.ADDQ(rRS3, rA7)
+	}
+	g.MOVQ(Mem{Base: rT, Disp: tileRows}, rTemp)
+	for rows := maxRows; rows >= 1; rows-- {
+		if rows > 1 {
+			g.CMPQ(rTemp, U8(rows))
+			g.JNE(LabelRef(fmt.Sprintf("below%d", rows)))
+		}
+		g.rows(rows)
+		if rows > 1 {
+			g.Label(fmt.Sprintf("below%d", rows))
+		}
+	}
+}
+
+// rowAt is row i of a.
+func rowAt(i int) Mem {
+	base := Register(rA)
+	if i >= 7 {
+		base, i = rA7, i-7
+	}
+	switch i {
+	case 0:
+		return Mem{Base: base}
+	case 1, 2, 4:
+		return Mem{Base: base, Index: rRS, Scale: uint8(i)}
+	case 3, 6:
+		return Mem{Base: base, Index: rRS3, Scale: uint8(i / 3)}
+	}
+	return Mem{Base: base, Index: rRS5, Scale: 1}
+}
+
+// rows emits the tile for a fixed number of rows.
+func (g *gen) rows(rows int) {
+	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
+	// Chains of dependent additions: at least eight, to cover two units of latency four. With few rows the steps are
+	// dealt out to several sets of sums.
+	sets := 1
+	for sets < 4 && 2*rows*sets < 8 {
+		sets *= 2
+	}
+	if rows == 3 {
+		sets = 2
+	}
+	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*2 + half) }
+	b0, b1 := g.phys(g.t.regs-4), g.phys(g.t.regs-3)
+	temps := []VecPhysical{g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
+
+	for i := range 2 * rows * sets {
+		r := g.phys(i)
+		if g.t.wide {
+			g.VPXORD(r, r, r)
+		} else {
+			g.VXORPS(r, r, r)
+		}
+	}
+	step := func(set int) {
+		g.VMOVUPS(Mem{Base: rB}, b0)
+		g.VMOVUPS(Mem{Base: rB, Disp: g.bytes()}, b1)
+		g.ADDQ(rBS, rB)
+		for i := range rows {
+			t := temps[i%2]
+			g.VBROADCASTSS(rowAt(i), t)
+			g.VFMADD231PS(b0, t, acc(set, i, 0))
+			g.VFMADD231PS(b1, t, acc(set, i, 1))
+		}
+		g.ADDQ(rKS, rA)
+		if rows > 7 {
+			g.ADDQ(rKS, rA7)
+		}
+	}
+	g.SUBQ(U8(4), rK)
+	g.JLT(LabelRef(name("rest")))
+	g.Label(name("quad"))
+	if rows <= 2 {
+		// A vector times a matrix is bound by memory; the panel is a stream of known direction.
+		for line := 0; line < 4*2*g.bytes(); line += 64 {
+			g.PREFETCHT0(Mem{Base: rB, Disp: prefetchAhead + line})
+		}
+	}
+	for u := range 4 {
+		step(u % sets)
+	}
+	g.SUBQ(U8(4), rK)
+	g.JGE(LabelRef(name("quad")))
+	g.Label(name("rest"))
+	g.ADDQ(U8(4), rK)
+	g.JEQ(LabelRef(name("summed")))
+	g.Label(name("single"))
+	step(0)
+	g.DECQ(rK)
+	g.JNE(LabelRef(name("single")))
+	g.Label(name("summed"))
+	for w := sets / 2; w > 0; w /= 2 {
+		for s := range w {
+			for i := range rows {
+				for h := range 2 {
+					g.VADDPS(acc(s+w, i, h), acc(s, i, h), acc(s, i, h))
+				}
+			}
+		}
+	}
+	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
+	if g.t.wide {
+		g.MOVL(I32(-1), rTemp.As32())
+		g.MOVQ(Mem{Base: rT, Disp: tileCols}, rK)
+		g.BZHIL(rK.As32(), rTemp.As32(), rTemp.As32())
+		g.KMOVW(rTemp.As32(), K1)
+		g.SHRL(U8(16), rTemp.As32())
+		g.KMOVW(rTemp.As32(), K2)
+		g.finish(rows, name, sum, []Op{K1, K2}, b0, b1, temps)
+		return
+	}
+	g.MOVQ(Mem{Base: rT, Disp: tileCols}, rK)
+	g.CMPQ(rK, U8(2*g.t.lanes))
+	g.JLT(LabelRef(name("masked")))
+	g.finish(rows, func(s string) string { return name(s + "Full") }, sum, nil, b0, b1, temps)
+	g.Label(name("masked"))
+	// Lanes of the two masks: min(cols, 8) and max(cols-8, 0), read from a table of ones and zeros.
+	g.LEAQ(g.maskTable().Offset(32), rB)
+	g.MOVQ(U32(8), rTemp)
+	g.CMPQ(rK, rTemp)
+	g.CMOVQLT(rK, rTemp)
+	g.SUBQ(rTemp, rK)
+	g.NEGQ(rTemp)
+	g.NEGQ(rK)
+	g.VMOVDQU(Mem{Base: rB, Index: rTemp, Scale: 4}, b0)
+	g.VMOVDQU(Mem{Base: rB, Index: rK, Scale: 4}, b1)
+	g.finish(rows, func(s string) string { return name(s + "Part") }, sum, []Op{b0, b1}, b0, b1, temps)
+}
+
+// prefetchAhead is how many bytes in front of the current step a matrix-vector kernel fetches.
+const prefetchAhead = 1024
+
+// finish adds c and bias, activates and stores. masks select the columns, or are nil for all.
+func (g *gen) finish(rows int, name func(string) string, sum func(row, half int) VecPhysical, masks []Op, b0, b1 VecPhysical, temps []VecPhysical) {
+	load := func(m Mem, half int, to VecPhysical) {
+		m.Disp += half * g.bytes()
+		switch {
+		case masks == nil:
+			g.VMOVUPS(m, to)
+		case g.t.wide:
+			g.VMOVUPS_Z(m, masks[half], to)
+		default:
+			g.VMASKMOVPS(m, masks[half], to)
+		}
+	}
+	g.CMPQ(Mem{Base: rT, Disp: tileAcc}, U8(0))
+	g.JEQ(LabelRef(name("fresh")))
+	g.MOVQ(rC, rTemp)
+	for i := range rows {
+		for h := range 2 {
+			load(Mem{Base: rTemp}, h, temps[h])
+			g.VADDPS(temps[h], sum(i, h), sum(i, h))
+		}
+		g.ADDQ(rCS, rTemp)
+	}
+	g.Label(name("fresh"))
+	g.MOVQ(Mem{Base: rT, Disp: tileBias}, rTemp)
+	g.TESTQ(rTemp, rTemp)
+	g.JEQ(LabelRef(name("unbiased")))
+	for h := range 2 {
+		load(Mem{Base: rTemp}, h, temps[h])
+		for i := range rows {
+			g.VADDPS(temps[h], sum(i, h), sum(i, h))
+		}
+	}
+	g.Label(name("unbiased"))
+	g.CMPQ(Mem{Base: rT, Disp: tileAct}, U8(0))
+	g.JEQ(LabelRef(name("store")))
+	// One formula for relu, leaky relu and clip: negative values times alpha, then both bounds. The data is the operand
+	// that a comparison with NaN returns.
+	g.VBROADCASTSS(Mem{Base: rT, Disp: tileAlpha}, temps[0])
+	for i := range rows {
+		for h := range 2 {
+			v := sum(i, h)
+			if g.t.wide {
+				g.VPMOVD2M(v, K3)
+				g.VMULPS(temps[0], v, K3, v)
+			} else {
+				g.VMULPS(temps[0], v, temps[1])
+				g.VBLENDVPS(v, temps[1], v, v)
+			}
+		}
+	}
+	g.VBROADCASTSS(Mem{Base: rT, Disp: tileLo}, temps[0])
+	g.VBROADCASTSS(Mem{Base: rT, Disp: tileHi}, temps[1])
+	for i := range rows {
+		for h := range 2 {
+			v := sum(i, h)
+			g.VMAXPS(v, temps[0], v)
+			g.VMINPS(v, temps[1], v)
+		}
+	}
+	g.Label(name("store"))
+	for i := range rows {
+		for h := range 2 {
+			m := Mem{Base: rC, Disp: h * g.bytes()}
+			if masks == nil {
+				g.VMOVUPS(sum(i, h), m)
+			} else {
+				g.storeMasked(sum(i, h), masks[h], m)
+			}
+		}
+		if i < rows-1 {
+			g.ADDQ(rCS, rC)
+		}
+	}
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// transposeF32 emits the packing of eight columns of a transposed matrix: dst[p*nr+j] = b[j*ldb+p] for j < 8 and
+// p < k, where k is a multiple of 8.
+func transposeF32(g *gen) {
+	g.text("transpose8F32AVX2", "func(dst *float32, nr, k int, b *float32, ldb int)")
+	dst, nr := g.Load(g.Param("dst"), g.GP64()), g.Load(g.Param("nr"), g.GP64())
+	k, b, ldb := g.Load(g.Param("k"), g.GP64()), g.Load(g.Param("b"), g.GP64()), g.Load(g.Param("ldb"), g.GP64())
+	g.SHLQ(U8(2), nr)
+	g.SHLQ(U8(2), ldb)
+	ldb3, b4 := g.GP64(), g.GP64()
+	g.LEAQ(Mem{Base: ldb, Index: ldb, Scale: 2}, ldb3)
+	g.LEAQ(Mem{Base: b, Index: ldb, Scale: 4}, b4)
+	g.Label("block")
+	row := func(i int) Mem {
+		base := b
+		if i >= 4 {
+			base = b4
+		}
+		switch i % 4 {
+		case 0:
+			return Mem{Base: base}
+		case 3:
+			return Mem{Base: base, Index: ldb3, Scale: 1}
+		}
+		return Mem{Base: base, Index: ldb, Scale: uint8(i % 4)}
+	}
+	// Halves of rows i and i+4 side by side, then 4×4 transposes within the lanes.
+	for half := range 2 {
+		var in, mid [4]VecVirtual
+		for i := range 4 {
+			in[i] = g.YMM()
+			lo, hi := row(i), row(i+4)
+			lo.Disp, hi.Disp = 16*half, 16*half
+			g.VMOVUPS(lo, in[i].AsX())
+			g.VINSERTF128(U8(1), hi, in[i], in[i])
+		}
+		for i := range 4 {
+			mid[i] = g.YMM()
+		}
+		g.VUNPCKLPS(in[1], in[0], mid[0])
+		g.VUNPCKHPS(in[1], in[0], mid[1])
+		g.VUNPCKLPS(in[3], in[2], mid[2])
+		g.VUNPCKHPS(in[3], in[2], mid[3])
+		for i := range 4 {
+			out := g.YMM()
+			x, y := mid[i/2], mid[i/2+2]
+			if i%2 == 0 {
+				g.VUNPCKLPD(y, x, out)
+			} else {
+				g.VUNPCKHPD(y, x, out)
+			}
+			g.VMOVUPS(out, Mem{Base: dst})
+			g.ADDQ(nr, dst)
+		}
+	}
+	g.ADDQ(U8(32), b)
+	g.ADDQ(U8(32), b4)
+	g.SUBQ(U8(8), k)
+	g.JNE(LabelRef("block"))
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// peak emits loops of independent multiply-adds and of reads, whose rates are the machine's limits.
+func peak(g *gen) {
+	g.text("peakFMA"+g.t.suffix, "func(n int)")
+	n := g.Load(g.Param("n"), RCX)
+	for i := range 12 {
+		g.VXORPS(g.phys(i).(VecPhysical), g.phys(i), g.phys(i))
+	}
+	g.Label("fma")
+	for range 4 {
+		for i := range 10 {
+			g.VFMADD231PS(g.phys(10), g.phys(11), g.phys(i))
+		}
+	}
+	g.DECQ(n)
+	g.JNE(LabelRef("fma"))
+	g.VZEROUPPER()
+	g.RET()
+
+	g.text("peakRead"+g.t.suffix, "func(x []float32)")
+	p := g.Load(g.Param("x").Base(), RSI)
+	n = g.Load(g.Param("x").Len(), RCX)
+	g.Label("read")
+	for i := range 8 {
+		g.VMOVUPS(Mem{Base: p, Disp: i * g.bytes()}, g.phys(i))
+	}
+	g.ADDQ(U32(8*g.bytes()), p)
+	g.SUBQ(U32(8*g.t.lanes), n)
+	g.JGT(LabelRef("read"))
+	g.VZEROUPPER()
+	g.RET()
+}
