@@ -58,6 +58,10 @@ type nativeBackend struct{ share *shared }
 func (nativeBackend) Name() string { return "native" }
 
 func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
+	m, err := onnx.Inline(m, o.Limits.Nodes)
+	if err != nil {
+		return nil, err
+	}
 	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body})
 	if err != nil {
 		return nil, err

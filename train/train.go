@@ -89,6 +89,7 @@ type Epoch struct {
 	Images          int
 	Seconds         float64 // of training, without validation
 	ImagesPerSecond float64
+	Final           bool // no epoch follows
 }
 
 // Summary describes a finished run.

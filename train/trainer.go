@@ -318,6 +318,7 @@ func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int)
 		copy(t.weights(), t.best)
 	}
 	if t.cfg.OnEpoch != nil {
+		e.Final = t.pos.Done
 		t.cfg.OnEpoch(e)
 	}
 	return nil

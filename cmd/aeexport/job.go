@@ -1,0 +1,403 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/aekit/aekit/export"
+	"github.com/aekit/aekit/internal/imageio"
+	"github.com/aekit/aekit/internal/meta"
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/runtime"
+	"github.com/aekit/aekit/tensor"
+	"github.com/aekit/aekit/train"
+	"github.com/aekit/aekit/train/arch"
+	"github.com/aekit/aekit/train/dataset"
+)
+
+// job is one run of the program: data, training, files.
+type job struct {
+	*options
+	out    *reporter
+	preset arch.Preset
+	data   *dataset.Data
+	epochs []train.Epoch
+}
+
+func newJob(o *options, stdout, stderr io.Writer) *job {
+	return &job{options: o, out: newReporter(o, stdout, stderr)}
+}
+
+// errEnough ends training after --steps.
+var errEnough = errors.New("enough steps")
+
+func (j *job) run(ctx context.Context) error {
+	if err := j.checkOutputs(); err != nil {
+		return err
+	}
+	var err error
+	if j.preset, err = arch.Find(j.options.preset); err != nil {
+		return err
+	}
+	if err := j.openData(ctx); err != nil {
+		return err
+	}
+	model, err := j.preset.Build(j.config())
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	sample, images, err := j.sample(ctx)
+	if err != nil {
+		return err
+	}
+	var want map[string]*tensor.Tensor
+	if j.weights != "" {
+		model, want, err = j.loadWeights(ctx, model, sample)
+	} else {
+		model, want, err = j.train(ctx, model, sample)
+	}
+	if err != nil {
+		return err
+	}
+	return j.write(ctx, model, sample, want, images)
+}
+
+// checkOutputs finds out before training whether the files can be written.
+func (j *job) checkOutputs() error {
+	for _, path := range []string{j.model, j.saveWeights, j.plot, j.checkpoint} {
+		if path == "" {
+			continue
+		}
+		dir := filepath.Dir(path)
+		if st, err := os.Stat(dir); err != nil {
+			return err
+		} else if !st.IsDir() {
+			return fmt.Errorf("%s is not a folder", dir)
+		}
+		f, err := os.CreateTemp(dir, ".aeexport-*")
+		if err != nil {
+			return fmt.Errorf("%s cannot be written: %w", path, err)
+		}
+		f.Close()
+		os.Remove(f.Name())
+	}
+	return nil
+}
+
+func (j *job) openData(ctx context.Context) error {
+	opt := dataset.Options{
+		Dir: j.dataDir, Width: j.width, Height: j.height, Channels: j.channels, Seed: j.seed, N: j.images,
+		Progress: j.out.download,
+	}
+	var err error
+	if j.data, err = dataset.Open(ctx, j.options.data, opt); err != nil {
+		return err
+	}
+	if n := len(j.data.Skipped); n > 0 {
+		j.out.note("%d files skipped, the first: %s", n, j.data.Skipped[0])
+	}
+	return nil
+}
+
+// config is the architecture for the images at hand.
+func (j *job) config() arch.Config {
+	info := j.data.Train.Info()
+	return arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Seed: j.seed}
+}
+
+// sampleSize is how many images the picture shows, and the written file is checked on.
+const sampleSize = 8
+
+// sample returns the first images of the test set, or of the training set if there is none.
+func (j *job) sample(ctx context.Context) (*tensor.Tensor, []image.Image, error) {
+	src := j.data.Test
+	if src == nil || src.Len() == 0 {
+		src = j.data.Train
+	}
+	info := src.Info()
+	index := make([]int, min(sampleSize, src.Len()))
+	for i := range index {
+		index[i] = i
+	}
+	x, err := tensor.New(tensor.Float32, len(index), info.Channels, info.Height, info.Width)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := src.Read(ctx, index, x.Float32s(), nil); err != nil {
+		return nil, nil, err
+	}
+	var images []image.Image
+	for i := range index {
+		p, err := imageio.FromFloats(x.Float32s()[i*info.Elems():][:info.Elems()], info.Channels, info.Height, info.Width, imageio.NCHW, imageio.Norm{})
+		if err != nil {
+			return nil, nil, err
+		}
+		images = append(images, p.Image())
+	}
+	return x, images, nil
+}
+
+// trainConfig joins the flags and the preset's recipe.
+func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
+	r := j.preset.Recipe
+	orElse := func(v, def int) int {
+		if v == 0 {
+			return def
+		}
+		return v
+	}
+	c := train.Config{
+		Model: model, Data: j.data.Train, Epochs: orElse(j.options.epochs, r.Epochs), Batch: orElse(j.batch, r.Batch),
+		LR: j.lr, Warmup: j.warmup, ClipNorm: j.clip, Patience: j.patience, EMA: j.ema, Noise: r.Noise,
+		Seed: j.seed, Threads: j.threads, Checkpoint: j.checkpoint,
+	}
+	if c.LR == 0 {
+		c.LR = r.LR
+	}
+	name, beta := j.objective, j.beta
+	if name == "" {
+		name = r.Objective
+	}
+	if beta == 0 {
+		beta = r.Beta
+	}
+	var err error
+	if c.Objective, err = train.ParseObjective(name, beta); err != nil {
+		return c, usageError{err.Error()}
+	}
+	if c.Optimizer, err = train.ParseOptimizer(j.optimizer); err != nil {
+		return c, usageError{err.Error()}
+	}
+	if c.Schedule, err = train.ParseSchedule(j.schedule); err != nil {
+		return c, usageError{err.Error()}
+	}
+	if j.val > 0 {
+		if c.Data, c.Val, err = dataset.Split(j.data.Train, j.val, j.seed); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// train fits the model and returns it with its outputs for the sample images.
+func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tensor) (*onnx.Model, map[string]*tensor.Tensor, error) {
+	cfg, err := j.trainConfig(model)
+	if err != nil {
+		return nil, nil, err
+	}
+	limited, enough := context.WithCancelCause(ctx)
+	defer enough(nil)
+	steps := 0
+	cfg.OnStep = func(p train.Progress) {
+		j.out.step(p)
+		if steps++; steps == j.steps {
+			enough(errEnough)
+		}
+	}
+	cfg.OnEpoch = func(e train.Epoch) {
+		j.epochs = append(j.epochs, e)
+		j.out.epoch(e)
+	}
+	tr, err := train.New(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer tr.Close()
+	if j.resume {
+		if err := tr.Resume(j.checkpoint); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
+		}
+	}
+	j.out.start(j, &cfg, tr.Parameters())
+	if _, err := tr.Run(limited); err != nil && !errors.Is(err, errEnough) {
+		return nil, nil, err
+	}
+	if j.data.Test != nil && j.data.Test.Len() > 0 {
+		test, err := tr.Evaluate(ctx, j.data.Test)
+		if err != nil {
+			return nil, nil, err
+		}
+		j.out.test(test, cfg.Objective.Unit())
+		defer func(total float64) {
+			if model != nil {
+				train.Annotate(model, func(d *meta.Model) {
+					if d.Training != nil {
+						d.Training.TestLoss = total
+					}
+				})
+			}
+		}(test.Total())
+	} else {
+		j.out.noTest()
+	}
+	if model, err = tr.Model(); err != nil {
+		return nil, nil, err
+	}
+	want, err := tr.Outputs(ctx, sample)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := j.fitPrior(ctx, model); err != nil {
+		return nil, nil, err
+	}
+	return model, want, nil
+}
+
+// loadWeights gives the model weights from a file, and returns what it then computes.
+func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *tensor.Tensor) (*onnx.Model, map[string]*tensor.Tensor, error) {
+	w, err := export.ReadWeights(j.weights)
+	if err != nil {
+		return nil, nil, err
+	}
+	if model, err = export.WithWeights(model, w); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", j.weights, err)
+	}
+	if err := j.fitPrior(ctx, model); err != nil {
+		return nil, nil, err
+	}
+	s, err := runtime.New(model, runtime.Options{Threads: j.threads})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	want, err := s.Run(ctx, map[string]*tensor.Tensor{arch.Image: sample})
+	return model, want, err
+}
+
+// priorImages is how many training images the prior of a plain autoencoder is fitted to,
+// and priorComponents how many Gaussians it has at most.
+const (
+	priorImages     = 10000
+	priorComponents = 10
+)
+
+// fitPrior gives an autoencoder that has no prior a mixture of Gaussians, or one Gaussian,
+// fitted to the latent vectors of training images.
+func (j *job) fitPrior(ctx context.Context, model *onnx.Model) error {
+	d, err := train.Describe(model)
+	if err != nil {
+		return err
+	}
+	if d.Kind != meta.KindAE || len(d.Prior) > 0 {
+		return nil
+	}
+	latents, err := j.latents(ctx, model, d)
+	if err != nil {
+		return err
+	}
+	n, dim := latents.Dims()
+	stage, err := export.FitGMM(d.Values.Z, latents, max(1, min(priorComponents, n/(20*dim))), j.seed)
+	if err != nil {
+		if stage, err = export.FitGaussian(d.Values.Z, latents); err != nil {
+			j.out.note("no prior: %v", err)
+			return nil
+		}
+	}
+	return train.Annotate(model, func(d *meta.Model) { d.Prior = []meta.Stage{stage} })
+}
+
+func (j *job) latents(ctx context.Context, model *onnx.Model, d *meta.Model) (*mat.Dense, error) {
+	s, err := runtime.New(model, runtime.Options{Threads: j.threads})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	enc, err := s.Sub([]string{d.Values.Image}, []string{d.Values.Z})
+	if err != nil {
+		return nil, err
+	}
+	defer enc.Close()
+	src := j.data.Train
+	info := src.Info()
+	n := min(priorImages, src.Len())
+	var out *mat.Dense
+	for lo := 0; lo < n; lo += 256 {
+		index := make([]int, min(256, n-lo))
+		for i := range index {
+			index[i] = lo + i
+		}
+		x, err := tensor.New(tensor.Float32, len(index), info.Channels, info.Height, info.Width)
+		if err != nil {
+			return nil, err
+		}
+		if err := src.Read(ctx, index, x.Float32s(), nil); err != nil {
+			return nil, err
+		}
+		res, err := enc.Run(ctx, map[string]*tensor.Tensor{d.Values.Image: x})
+		if err != nil {
+			return nil, err
+		}
+		z := res[d.Values.Z].Float32s()
+		dim := len(z) / len(index)
+		if out == nil {
+			out = mat.NewDense(n, dim, nil)
+		}
+		for i := range index {
+			for k := range dim {
+				out.Set(lo+i, k, float64(z[i*dim+k]))
+			}
+		}
+	}
+	return out, nil
+}
+
+// write writes all files and checks the model by reading it back.
+func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tensor, want map[string]*tensor.Tensor, images []image.Image) error {
+	done, err := export.Finish(model, export.Options{Opset: j.opset, IRVersion: j.ir, Version: strings.TrimPrefix(version, "v")})
+	if err != nil {
+		return err
+	}
+	if err := onnx.WriteFile(j.model, done); err != nil {
+		return err
+	}
+	diff, err := export.Verify(ctx, j.model, map[string]*tensor.Tensor{arch.Image: sample}, want)
+	if err != nil {
+		os.Remove(j.model)
+		return err
+	}
+	j.out.wrote(j.model, fmt.Sprintf("outputs within %.1g of training's", diff))
+	if j.split {
+		parts, err := export.Split(done, j.model)
+		for _, p := range parts {
+			j.out.wrote(p.Path, p.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if j.saveWeights != "" {
+		if err := export.WriteWeights(j.saveWeights, model); err != nil {
+			return err
+		}
+		j.out.wrote(j.saveWeights, "weights")
+	}
+	if j.testdata != "" {
+		if err := export.TestData(ctx, j.testdata, done, map[string]*tensor.Tensor{arch.Image: sample}); err != nil {
+			return err
+		}
+		j.out.wrote(j.testdata, "test data")
+	}
+	if j.plot != "" {
+		if err := plotLosses(j.plot, j.epochs); err != nil {
+			return err
+		}
+		j.out.wrote(j.plot, "loss curves")
+	}
+	if !j.noPicture {
+		path := strings.TrimSuffix(j.model, filepath.Ext(j.model)) + ".png"
+		if err := writePicture(ctx, path, j.model, images, j.seed); err != nil {
+			return err
+		}
+		j.out.wrote(path, "images, reconstructions and samples")
+	}
+	return nil
+}
