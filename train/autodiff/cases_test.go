@@ -1,0 +1,136 @@
+package autodiff
+
+import (
+	"slices"
+
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
+	"github.com/aekit/aekit/train/gradop"
+)
+
+var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases)
+
+func attrs(a ...*onnx.Attribute) []*onnx.Attribute { return a }
+
+var linearCases = []gradCase{
+	{op: "Gemm", ins: []any{v(3, 4), v(4, 5), v(5)}},
+	{op: "Gemm", name: "transposed", ins: []any{v(4, 3), v(5, 4), v(3, 1)}, attrs: attrs(onnx.AttrI("transA", 1), onnx.AttrI("transB", 1), onnx.AttrF("alpha", 0.5), onnx.AttrF("beta", -2))},
+	{op: "Gemm", name: "transA", ins: []any{v(4, 3), v(4, 5), v(1, 1)}, attrs: attrs(onnx.AttrI("transA", 1))},
+	{op: "Gemm", name: "transB", ins: []any{v(3, 4), v(5, 4)}, attrs: attrs(onnx.AttrI("transB", 1))},
+	{op: "MatMul", ins: []any{v(3, 4), v(4, 5)}},
+	{op: "MatMul", name: "sequence", ins: []any{v(2, 3, 4), v(4, 5)}},
+	{op: "MatMul", name: "batch", ins: []any{v(2, 1, 3, 4), v(3, 4, 2)}},
+	{op: "MatMul", name: "left matrix", ins: []any{v(3, 4), v(2, 4, 2)}},
+	{op: "MatMul", name: "dot", ins: []any{v(4), v(4)}},
+	{op: "MatMul", name: "vector-matrix", ins: []any{v(4), v(2, 4, 3)}},
+	{op: "MatMul", name: "matrix-vector", ins: []any{v(2, 3, 4), v(4)}},
+}
+
+var elementwiseCases = []gradCase{
+	{op: "Add", ins: []any{v(2, 3), v(2, 3)}},
+	{op: "Add", name: "broadcast", ins: []any{v(2, 1, 4), v(3, 1)}},
+	{op: "Add", name: "rows", ins: []any{v(7, 5), v(5)}},
+	{op: "Sub", name: "broadcast", ins: []any{v(2, 1, 4), v(3, 1)}},
+	{op: "Sub", name: "scalar", ins: []any{v(), v(3, 2)}},
+	{op: "Mul", name: "broadcast", ins: []any{v(2, 1, 4), v(3, 1)}},
+	{op: "Div", name: "broadcast", ins: []any{v(2, 1, 4), in(0.5, 2, 3, 1)}},
+	{op: "Pow", ins: []any{in(0.5, 2, 2, 3), in(-2, 3, 3)}},
+	{op: "Sum", ins: []any{v(2, 3), v(3), v(2, 1)}},
+	{op: "Mean", ins: []any{v(2, 3), v(3), v(2, 1)}},
+	{op: "Max", ins: []any{v(2, 3), v(3), v(2, 1)}},
+	{op: "Min", ins: []any{v(2, 3), v(3), v(2, 1)}},
+	{op: "Where", ins: []any{tensor.Must(tensor.Of([]bool{true, false, true}, 3)), v(2, 1), v(2, 3)}},
+	{op: "Clip", ins: []any{v(20), scalar(-0.5), scalar(0.6)}},
+	{op: "Clip", name: "above", ins: []any{v(20), nil, scalar(0.2)}},
+	{op: "PRelu", ins: []any{v(2, 3, 4), v(3, 1)}},
+	{op: "Neg", ins: []any{v(5)}},
+	{op: "Identity", ins: []any{v(5)}},
+	{op: "Cast", ins: []any{v(5)}, attrs: attrs(onnx.AttrI("to", int64(tensor.Float64)))},
+	{op: "Exp", ins: []any{v(5)}},
+	{op: "Log", ins: []any{in(0.1, 2, 5)}},
+	{op: "Dropout", ins: []any{v(5)}},
+	{op: "Abs", ins: []any{v(6)}},
+	{op: "Acos", ins: []any{in(-0.9, 0.9, 5)}},
+	{op: "Acosh", ins: []any{in(1.2, 3, 5)}},
+	{op: "Asin", ins: []any{in(-0.9, 0.9, 5)}},
+	{op: "Asinh", ins: []any{v(5)}},
+	{op: "Atan", ins: []any{v(5)}},
+	{op: "Atanh", ins: []any{in(-0.9, 0.9, 5)}},
+	{op: "Celu", ins: []any{v(10)}, attrs: attrs(onnx.AttrF("alpha", 0.7))},
+	{op: "Cos", ins: []any{v(5)}},
+	{op: "Cosh", ins: []any{v(5)}},
+	{op: "Elu", ins: []any{v(10)}, attrs: attrs(onnx.AttrF("alpha", 0.7))},
+	{op: "Erf", ins: []any{in(-2, 2, 8)}},
+	{op: "Gelu", ins: []any{in(-3, 3, 8)}},
+	{op: "Gelu", name: "tanh", ins: []any{in(-3, 3, 8)}, attrs: attrs(onnx.AttrS("approximate", "tanh"))},
+	{op: "HardSigmoid", ins: []any{in(-4, 4, 12)}},
+	{op: "HardSigmoid", name: "attributes", ins: []any{in(-4, 4, 12)}, attrs: attrs(onnx.AttrF("alpha", 0.4), onnx.AttrF("beta", 0.3))},
+	{op: "HardSwish", ins: []any{in(-4, 4, 12)}},
+	{op: "LeakyRelu", ins: []any{v(10)}},
+	{op: "LeakyRelu", name: "negative", ins: []any{v(10)}, attrs: attrs(onnx.AttrF("alpha", -0.3))},
+	{op: "Mish", ins: []any{in(-3, 3, 8)}},
+	{op: "Reciprocal", ins: []any{in(0.5, 2, 5)}},
+	{op: "Relu", ins: []any{v(3, 7)}},
+	{op: "Selu", ins: []any{v(10)}},
+	{op: "Sigmoid", ins: []any{in(-4, 4, 8)}},
+	{op: "Sin", ins: []any{v(5)}},
+	{op: "Sinh", ins: []any{v(5)}},
+	{op: "Softplus", ins: []any{in(-4, 4, 8)}},
+	{op: "Softsign", ins: []any{v(8)}},
+	{op: "Sqrt", ins: []any{in(0.2, 2, 5)}},
+	{op: "Swish", opset: 24, ins: []any{in(-3, 3, 8)}, attrs: attrs(onnx.AttrF("alpha", 1.5))},
+	{op: "Tan", ins: []any{v(5)}},
+	{op: "Tanh", ins: []any{in(-2, 2, 8)}},
+	{op: "ThresholdedRelu", ins: []any{v(10)}, attrs: attrs(onnx.AttrF("alpha", 0.2))},
+	{op: "Gelu", domain: "com.microsoft", ins: []any{in(-3, 3, 8)}},
+	{op: "QuickGelu", domain: "com.microsoft", ins: []any{in(-3, 3, 8)}},
+}
+
+var reduceCases = []gradCase{
+	{op: "ReduceL1", ins: []any{v(2, 3, 4), ints(1)}},
+	{op: "ReduceL2", ins: []any{v(2, 3, 4), ints(0, 2)}},
+	{op: "ReduceLogSum", ins: []any{in(0.2, 2, 2, 3, 4), ints(-1)}},
+	{op: "ReduceLogSumExp", ins: []any{v(2, 3, 4), ints(0, 1)}, attrs: attrs(onnx.AttrI("keepdims", 0))},
+	{op: "ReduceMax", ins: []any{v(2, 3, 4), ints(1)}},
+	{op: "ReduceMean", ins: []any{v(2, 3, 4), ints(0, 2)}},
+	{op: "ReduceMean", name: "all", ins: []any{v(2, 3)}, attrs: attrs(onnx.AttrI("keepdims", 0))},
+	{op: "ReduceMin", ins: []any{v(2, 3, 4), ints(1, 2)}, attrs: attrs(onnx.AttrI("keepdims", 0))},
+	{op: "ReduceProd", ins: []any{in(0.5, 1.5, 2, 3, 2), ints(1)}},
+	{op: "ReduceSum", ins: []any{v(2, 3, 4), ints(0, 2)}},
+	{op: "ReduceSum", name: "no axes", ins: []any{v(2, 3)}, attrs: attrs(onnx.AttrI("noop_with_empty_axes", 1))},
+	{op: "ReduceSumSquare", ins: []any{v(2, 3, 4), ints(1)}},
+	{op: "Softmax", ins: []any{v(2, 3, 4)}, attrs: attrs(onnx.AttrI("axis", 1))},
+	{op: "Softmax", name: "flattened", opset: 11, ins: []any{v(2, 3, 4)}},
+	{op: "LogSoftmax", ins: []any{v(2, 3, 4)}},
+}
+
+var shapeCases = []gradCase{
+	{op: "Concat", ins: []any{v(2, 1, 3), v(2, 4, 3), v(2, 2, 3)}, attrs: attrs(onnx.AttrI("axis", 1))},
+	{op: "Concat", name: "last", ins: []any{v(2, 3), v(2, 2)}, attrs: attrs(onnx.AttrI("axis", -1))},
+	{op: "Expand", ins: []any{v(3, 1), ints(2, 3, 4)}},
+	{op: "Flatten", ins: []any{v(2, 3, 4)}},
+	{op: "Gather", ins: []any{v(4, 3), ints(1, -1, 1)}},
+	{op: "Gather", name: "axis", ins: []any{v(2, 4, 3), intsOf([]int{2, 2}, 0, 2, 2, 3)}, attrs: attrs(onnx.AttrI("axis", 1))},
+	{op: "GatherElements", ins: []any{v(3, 3), intsOf([]int{2, 3}, 1, 2, 0, -1, 0, 0)}},
+	{op: "Reshape", ins: []any{v(2, 6), ints(3, -1)}},
+	{op: "Slice", ins: []any{v(6, 5), ints(1, -1), ints(5, -6), ints(0, 1), ints(2, -2)}},
+	{op: "Slice", name: "plain", ins: []any{v(6, 5), ints(2), ints(4)}},
+	{op: "Split", ins: []any{v(2, 7), ints(3, 4)}, outs: 2, attrs: attrs(onnx.AttrI("axis", 1))},
+	{op: "Split", name: "part", ins: []any{v(6, 2), ints(1, 3, 2)}, outs: 3, skip: 0b101},
+	{op: "Squeeze", ins: []any{v(2, 1, 3), ints(1)}},
+	{op: "Tile", ins: []any{v(2, 3), ints(3, 2)}},
+	{op: "Transpose", ins: []any{v(2, 3, 4)}, attrs: attrs(onnx.AttrIs("perm", 1, 2, 0))},
+	{op: "Transpose", name: "reversed", ins: []any{v(2, 3, 4)}},
+	{op: "Unsqueeze", ins: []any{v(2, 3), ints(0, 2)}},
+}
+
+var lossCases = []gradCase{
+	{op: "BCEWithLogits", domain: gradop.Domain, ins: []any{in(-5, 5, 3, 300), data{3, 300}}},
+	{op: "BCEWithLogits", domain: gradop.Domain, name: "shapes", ins: []any{in(-5, 5, 3, 4), data{3, 1, 2, 2}}},
+	{op: "SquaredError", domain: gradop.Domain, ins: []any{v(3, 4), v(3, 2, 2)}},
+	{op: "SquaredError", domain: gradop.Domain, name: "mean", ins: []any{v(3, 4), data{3, 4}}, attrs: attrs(onnx.AttrI("mean", 1), onnx.AttrF("alpha", 3), onnx.AttrF("beta", 0.3))},
+	{op: "GaussianKL", domain: gradop.Domain, ins: []any{v(3, 4), in(-2, 2, 3, 4)}},
+	{op: "GaussianSample", domain: gradop.Domain, ins: []any{v(3, 4), in(-2, 2, 3, 4), data{3, 4}}},
+	{op: "Scale", domain: gradop.Domain, ins: []any{v(5)}, attrs: attrs(onnx.AttrF("alpha", -1.5))},
+	{op: "ReshapeLike", domain: gradop.Domain, ins: []any{v(2, 3), data{6}}},
+}
