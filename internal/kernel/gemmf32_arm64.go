@@ -41,9 +41,42 @@ func archTileF32(_ tileID, t *tileF32) {
 }
 
 func packRowsF32(dst []float32, nr, k, cols int, b []float32, ldb int) {
-	packRowsF32Generic(dst, nr, k, cols, b, ldb)
+	if nr != neonNR || cols != neonNR {
+		packRowsF32Generic(dst, nr, k, cols, b, ldb)
+		return
+	}
+	for p := range k {
+		*(*[neonNR]float32)(dst[p*neonNR:]) = *(*[neonNR]float32)(b[p*ldb:])
+	}
 }
 
+// packTransF32NEON is
+//
+//	for p := range k {
+//		for j := range 4 {
+//			dst[p*nr+j] = b[j*ldb+p]
+//		}
+//	}
+//
+// for a positive k that is a multiple of 4.
+//
+//go:noescape
+func packTransF32NEON(dst, b *float32, nr, ldb, k int)
+
 func packTransF32(dst []float32, nr, k, cols int, b []float32, ldb int) {
-	packTransF32Generic(dst, nr, k, cols, b, ldb)
+	if !useNEON || nr != neonNR || cols != neonNR {
+		packTransF32Generic(dst, nr, k, cols, b, ldb)
+		return
+	}
+	k4 := k &^ 3
+	for j := 0; j < neonNR; j += 4 {
+		if k4 > 0 {
+			packTransF32NEON(&dst[j], &b[j*ldb], neonNR, ldb, k4)
+		}
+		for p := k4; p < k; p++ {
+			for i := range 4 {
+				dst[p*neonNR+j+i] = b[(j+i)*ldb+p]
+			}
+		}
+	}
 }

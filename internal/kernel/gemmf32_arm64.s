@@ -1964,3 +1964,40 @@ store102:
 	FMOVQ F31, 32(R1)
 out105:
 	RET
+
+// func packTransF32NEON(dst, b *float32, nr, ldb, k int)
+TEXT ·packTransF32NEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD b+8(FP), R8
+	MOVD nr+16(FP), R2
+	MOVD ldb+24(FP), R3
+	MOVD k+32(FP), R1
+	LSL $2, R2, R2
+	LSL $2, R3, R3
+	ADD R3, R8, R9
+	ADD R3, R9, R10
+	ADD R3, R10, R11
+next106:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4e823804 // zip1 v4.4s, v0.4s, v2.4s
+	WORD $0x4e827805 // zip2 v5.4s, v0.4s, v2.4s
+	WORD $0x4e833826 // zip1 v6.4s, v1.4s, v3.4s
+	WORD $0x4e837827 // zip2 v7.4s, v1.4s, v3.4s
+	WORD $0x4e863880 // zip1 v0.4s, v4.4s, v6.4s
+	FMOVQ F0, (R0)
+	ADD R2, R0, R0
+	WORD $0x4e867881 // zip2 v1.4s, v4.4s, v6.4s
+	FMOVQ F1, (R0)
+	ADD R2, R0, R0
+	WORD $0x4e8738a2 // zip1 v2.4s, v5.4s, v7.4s
+	FMOVQ F2, (R0)
+	ADD R2, R0, R0
+	WORD $0x4e8778a3 // zip2 v3.4s, v5.4s, v7.4s
+	FMOVQ F3, (R0)
+	ADD R2, R0, R0
+	SUBS $4, R1, R1
+	BGT next106
+	RET

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -266,8 +267,13 @@ func widenGeneric(dst []int16, src []uint8, zero int16, signed bool) {
 
 // flipBytes sets dst to the bytes of src with the bits of mask inverted, and the rest of dst to zero.
 func flipBytes(dst, src []uint8, mask uint8) {
-	for i, v := range src {
-		dst[i] = v ^ mask
+	wide := uint64(mask) * 0x0101010101010101
+	i := 0
+	for ; i+8 <= len(src); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], binary.LittleEndian.Uint64(src[i:])^wide)
+	}
+	for ; i < len(src); i++ {
+		dst[i] = src[i] ^ mask
 	}
 	clear(dst[len(src):])
 }

@@ -18,6 +18,39 @@ func gemmF32(f *file) {
 	t := &tile{file: f, mac: "fmla v%d.4s, v%d.4s, v%d.s[%d]", add: "fadd", strided: true}
 	t.loops("R16")
 	epilogueF32(t)
+	packTrans(f)
+}
+
+// packTrans emits the transposition of four rows of b into four columns of a panel, four steps at a time.
+func packTrans(f *file) {
+	f.text("packTransF32NEON", "(dst, b *float32, nr, ldb, k int)", 40)
+	f.op("MOVD dst+0(FP), R0")
+	f.op("MOVD b+8(FP), R8")
+	f.op("MOVD nr+16(FP), R2")
+	f.op("MOVD ldb+24(FP), R3")
+	f.op("MOVD k+32(FP), R1")
+	f.op("LSL $2, R2, R2")
+	f.op("LSL $2, R3, R3")
+	for r := 1; r < 4; r++ {
+		f.op("ADD R3, R%d, R%d", 7+r, 8+r)
+	}
+	next := f.label("next")
+	f.at(next)
+	for r := range 4 {
+		f.op("FMOVQ.P 16(R%d), F%d", 8+r, r)
+	}
+	f.v("zip1 v4.4s, v0.4s, v2.4s")
+	f.v("zip2 v5.4s, v0.4s, v2.4s")
+	f.v("zip1 v6.4s, v1.4s, v3.4s")
+	f.v("zip2 v7.4s, v1.4s, v3.4s")
+	for r := range 4 {
+		f.v("zip%d v%d.4s, v%d.4s, v%d.4s", 1+r%2, r, 4+r/2, 6+r/2)
+		f.op("FMOVQ F%d, (R0)", r)
+		f.op("ADD R2, R0, R0")
+	}
+	f.op("SUBS $4, R1, R1")
+	f.op("BGT %s", next)
+	f.op("RET")
 }
 
 // epilogueF32 emits what follows the loops: add c, add the bias, apply the activation, store.
