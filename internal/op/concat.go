@@ -130,7 +130,7 @@ func (o split) Infer(in []Fact) ([]Fact, error) {
 	}
 	left := total
 	for i := range out {
-		n := min((total+o.number-1)/o.number, left)
+		n := min(ceilDiv(total, o.number), left)
 		if sizes != nil {
 			if sizes[i] < 0 || sizes[i] > int64(left) {
 				return nil, fmt.Errorf("lengths %v do not add up to %d", sizes, total)
@@ -165,7 +165,7 @@ func (o split) Run(_ *Context, out, in []*tensor.Tensor) error {
 	}
 	left := s[axis]
 	for i, t := range out {
-		n := min((s[axis]+o.number-1)/o.number, left)
+		n := min(ceilDiv(s[axis], o.number), left)
 		if sizes != nil {
 			n = int(sizes[i])
 		}
@@ -177,4 +177,13 @@ func (o split) Run(_ *Context, out, in []*tensor.Tensor) error {
 		at += n
 	}
 	return nil
+}
+
+// ceilDiv returns the quotient of a and b > 0, rounded up.
+func ceilDiv(a, b int) int {
+	q := a / b
+	if a%b > 0 {
+		q++
+	}
+	return q
 }
