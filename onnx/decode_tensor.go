@@ -26,9 +26,6 @@ const (
 	Int2           tensor.DType = 26
 )
 
-// hostLittle says whether elements in memory have the byte order of raw_data.
-var hostLittle = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
 func float32from(b uint32) float32 { return math.Float32frombits(b) }
 
 // rawBits returns the bits of one element in raw_data, 0 for types that have no raw form.
@@ -314,17 +311,15 @@ func (d *decoder) rawData(t tensor.DType, raw []byte) []byte {
 	size := max(t.Size(), 1)
 	aligned := uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%uintptr(size) == 0
 	canonical := t != tensor.Bool || !slices.ContainsFunc(raw, func(c byte) bool { return c > 1 })
-	if !d.opts.Copy && aligned && canonical && (hostLittle || size == 1) {
+	if !d.opts.Copy && aligned && canonical && (tensor.HostLittleEndian || size == 1) {
 		return raw
 	}
 	data := alignedCopy(raw)
-	if !hostLittle {
-		swapBytes(data, size)
+	if !tensor.HostLittleEndian {
+		tensor.SwapBytes(data, size)
 	}
 	if !canonical {
-		for i, c := range data {
-			data[i] = min(c, 1)
-		}
+		tensor.CanonicalBools(data)
 	}
 	return data
 }
@@ -342,24 +337,6 @@ func alignedCopy(b []byte) []byte {
 	data := tensor.AlignedBytes(len(b))
 	copy(data, b)
 	return data
-}
-
-// swapBytes reverses the bytes of each element.
-func swapBytes(b []byte, size int) {
-	switch size {
-	case 2:
-		for i := 0; i+2 <= len(b); i += 2 {
-			b[i], b[i+1] = b[i+1], b[i]
-		}
-	case 4:
-		for i := 0; i+4 <= len(b); i += 4 {
-			binary.LittleEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
-		}
-	case 8:
-		for i := 0; i+8 <= len(b); i += 8 {
-			binary.LittleEndian.PutUint64(b[i:], binary.BigEndian.Uint64(b[i:]))
-		}
-	}
 }
 
 // typedData converts the values of a typed field, whose number is known to be right, to

@@ -154,7 +154,7 @@ func (e *encoder) tensorBytes(t *Tensor) (raw []byte, external bool) {
 
 // rawData writes elements, in the machine's byte order, as raw_data.
 func (e *encoder) rawData(t tensor.DType, data []byte) {
-	if hostLittle || t.Size() < 2 || e.w == nil {
+	if tensor.HostLittleEndian || t.Size() < 2 || e.w == nil {
 		e.bytes(9, data)
 		return
 	}
@@ -163,7 +163,7 @@ func (e *encoder) rawData(t tensor.DType, data []byte) {
 	var part [4096]byte
 	for len(data) > 0 {
 		n := copy(part[:], data)
-		swapBytes(part[:n], t.Size())
+		tensor.SwapBytes(part[:n], t.Size())
 		e.write(part[:n])
 		data = data[n:]
 	}
