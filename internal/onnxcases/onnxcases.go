@@ -86,8 +86,11 @@ func Find(root string) ([]string, error) {
 }
 
 // Load reads the case in a folder.
-func Load(dir string) (*Case, error) {
-	model := filepath.Join(dir, "model.onnx")
+func Load(dir string) (*Case, error) { return LoadModel(filepath.Join(dir, "model.onnx")) }
+
+// LoadModel reads a case whose model file may have any name; its sets lie beside the file.
+func LoadModel(model string) (*Case, error) {
+	dir := filepath.Dir(model)
 	b, err := readFile(model)
 	if err != nil {
 		return nil, err
