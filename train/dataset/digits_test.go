@@ -54,10 +54,10 @@ func TestDigitsGolden(t *testing.T) {
 		version int
 		want    string
 	}{
-		{"28x28", newDigits(t, 1, 500, 1, 28, 28, false), 1, "865665dc132220bd70c6a2c7"},
-		{"test", newDigits(t, 1, 300, 1, 28, 28, true), 1, "95281796e3bb576499f6a80a"},
-		{"rgb 40x24", newDigits(t, 7, 100, 3, 24, 40, false), 1, "cb441d0ea75acd3098ff3e5c"},
-		{"200x200", newDigits(t, 7, 10, 1, 200, 200, false), 1, "d53c7242385f5b0523315ecc"},
+		{"28x28", newDigits(t, 1, 500, 1, 28, 28, false), 1, "b4c86784d0f7c1166f5cde9a"},
+		{"test", newDigits(t, 1, 300, 1, 28, 28, true), 1, "233dc54506f240e70f6f1235"},
+		{"rgb 40x24", newDigits(t, 7, 100, 3, 24, 40, false), 1, "f86db31ef30f1702671eba2d"},
+		{"200x200", newDigits(t, 7, 10, 1, 200, 200, false), 1, "7678831e421e3b749d5fb0d0"},
 	} {
 		x, _ := read(t, tc.s)
 		if got := pixelHash(t, x); got != tc.want || tc.version != digitsVersion {
@@ -144,6 +144,28 @@ func TestDigitsLookLikeDigits(t *testing.T) {
 	t.Logf("nearest mean classifies %d of 1000 digits; %d touch the border", right, touching)
 	if right < 750 {
 		t.Errorf("nearest mean classifies %d of 1000 digits, want at least 750", right)
+	}
+}
+
+// TestDigitsInWideImages: the digit is in the middle and nowhere else, however far the
+// image extends.
+func TestDigitsInWideImages(t *testing.T) {
+	for _, size := range [][2]int{{8, 8}, {8, 300}, {300, 8}, {9, 4096}, {28, 500}, {500, 28}} {
+		h, w := size[0], size[1]
+		side := min(h, w)
+		x, _ := read(t, newDigits(t, 5, 40, 1, h, w, false))
+		for k := range 40 {
+			ink := float32(0)
+			for i, v := range x[k*h*w : (k+1)*h*w] {
+				ink += v
+				if dx, dy := i%w-w/2, i/w-h/2; v != 0 && max(dx, -dx, dy, -dy) > side {
+					t.Fatalf("%dx%d: image %d has %g at (%d, %d)", w, h, k, v, i%w, i/w)
+				}
+			}
+			if share := ink / float32(side*side); share < 0.03 || share > 0.5 {
+				t.Errorf("%dx%d: image %d has %.3f of a square of ink", w, h, k, share)
+			}
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func loadDigit(f *sfnt.Font, r rune) ([][]point, error) {
 		return nil, err
 	}
 	pt := func(p fixed.Point26_6) point { return point{float64(p.X), float64(p.Y)} }
-	const steps = 4
+	const steps = 8
 	var out [][]point
 	for _, s := range segs {
 		switch s.Op {
