@@ -59,67 +59,6 @@ func (t *convState) padRows(lo, hi int) {
 	}
 }
 
-// gatherRows fills the matrix of taps. A unit is the results of one row of one image.
-func (t *convState) gatherRows(lo, hi int) {
-	a := &t.cube
-	width, k := a[2].out, t.srcC
-	pixel, channel := 1, t.src[0]*t.src[1]*t.src[2]
-	if t.srcNHWC {
-		pixel, channel = t.c, 1
-	}
-	image := t.c * t.src[0] * t.src[1] * t.src[2]
-	for u := lo; u < hi; u++ {
-		rows := t.source[u*width*k:][:width*k]
-		oh, r := u%a[1].out, u/a[1].out
-		od, n := r%a[0].out, r/a[0].out
-		x := t.x[n*image:][:image]
-		col := 0
-		for kd := range a[0].kernel {
-			d := od*a[0].stride - a[0].begin + kd*a[0].dilation
-			for kh := range a[1].kernel {
-				h := oh*a[1].stride - a[1].begin + kh*a[1].dilation
-				inside := d >= 0 && d < t.src[0] && h >= 0 && h < t.src[1]
-				for kw := range a[2].kernel {
-					from, to := 0, 0
-					if inside {
-						from, to = tapRange(a[2], kw)
-					}
-					for c := range t.c {
-						for o := range from {
-							rows[o*k+col] = 0
-						}
-						if from < to {
-							w := from*a[2].stride - a[2].begin + kw*a[2].dilation
-							s := ((d*t.src[1]+h)*t.src[2]+w)*pixel + c*channel
-							for o := from; o < to; o++ {
-								rows[o*k+col] = x[s]
-								s += a[2].stride * pixel
-							}
-						}
-						for o := to; o < width; o++ {
-							rows[o*k+col] = 0
-						}
-						col++
-					}
-				}
-			}
-		}
-	}
-}
-
-// tapRange returns the output positions [from, to) at which tap k reads inside the input.
-func tapRange(a axisWindow, k int) (from, to int) {
-	off := k*a.dilation - a.begin
-	if off < 0 {
-		from = (-off + a.stride - 1) / a.stride
-	}
-	if last := a.in - 1 - off; last >= 0 {
-		to = last/a.stride + 1
-	}
-	to = min(to, a.out)
-	return min(from, to), to
-}
-
 // convAxis is a loop over results: their number, and the distances in elements between
 // neighbours in the source and in the result.
 type convAxis struct{ n, src, dst int }
@@ -147,9 +86,6 @@ const (
 func (t *convState) layBlocks() int {
 	t.blocks, t.offs = t.blocks[:0], t.offs[:0]
 	grid := t.padded
-	if t.gather {
-		grid = t.dst
-	}
 	srcPitch := [3]int{grid[1] * grid[2] * t.srcC, grid[2] * t.srcC, t.srcC}
 	co := t.o * t.groups
 	dstPitch := [3]int{t.dst[1] * t.dst[2] * co, t.dst[2] * co, co}
@@ -164,7 +100,7 @@ func (t *convState) layBlocks() int {
 				for i, r := range [3]int{rd, rh, rw} {
 					first, step, count, origin := phaseRange(t.cube[i], t.transposed, r)
 					move := 1
-					if !t.transposed && !t.gather {
+					if !t.transposed {
 						move = t.cube[i].stride
 					}
 					axes[i+1] = convAxis{count, move * srcPitch[i], step * dstPitch[i]}

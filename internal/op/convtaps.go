@@ -14,11 +14,6 @@ import (
 // for each kernel row, the run of (kx, c) is contiguous in memory, so that one product
 // covers it, and neighbouring results are a constant distance apart in the source.
 
-// gatherRun is the length of a contiguous (kx, c) run below which the taps are gathered
-// into one row per result first: products over so short a run would spend their time on
-// loading and storing the accumulators.
-const gatherRun = 32
-
 // convTap is one product: the run of source elements at a distance from the window's
 // origin, times its weights.
 type convTap struct {
@@ -28,8 +23,8 @@ type convTap struct {
 
 // packedConv is the weights of a convolution in the tap engine's form.
 type packedConv struct {
-	gather bool
 	phases [][]convTap  // [phase*groups+group]
+	depth  []float32    // of a depthwise convolution: [taps, O]
 	shape  tensor.Shape // of the weight tensor
 	bytes  int
 	work   *tapPacker // kept where the weights are packed again in each run
@@ -37,17 +32,9 @@ type packedConv struct {
 
 func (p *packedConv) Bytes() int { return p.bytes }
 
-// useGather reports whether the taps of a convolution are gathered; see gatherRun.
-func useGather(s *convShape) bool {
-	if s.transposed || s.groups > 1 {
-		return false
-	}
-	run := s.c
-	if s.cube[2].dilation == 1 {
-		run *= s.cube[2].kernel
-	}
-	return run < gatherRun && run < s.c*s.taps()
-}
+// isDepthwise reports whether each input channel is a group: there is nothing to multiply
+// as matrices then.
+func (s *convShape) isDepthwise() bool { return s.c == 1 && s.groups > 1 && !s.transposed }
 
 // packTaps packs weights, into the memory of p if p is not nil. The form depends on the
 // kernel, strides and dilations of s, not on its extents.
@@ -61,7 +48,7 @@ func packTaps(p *packedConv, s *convShape, data []float32) *packedConv {
 	}
 	b := p.work
 	b.s, b.w, b.taps, b.n, b.i = s, data, s.taps(), 0, 0
-	b.gather, b.bytes = useGather(s), 0
+	b.bytes = 0
 	b.shape = append(b.shape[:0], s.o*s.groups, s.c)
 	if s.transposed {
 		b.shape = append(b.shape[:0], s.c*s.groups, s.o)
@@ -69,13 +56,8 @@ func packTaps(p *packedConv, s *convShape, data []float32) *packedConv {
 	for _, a := range s.cube[3-s.rank:] {
 		b.shape = append(b.shape, a.kernel)
 	}
-	if b.gather {
-		b.rows = b.rows[:0]
-		for k := range b.taps {
-			b.rows = append(b.rows, k)
-		}
-		b.tap(0, [3]int{})
-		b.endPhase()
+	if s.isDepthwise() {
+		p.packDepth(s, data)
 	} else {
 		for rd := range s.residues(0) {
 			for rh := range s.residues(1) {
@@ -178,7 +160,7 @@ func (b *tapPacker) tap(g int, at [3]int) {
 // convPlan says where the stages of a run find their data.
 type convPlan struct {
 	convShape
-	gather          bool
+	depthwise       bool
 	srcNHWC         bool // the operand is channels-last
 	dstNHWC         bool // the result is
 	copySrc         bool // the operand is brought into the scratch source first
@@ -189,16 +171,15 @@ type convPlan struct {
 }
 
 func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
-	p := convPlan{convShape: s, gather: useGather(&s), srcNHWC: srcNHWC, dstNHWC: dstNHWC}
+	depthwise := s.isDepthwise()
+	if depthwise {
+		s.groups, s.c, s.o = 1, s.groups, s.o*s.groups
+	}
+	p := convPlan{convShape: s, depthwise: depthwise, srcNHWC: srcNHWC, dstNHWC: dstNHWC}
 	srcPos, dstPos := mulSize(s.src[:]...), mulSize(s.dst[:]...)
 	channelsLast := srcNHWC || s.c*s.groups == 1 || srcPos == 1
 	short := s.cube[2].kernel == 1 || s.cube[2].dilation > 1
 	switch {
-	case p.gather:
-		p.copySrc = true
-		p.srcC = s.c * s.taps()
-		p.srcLen = mulSize(s.n, dstPos, p.srcC)
-		p.srcImage = mulSize(dstPos, p.srcC)
 	case channelsLast && !s.isPadded() && (s.groups == 1 || short && !s.transposed):
 		p.srcC, p.srcGr = s.c*s.groups, s.c
 		p.srcImage = mulSize(srcPos, p.srcC)
@@ -322,15 +303,15 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 		t.eps = append(t.eps, act)
 	}
 	if p.copySrc {
-		if p.gather {
-			t.run(pool, p.n*p.dst[0]*p.dst[1], mulSize(copyCost, p.srcLen), (*convState).gatherRows)
-		} else {
-			t.run(pool, p.n*p.groups*p.padded[0]*p.padded[1], mulSize(copyCost, p.srcLen), (*convState).padRows)
-		}
+		t.run(pool, p.n*p.groups*p.padded[0]*p.padded[1], mulSize(copyCost, p.srcLen), (*convState).padRows)
 	}
-	units := t.layBlocks()
-	work := mulSize(p.n, p.groups, p.o, p.c, p.taps(), p.cube[0].out, p.cube[1].out, p.cube[2].out)
-	t.run(pool, units, work, (*convState).multiply)
+	positions := mulSize(p.n, p.taps(), p.cube[0].out, p.cube[1].out, p.cube[2].out)
+	if p.depthwise {
+		t.run(pool, p.n*p.dst[0]*p.dst[1], mulSize(positions, p.o, depthCost), (*convState).depthRows)
+	} else {
+		units := t.layBlocks()
+		t.run(pool, units, mulSize(positions, p.groups, p.o, p.c), (*convState).multiply)
+	}
 	if p.copyDst {
 		t.run(pool, p.n*p.unpackBlocks(), mulSize(copyCost, p.dstLen), (*convState).unpackRows)
 	}
