@@ -5,6 +5,7 @@ package kernel
 const (
 	tileNEON tileID = iota + 1
 	tileDotProd
+	tileI8MM
 )
 
 const neonMR, neonNR = 8, 12

@@ -6,10 +6,17 @@ const longMR, longNR = 4, 4
 
 func archGemmI8() []gemmI8 {
 	return []gemmI8{
+		{name: "i8mm-8x12", id: tileI8MM, use: &useI8MM, mr: neonMR, nr: neonNR, kr: 8, a: leftU8, b: panelI8},
 		{name: "dotprod-8x12", id: tileDotProd, use: &useDotProd, mr: neonMR, nr: neonNR, kr: 4, a: leftS8, b: panelI8},
 		{name: "neon-4x4", id: tileNEON, use: &useNEON, mr: longMR, nr: longNR, kr: 16, a: leftS8, b: panelI8},
 	}
 }
+
+// tileI8I8MM is the loop of tileI8Generic for unsigned a, kr = 8, 1 to 8 rows and 1 to 12 columns. It reads and writes all
+// twelve columns of c and init, whatever t.cols is.
+//
+//go:noescape
+func tileI8I8MM(t *tileI8)
 
 // tileI8DotProd is the loop of tileI8Generic for kr = 4, 1 to 8 rows and 1 to 12 columns. It reads and writes all twelve
 // columns of c and init, whatever t.cols is.
@@ -24,31 +31,38 @@ func tileI8DotProd(t *tileI8)
 func tileI8NEON(t *tileI8)
 
 func archTileI8(id tileID, t *tileI8) {
-	nr := longNR
-	if id == tileDotProd {
-		nr = neonNR
+	nr := neonNR
+	if id == tileNEON {
+		nr = longNR
 	}
-	u := *t
+	if t.cols == nr {
+		fullTileI8(id, t)
+		return
+	}
+	// A narrow tile works on a copy of its part of c.
 	var c [neonMR * neonNR]int32
 	var init [neonNR]int32
-	if t.cols < nr {
-		// A narrow tile works on a copy of its part of c.
-		u.c, u.cs = &c[0], nr
-		if t.acc == 1 {
-			copyRows(&c[0], nr, t.c, t.cs, t.rows, t.cols)
-		}
-		if t.init != nil {
-			copyRows(&init[0], nr, t.init, 0, 1, t.cols)
-			u.init = &init[0]
-		}
+	u := *t
+	u.c, u.cs = &c[0], nr
+	if t.acc == 1 {
+		copyRows(&c[0], nr, t.c, t.cs, t.rows, t.cols)
 	}
-	if id == tileDotProd {
-		tileI8DotProd(&u)
-	} else {
-		tileI8NEON(&u)
+	if t.init != nil {
+		copyRows(&init[0], nr, t.init, 0, 1, t.cols)
+		u.init = &init[0]
 	}
-	if t.cols < nr {
-		copyRows(t.c, t.cs, &c[0], nr, t.rows, t.cols)
+	fullTileI8(id, &u)
+	copyRows(t.c, t.cs, &c[0], nr, t.rows, t.cols)
+}
+
+func fullTileI8(id tileID, t *tileI8) {
+	switch id {
+	case tileI8MM:
+		tileI8I8MM(t)
+	case tileDotProd:
+		tileI8DotProd(t)
+	default:
+		tileI8NEON(t)
 	}
 }
 

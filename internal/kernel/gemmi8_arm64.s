@@ -4,6 +4,570 @@
 
 #include "textflag.h"
 
+// func tileI8I8MM(t *tileI8)
+TEXT ·tileI8I8MM(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R0
+	MOVD (R0), R8
+	MOVD 8(R0), R1
+	MOVD 32(R0), R2
+	MOVD 40(R0), R6
+	MOVD 48(R0), R7
+	MOVD 56(R0), R16
+	MOVD $0, R5
+	ADD R16, R8, R9
+	CMP $1, R6
+	CSEL EQ, R8, R9, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	CMP $3, R6
+	CSEL EQ, R10, R11, R11
+	ADD R16, R11, R12
+	ADD R16, R12, R13
+	CMP $5, R6
+	CSEL EQ, R12, R13, R13
+	ADD R16, R13, R14
+	ADD R16, R14, R15
+	CMP $7, R6
+	CSEL EQ, R14, R15, R15
+	WORD $0x6e281d08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6e291d29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6e2a1d4a // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6e2b1d6b // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6e2c1d8c // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6e2d1dad // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6e2e1dce // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6e2f1def // eor v15.16b, v15.16b, v15.16b
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
+	CMP $7, R6
+	BGE rows1
+	CMP $5, R6
+	BGE rows2
+	CMP $3, R6
+	BGE rows3
+	CMP $4, R7
+	BLE vectors5
+	CMP $8, R7
+	BLE vectors6
+next7:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	FLDPQ 64(R1), (F4, F5)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
+	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next7
+	B done4
+vectors6:
+next8:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next8
+	B done4
+vectors5:
+next9:
+	FLDPQ 0(R1), (F0, F1)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next9
+	B done4
+rows3:
+	CMP $4, R7
+	BLE vectors10
+	CMP $8, R7
+	BLE vectors11
+next12:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	FLDPQ 64(R1), (F4, F5)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
+	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
+	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
+	WORD $0x4e84acd2 // usmmla v18.4s, v6.16b, v4.16b
+	WORD $0x4e85acd3 // usmmla v19.4s, v6.16b, v5.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next12
+	B done4
+vectors11:
+next13:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
+	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next13
+	B done4
+vectors10:
+next14:
+	FLDPQ 0(R1), (F0, F1)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next14
+	B done4
+rows2:
+	CMP $4, R7
+	BLE vectors15
+	CMP $8, R7
+	BLE vectors16
+next17:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	FLDPQ 64(R1), (F4, F5)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
+	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
+	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
+	WORD $0x4e84acd2 // usmmla v18.4s, v6.16b, v4.16b
+	WORD $0x4e85acd3 // usmmla v19.4s, v6.16b, v5.16b
+	FMOVD (R12)(R5), F6
+	FMOVD (R13)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
+	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
+	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
+	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
+	WORD $0x4e84acd8 // usmmla v24.4s, v6.16b, v4.16b
+	WORD $0x4e85acd9 // usmmla v25.4s, v6.16b, v5.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next17
+	B done4
+vectors16:
+next18:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
+	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
+	FMOVD (R12)(R5), F6
+	FMOVD (R13)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
+	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
+	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
+	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next18
+	B done4
+vectors15:
+next19:
+	FLDPQ 0(R1), (F0, F1)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	FMOVD (R12)(R5), F6
+	FMOVD (R13)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
+	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next19
+	B done4
+rows1:
+	CMP $4, R7
+	BLE vectors20
+	CMP $8, R7
+	BLE vectors21
+next22:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	FLDPQ 64(R1), (F4, F5)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
+	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
+	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
+	WORD $0x4e84acd2 // usmmla v18.4s, v6.16b, v4.16b
+	WORD $0x4e85acd3 // usmmla v19.4s, v6.16b, v5.16b
+	FMOVD (R12)(R5), F6
+	FMOVD (R13)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
+	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
+	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
+	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
+	WORD $0x4e84acd8 // usmmla v24.4s, v6.16b, v4.16b
+	WORD $0x4e85acd9 // usmmla v25.4s, v6.16b, v5.16b
+	FMOVD (R14)(R5), F6
+	FMOVD (R15)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acda // usmmla v26.4s, v6.16b, v0.16b
+	WORD $0x4e81acdb // usmmla v27.4s, v6.16b, v1.16b
+	WORD $0x4e82acdc // usmmla v28.4s, v6.16b, v2.16b
+	WORD $0x4e83acdd // usmmla v29.4s, v6.16b, v3.16b
+	WORD $0x4e84acde // usmmla v30.4s, v6.16b, v4.16b
+	WORD $0x4e85acdf // usmmla v31.4s, v6.16b, v5.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next22
+	B done4
+vectors21:
+next23:
+	FLDPQ 0(R1), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
+	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
+	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
+	FMOVD (R12)(R5), F6
+	FMOVD (R13)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
+	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
+	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
+	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
+	FMOVD (R14)(R5), F6
+	FMOVD (R15)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acda // usmmla v26.4s, v6.16b, v0.16b
+	WORD $0x4e81acdb // usmmla v27.4s, v6.16b, v1.16b
+	WORD $0x4e82acdc // usmmla v28.4s, v6.16b, v2.16b
+	WORD $0x4e83acdd // usmmla v29.4s, v6.16b, v3.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next23
+	B done4
+vectors20:
+next24:
+	FLDPQ 0(R1), (F0, F1)
+	ADD $96, R1, R1
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
+	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
+	FMOVD (R10)(R5), F6
+	FMOVD (R11)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
+	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
+	FMOVD (R12)(R5), F6
+	FMOVD (R13)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
+	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
+	FMOVD (R14)(R5), F6
+	FMOVD (R15)(R5), F7
+	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
+	WORD $0x4e80acda // usmmla v26.4s, v6.16b, v0.16b
+	WORD $0x4e81acdb // usmmla v27.4s, v6.16b, v1.16b
+	ADD $8, R5, R5
+	SUBS $1, R2, R2
+	BNE next24
+	B done4
+done4:
+	WORD $0x4ec97900 // zip2 v0.2d, v8.2d, v9.2d
+	WORD $0x4ec93908 // zip1 v8.2d, v8.2d, v9.2d
+	WORD $0x4ecb7941 // zip2 v1.2d, v10.2d, v11.2d
+	WORD $0x4ecb3949 // zip1 v9.2d, v10.2d, v11.2d
+	WORD $0x4ecd7982 // zip2 v2.2d, v12.2d, v13.2d
+	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
+	WORD $0x4ea01c0b // orr v11.16b, v0.16b, v0.16b
+	WORD $0x4ea11c2c // orr v12.16b, v1.16b, v1.16b
+	WORD $0x4ea21c4d // orr v13.16b, v2.16b, v2.16b
+	WORD $0x4ecf79c0 // zip2 v0.2d, v14.2d, v15.2d
+	WORD $0x4ecf39ce // zip1 v14.2d, v14.2d, v15.2d
+	WORD $0x4ed17a01 // zip2 v1.2d, v16.2d, v17.2d
+	WORD $0x4ed13a0f // zip1 v15.2d, v16.2d, v17.2d
+	WORD $0x4ed37a42 // zip2 v2.2d, v18.2d, v19.2d
+	WORD $0x4ed33a50 // zip1 v16.2d, v18.2d, v19.2d
+	WORD $0x4ea01c11 // orr v17.16b, v0.16b, v0.16b
+	WORD $0x4ea11c32 // orr v18.16b, v1.16b, v1.16b
+	WORD $0x4ea21c53 // orr v19.16b, v2.16b, v2.16b
+	WORD $0x4ed57a80 // zip2 v0.2d, v20.2d, v21.2d
+	WORD $0x4ed53a94 // zip1 v20.2d, v20.2d, v21.2d
+	WORD $0x4ed77ac1 // zip2 v1.2d, v22.2d, v23.2d
+	WORD $0x4ed73ad5 // zip1 v21.2d, v22.2d, v23.2d
+	WORD $0x4ed97b02 // zip2 v2.2d, v24.2d, v25.2d
+	WORD $0x4ed93b16 // zip1 v22.2d, v24.2d, v25.2d
+	WORD $0x4ea01c17 // orr v23.16b, v0.16b, v0.16b
+	WORD $0x4ea11c38 // orr v24.16b, v1.16b, v1.16b
+	WORD $0x4ea21c59 // orr v25.16b, v2.16b, v2.16b
+	WORD $0x4edb7b40 // zip2 v0.2d, v26.2d, v27.2d
+	WORD $0x4edb3b5a // zip1 v26.2d, v26.2d, v27.2d
+	WORD $0x4edd7b81 // zip2 v1.2d, v28.2d, v29.2d
+	WORD $0x4edd3b9b // zip1 v27.2d, v28.2d, v29.2d
+	WORD $0x4edf7bc2 // zip2 v2.2d, v30.2d, v31.2d
+	WORD $0x4edf3bdc // zip1 v28.2d, v30.2d, v31.2d
+	WORD $0x4ea01c1d // orr v29.16b, v0.16b, v0.16b
+	WORD $0x4ea11c3e // orr v30.16b, v1.16b, v1.16b
+	WORD $0x4ea21c5f // orr v31.16b, v2.16b, v2.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants25
+	MOVD 16(R0), R1
+	MOVD R6, R2
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea0856b // add v11.4s, v11.4s, v0.4s
+	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
+	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
+	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
+	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
+	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
+	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
+	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
+	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
+	SUBS $1, R2, R2
+	BEQ constants25
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	ADD R3, R1, R1
+	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
+	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
+	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
+constants25:
+	MOVD 24(R0), R1
+	CBZ R1, added26
+	FLDPQ (R1), (F0, F1)
+	FMOVQ 32(R1), F2
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ea0856b // add v11.4s, v11.4s, v0.4s
+	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
+	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
+	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
+	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
+	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
+	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
+	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
+	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
+	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
+	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
+	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
+	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
+	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
+	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
+added26:
+	MOVD 16(R0), R1
+	FSTPQ (F8, F9), (R1)
+	FMOVQ F10, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F11, F12), (R1)
+	FMOVQ F13, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F14, F15), (R1)
+	FMOVQ F16, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F17, F18), (R1)
+	FMOVQ F19, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F20, F21), (R1)
+	FMOVQ F22, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F23, F24), (R1)
+	FMOVQ F25, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F26, F27), (R1)
+	FMOVQ F28, 32(R1)
+	ADD R3, R1, R1
+	SUBS $1, R6, R6
+	BEQ out27
+	FSTPQ (F29, F30), (R1)
+	FMOVQ F31, 32(R1)
+out27:
+	RET
+
 // func tileI8DotProd(t *tileI8)
 TEXT ·tileI8DotProd(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
@@ -48,26 +612,26 @@ TEXT ·tileI8DotProd(SB), NOSPLIT, $0-8
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
 	CMP $8, R6
-	BEQ rows1
+	BEQ rows28
 	CMP $7, R6
-	BEQ rows2
+	BEQ rows29
 	CMP $6, R6
-	BEQ rows3
+	BEQ rows30
 	CMP $5, R6
-	BEQ rows4
+	BEQ rows31
 	CMP $4, R6
-	BEQ rows5
+	BEQ rows32
 	CMP $3, R6
-	BEQ rows6
+	BEQ rows33
 	CMP $2, R6
-	BEQ rows7
+	BEQ rows34
 	CMP $4, R7
-	BLE vectors9
+	BLE vectors36
 	CMP $8, R7
-	BLE vectors10
+	BLE vectors37
 	SUBS $4, R2, R2
-	BLT fold13
-quad11:
+	BLT fold40
+quad38:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
 	FMOVQ 32(R1), F22
@@ -94,8 +658,8 @@ quad11:
 	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
 	WORD $0x4fa0ebf3 // sdot v19.4s, v31.16b, v0.4b[3]
 	SUBS $4, R2, R2
-	BGE quad11
-fold13:
+	BGE quad38
+fold40:
 	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
 	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
 	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
@@ -106,8 +670,8 @@ fold13:
 	WORD $0x4eb38610 // add v16.4s, v16.4s, v19.4s
 	WORD $0x4eb0854a // add v10.4s, v10.4s, v16.4s
 	ADDS $4, R2, R2
-	BEQ done8
-single14:
+	BEQ done35
+single41:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FLDPQ (R1), (F0, F1)
@@ -117,12 +681,12 @@ single14:
 	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
 	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
 	SUBS $1, R2, R2
-	BNE single14
-	B done8
-vectors10:
+	BNE single41
+	B done35
+vectors37:
 	SUBS $4, R2, R2
-	BLT fold17
-quad15:
+	BLT fold44
+quad42:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
 	ADD R4, R1, R1
@@ -141,8 +705,8 @@ quad15:
 	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
 	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
 	SUBS $4, R2, R2
-	BGE quad15
-fold17:
+	BGE quad42
+fold44:
 	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
 	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
 	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
@@ -150,8 +714,8 @@ fold17:
 	WORD $0x4eb285ef // add v15.4s, v15.4s, v18.4s
 	WORD $0x4eaf8529 // add v9.4s, v9.4s, v15.4s
 	ADDS $4, R2, R2
-	BEQ done8
-single18:
+	BEQ done35
+single45:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FLDPQ (R1), (F0, F1)
@@ -159,12 +723,12 @@ single18:
 	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
 	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
 	SUBS $1, R2, R2
-	BNE single18
-	B done8
-vectors9:
+	BNE single45
+	B done35
+vectors36:
 	SUBS $4, R2, R2
-	BLT fold21
-quad19:
+	BLT fold48
+quad46:
 	FMOVQ.P 16(R8), F0
 	FMOVQ (R1), F20
 	ADD R4, R1, R1
@@ -179,30 +743,30 @@ quad19:
 	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
 	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
 	SUBS $4, R2, R2
-	BGE quad19
-fold21:
+	BGE quad46
+fold48:
 	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
 	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
 	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
 	ADDS $4, R2, R2
-	BEQ done8
-single22:
+	BEQ done35
+single49:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
 	SUBS $1, R2, R2
-	BNE single22
-	B done8
-rows7:
+	BNE single49
+	B done35
+rows34:
 	CMP $4, R7
-	BLE vectors23
+	BLE vectors50
 	CMP $8, R7
-	BLE vectors24
+	BLE vectors51
 	SUBS $2, R2, R2
-	BLT odd27
-pair26:
+	BLT odd54
+pair53:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -225,11 +789,11 @@ pair26:
 	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair26
-odd27:
+	BGE pair53
+odd54:
 	ADDS $2, R2, R2
-	BEQ done8
-single25:
+	BEQ done35
+single52:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -243,12 +807,12 @@ single25:
 	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single25
-	B done8
-vectors24:
+	BNE single52
+	B done35
+vectors51:
 	SUBS $2, R2, R2
-	BLT odd30
-pair29:
+	BLT odd57
+pair56:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -265,11 +829,11 @@ pair29:
 	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair29
-odd30:
+	BGE pair56
+odd57:
 	ADDS $2, R2, R2
-	BEQ done8
-single28:
+	BEQ done35
+single55:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -280,12 +844,12 @@ single28:
 	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single28
-	B done8
-vectors23:
+	BNE single55
+	B done35
+vectors50:
 	SUBS $2, R2, R2
-	BLT odd33
-pair32:
+	BLT odd60
+pair59:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -298,11 +862,11 @@ pair32:
 	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair32
-odd33:
+	BGE pair59
+odd60:
 	ADDS $2, R2, R2
-	BEQ done8
-single31:
+	BEQ done35
+single58:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -311,16 +875,16 @@ single31:
 	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single31
-	B done8
-rows6:
+	BNE single58
+	B done35
+rows33:
 	CMP $4, R7
-	BLE vectors34
+	BLE vectors61
 	CMP $8, R7
-	BLE vectors35
+	BLE vectors62
 	SUBS $2, R2, R2
-	BLT odd38
-pair37:
+	BLT odd65
+pair64:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -350,11 +914,11 @@ pair37:
 	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair37
-odd38:
+	BGE pair64
+odd65:
 	ADDS $2, R2, R2
-	BEQ done8
-single36:
+	BEQ done35
+single63:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -372,12 +936,12 @@ single36:
 	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single36
-	B done8
-vectors35:
+	BNE single63
+	B done35
+vectors62:
 	SUBS $2, R2, R2
-	BLT odd41
-pair40:
+	BLT odd68
+pair67:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -399,11 +963,11 @@ pair40:
 	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair40
-odd41:
+	BGE pair67
+odd68:
 	ADDS $2, R2, R2
-	BEQ done8
-single39:
+	BEQ done35
+single66:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -417,12 +981,12 @@ single39:
 	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single39
-	B done8
-vectors34:
+	BNE single66
+	B done35
+vectors61:
 	SUBS $2, R2, R2
-	BLT odd44
-pair43:
+	BLT odd71
+pair70:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -438,11 +1002,11 @@ pair43:
 	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair43
-odd44:
+	BGE pair70
+odd71:
 	ADDS $2, R2, R2
-	BEQ done8
-single42:
+	BEQ done35
+single69:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -453,16 +1017,16 @@ single42:
 	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single42
-	B done8
-rows5:
+	BNE single69
+	B done35
+rows32:
 	CMP $4, R7
-	BLE vectors45
+	BLE vectors72
 	CMP $8, R7
-	BLE vectors46
+	BLE vectors73
 	SUBS $2, R2, R2
-	BLT odd49
-pair48:
+	BLT odd76
+pair75:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -499,11 +1063,11 @@ pair48:
 	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair48
-odd49:
+	BGE pair75
+odd76:
 	ADDS $2, R2, R2
-	BEQ done8
-single47:
+	BEQ done35
+single74:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -525,12 +1089,12 @@ single47:
 	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single47
-	B done8
-vectors46:
+	BNE single74
+	B done35
+vectors73:
 	SUBS $2, R2, R2
-	BLT odd52
-pair51:
+	BLT odd79
+pair78:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -557,11 +1121,11 @@ pair51:
 	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair51
-odd52:
+	BGE pair78
+odd79:
 	ADDS $2, R2, R2
-	BEQ done8
-single50:
+	BEQ done35
+single77:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -578,12 +1142,12 @@ single50:
 	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single50
-	B done8
-vectors45:
+	BNE single77
+	B done35
+vectors72:
 	SUBS $2, R2, R2
-	BLT odd55
-pair54:
+	BLT odd82
+pair81:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -602,11 +1166,11 @@ pair54:
 	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair54
-odd55:
+	BGE pair81
+odd82:
 	ADDS $2, R2, R2
-	BEQ done8
-single53:
+	BEQ done35
+single80:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -619,16 +1183,16 @@ single53:
 	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single53
-	B done8
-rows4:
+	BNE single80
+	B done35
+rows31:
 	CMP $4, R7
-	BLE vectors56
+	BLE vectors83
 	CMP $8, R7
-	BLE vectors57
+	BLE vectors84
 	SUBS $2, R2, R2
-	BLT odd60
-pair59:
+	BLT odd87
+pair86:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -672,11 +1236,11 @@ pair59:
 	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair59
-odd60:
+	BGE pair86
+odd87:
 	ADDS $2, R2, R2
-	BEQ done8
-single58:
+	BEQ done35
+single85:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -702,12 +1266,12 @@ single58:
 	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single58
-	B done8
-vectors57:
+	BNE single85
+	B done35
+vectors84:
 	SUBS $2, R2, R2
-	BLT odd63
-pair62:
+	BLT odd90
+pair89:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -739,11 +1303,11 @@ pair62:
 	WORD $0x4fa6e075 // sdot v21.4s, v3.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair62
-odd63:
+	BGE pair89
+odd90:
 	ADDS $2, R2, R2
-	BEQ done8
-single61:
+	BEQ done35
+single88:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -763,12 +1327,12 @@ single61:
 	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single61
-	B done8
-vectors56:
+	BNE single88
+	B done35
+vectors83:
 	SUBS $2, R2, R2
-	BLT odd66
-pair65:
+	BLT odd93
+pair92:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -790,11 +1354,11 @@ pair65:
 	WORD $0x4fa6e034 // sdot v20.4s, v1.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair65
-odd66:
+	BGE pair92
+odd93:
 	ADDS $2, R2, R2
-	BEQ done8
-single64:
+	BEQ done35
+single91:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -809,16 +1373,16 @@ single64:
 	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single64
-	B done8
-rows3:
+	BNE single91
+	B done35
+rows30:
 	CMP $4, R7
-	BLE vectors67
+	BLE vectors94
 	CMP $8, R7
-	BLE vectors68
+	BLE vectors95
 	SUBS $2, R2, R2
-	BLT odd71
-pair70:
+	BLT odd98
+pair97:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -869,11 +1433,11 @@ pair70:
 	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair70
-odd71:
+	BGE pair97
+odd98:
 	ADDS $2, R2, R2
-	BEQ done8
-single69:
+	BEQ done35
+single96:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -903,12 +1467,12 @@ single69:
 	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single69
-	B done8
-vectors68:
+	BNE single96
+	B done35
+vectors95:
 	SUBS $2, R2, R2
-	BLT odd74
-pair73:
+	BLT odd101
+pair100:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -945,11 +1509,11 @@ pair73:
 	WORD $0x4fa7e078 // sdot v24.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair73
-odd74:
+	BGE pair100
+odd101:
 	ADDS $2, R2, R2
-	BEQ done8
-single72:
+	BEQ done35
+single99:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -972,12 +1536,12 @@ single72:
 	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single72
-	B done8
-vectors67:
+	BNE single99
+	B done35
+vectors94:
 	SUBS $2, R2, R2
-	BLT odd77
-pair76:
+	BLT odd104
+pair103:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1002,11 +1566,11 @@ pair76:
 	WORD $0x4fa7e037 // sdot v23.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair76
-odd77:
+	BGE pair103
+odd104:
 	ADDS $2, R2, R2
-	BEQ done8
-single75:
+	BEQ done35
+single102:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1023,16 +1587,16 @@ single75:
 	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single75
-	B done8
-rows2:
+	BNE single102
+	B done35
+rows29:
 	CMP $4, R7
-	BLE vectors78
+	BLE vectors105
 	CMP $8, R7
-	BLE vectors79
+	BLE vectors106
 	SUBS $2, R2, R2
-	BLT odd82
-pair81:
+	BLT odd109
+pair108:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1090,11 +1654,11 @@ pair81:
 	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair81
-odd82:
+	BGE pair108
+odd109:
 	ADDS $2, R2, R2
-	BEQ done8
-single80:
+	BEQ done35
+single107:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1128,12 +1692,12 @@ single80:
 	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single80
-	B done8
-vectors79:
+	BNE single107
+	B done35
+vectors106:
 	SUBS $2, R2, R2
-	BLT odd85
-pair84:
+	BLT odd112
+pair111:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1175,11 +1739,11 @@ pair84:
 	WORD $0x4fa6e07b // sdot v27.4s, v3.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair84
-odd85:
+	BGE pair111
+odd112:
 	ADDS $2, R2, R2
-	BEQ done8
-single83:
+	BEQ done35
+single110:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1205,12 +1769,12 @@ single83:
 	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single83
-	B done8
-vectors78:
+	BNE single110
+	B done35
+vectors105:
 	SUBS $2, R2, R2
-	BLT odd88
-pair87:
+	BLT odd115
+pair114:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1238,11 +1802,11 @@ pair87:
 	WORD $0x4fa6e03a // sdot v26.4s, v1.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair87
-odd88:
+	BGE pair114
+odd115:
 	ADDS $2, R2, R2
-	BEQ done8
-single86:
+	BEQ done35
+single113:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1261,16 +1825,16 @@ single86:
 	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single86
-	B done8
-rows1:
+	BNE single113
+	B done35
+rows28:
 	CMP $4, R7
-	BLE vectors89
+	BLE vectors116
 	CMP $8, R7
-	BLE vectors90
+	BLE vectors117
 	SUBS $2, R2, R2
-	BLT odd93
-pair92:
+	BLT odd120
+pair119:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1335,11 +1899,11 @@ pair92:
 	WORD $0x4fa7e0bf // sdot v31.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair92
-odd93:
+	BGE pair119
+odd120:
 	ADDS $2, R2, R2
-	BEQ done8
-single91:
+	BEQ done35
+single118:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1377,12 +1941,12 @@ single91:
 	WORD $0x4f87e05f // sdot v31.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single91
-	B done8
-vectors90:
+	BNE single118
+	B done35
+vectors117:
 	SUBS $2, R2, R2
-	BLT odd96
-pair95:
+	BLT odd123
+pair122:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1429,11 +1993,11 @@ pair95:
 	WORD $0x4fa7e07e // sdot v30.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair95
-odd96:
+	BGE pair122
+odd123:
 	ADDS $2, R2, R2
-	BEQ done8
-single94:
+	BEQ done35
+single121:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1462,12 +2026,12 @@ single94:
 	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single94
-	B done8
-vectors89:
+	BNE single121
+	B done35
+vectors116:
 	SUBS $2, R2, R2
-	BLT odd99
-pair98:
+	BLT odd126
+pair125:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1498,11 +2062,11 @@ pair98:
 	WORD $0x4fa7e03d // sdot v29.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair98
-odd99:
+	BGE pair125
+odd126:
 	ADDS $2, R2, R2
-	BEQ done8
-single97:
+	BEQ done35
+single124:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1523,13 +2087,13 @@ single97:
 	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single97
-	B done8
-done8:
+	BNE single124
+	B done35
+done35:
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
-	CBZ R7, constants100
+	CBZ R7, constants127
 	MOVD 16(R0), R1
 	MOVD R6, R2
 	FLDPQ (R1), (F0, F1)
@@ -1539,7 +2103,7 @@ done8:
 	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
 	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1547,7 +2111,7 @@ done8:
 	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
 	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1555,7 +2119,7 @@ done8:
 	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
 	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1563,7 +2127,7 @@ done8:
 	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
 	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1571,7 +2135,7 @@ done8:
 	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
 	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1579,7 +2143,7 @@ done8:
 	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
 	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1587,16 +2151,16 @@ done8:
 	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
 	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants127
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
 	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
 	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-constants100:
+constants127:
 	MOVD 24(R0), R1
-	CBZ R1, added101
+	CBZ R1, added128
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
@@ -1623,46 +2187,46 @@ constants100:
 	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
 	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-added101:
+added128:
 	MOVD 16(R0), R1
 	FSTPQ (F8, F9), (R1)
 	FMOVQ F10, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F11, F12), (R1)
 	FMOVQ F13, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F14, F15), (R1)
 	FMOVQ F16, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F17, F18), (R1)
 	FMOVQ F19, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F20, F21), (R1)
 	FMOVQ F22, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F23, F24), (R1)
 	FMOVQ F25, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F26, F27), (R1)
 	FMOVQ F28, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out102
+	BEQ out129
 	FSTPQ (F29, F30), (R1)
 	FMOVQ F31, 32(R1)
-out102:
+out129:
 	RET
 
 // func tileI8NEON(t *tileI8)
@@ -1694,13 +2258,13 @@ TEXT ·tileI8NEON(SB), NOSPLIT, $0-8
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
 	CMP $4, R6
-	BEQ rows103
+	BEQ rows130
 	CMP $3, R6
-	BEQ rows104
+	BEQ rows131
 	CMP $2, R6
-	BEQ rows105
-	CBNZ R7, low107
-next108:
+	BEQ rows132
+	CBNZ R7, low134
+next135:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1718,10 +2282,10 @@ next108:
 	WORD $0x4e606952 // sadalp v18.4s, v10.8h
 	WORD $0x4e606973 // sadalp v19.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next108
-	B done106
-low107:
-next109:
+	BNE next135
+	B done133
+low134:
+next136:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1743,11 +2307,11 @@ next109:
 	WORD $0x4e606952 // sadalp v18.4s, v10.8h
 	WORD $0x4e606973 // sadalp v19.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next109
-	B done106
-rows105:
-	CBNZ R7, low110
-next111:
+	BNE next136
+	B done133
+rows132:
+	CBNZ R7, low137
+next138:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1778,10 +2342,10 @@ next111:
 	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
 	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next111
-	B done106
-low110:
-next112:
+	BNE next138
+	B done133
+low137:
+next139:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1820,11 +2384,11 @@ next112:
 	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
 	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next112
-	B done106
-rows104:
-	CBNZ R7, low113
-next114:
+	BNE next139
+	B done133
+rows131:
+	CBNZ R7, low140
+next141:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1868,10 +2432,10 @@ next114:
 	WORD $0x4e60695a // sadalp v26.4s, v10.8h
 	WORD $0x4e60697b // sadalp v27.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next114
-	B done106
-low113:
-next115:
+	BNE next141
+	B done133
+low140:
+next142:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1927,11 +2491,11 @@ next115:
 	WORD $0x4e60695a // sadalp v26.4s, v10.8h
 	WORD $0x4e60697b // sadalp v27.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next115
-	B done106
-rows103:
-	CBNZ R7, low116
-next117:
+	BNE next142
+	B done133
+rows130:
+	CBNZ R7, low143
+next144:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -1988,10 +2552,10 @@ next117:
 	WORD $0x4e6069de // sadalp v30.4s, v14.8h
 	WORD $0x4e6069ff // sadalp v31.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next117
-	B done106
-low116:
-next118:
+	BNE next144
+	B done133
+low143:
+next145:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2064,9 +2628,9 @@ next118:
 	WORD $0x4e6069de // sadalp v30.4s, v14.8h
 	WORD $0x4e6069ff // sadalp v31.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next118
-	B done106
-done106:
+	BNE next145
+	B done133
+done133:
 	WORD $0x4eb1be08 // addp v8.4s, v16.4s, v17.4s
 	WORD $0x4eb3be49 // addp v9.4s, v18.4s, v19.4s
 	WORD $0x4eb5be8a // addp v10.4s, v20.4s, v21.4s
@@ -2080,52 +2644,52 @@ done106:
 	WORD $0x4eadbd82 // addp v2.4s, v12.4s, v13.4s
 	WORD $0x4eafbdc3 // addp v3.4s, v14.4s, v15.4s
 	MOVD 24(R0), R1
-	CBZ R1, plain119
+	CBZ R1, plain146
 	FMOVQ (R1), F4
 	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
 	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
 	WORD $0x4ea48463 // add v3.4s, v3.4s, v4.4s
-plain119:
+plain146:
 	MOVD 16(R0), R1
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
-	CBZ R7, store120
+	CBZ R7, store147
 	MOVD R1, R4
 	MOVD R6, R2
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	SUBS $1, R2, R2
-	BEQ add121
+	BEQ add148
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
 	SUBS $1, R2, R2
-	BEQ add121
+	BEQ add148
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
 	SUBS $1, R2, R2
-	BEQ add121
+	BEQ add148
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48463 // add v3.4s, v3.4s, v4.4s
-add121:
-store120:
+add148:
+store147:
 	FMOVQ F0, (R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out122
+	BEQ out149
 	FMOVQ F1, (R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out122
+	BEQ out149
 	FMOVQ F2, (R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out122
+	BEQ out149
 	FMOVQ F3, (R1)
-out122:
+out149:
 	RET

@@ -9,12 +9,14 @@ import (
 
 // The tiers in force.
 var (
+	useI8MM    = cpufeat.Has(cpufeat.I8MM)
 	useDotProd = cpufeat.Has(cpufeat.DotProd)
 	useNEON    = cpufeat.Has(cpufeat.NEON)
 )
 
 func init() {
 	impl.Register("kernel", "neon", &useNEON)
+	impl.Register("kernel/i8", "i8mm", &useI8MM)
 	impl.Register("kernel/i8", "dotprod", &useDotProd)
 	impl.Register("kernel/i8", "neon", &useNEON)
 }

@@ -210,7 +210,7 @@ var encodings = map[string][]encoding{
 	"zip1":   {{words3, 0x4e803800, three}, {"v.2d, v.2d, v.2d", 0x4ec03800, three}},
 	"zip2":   {{words3, 0x4e807800, three}, {"v.2d, v.2d, v.2d", 0x4ec07800, three}},
 	"sdot":   {{"v.4s, v.16b, v.4b[]", 0x4f80e000, element}},
-	"smmla":  {{"v.4s, v.16b, v.16b", 0x4e80a400, three}},
+	"usmmla": {{"v.4s, v.16b, v.16b", 0x4e80ac00, three}},
 	"smull":  {{"v.8h, v.8b, v.8b", 0x0e20c000, three}},
 	"smull2": {{"v.8h, v.16b, v.16b", 0x4e20c000, three}},
 	"smlal2": {{"v.8h, v.16b, v.16b", 0x4e208000, three}, {"v.4s, v.8h, v.h[]", 0x4f402000, halfElement}},

@@ -1,7 +1,8 @@
 package main
 
-// gemmI8 emits the 8-bit tiles: 8×12 with dot products, 4×4 without.
+// gemmI8 emits the 8-bit tiles: 8×12 with matrix products, 8×12 with dot products, 4×4 without either.
 func gemmI8(f *file) {
+	matrixTile(f)
 	dotTile(f)
 	longTile(f)
 }
