@@ -239,13 +239,14 @@ func gain(act string) float64 {
 	return 1
 }
 
-// dense adds x·W + b of shape [batch, out], with W [in, out] uniform with variance
-// gain/in and b zero, and the activation act unless it is empty. scope is for example
+// dense adds x·W + b of shape [batch, out], with W [in, out] and b uniform in ±1/√in (LeCun
+// et al., "Efficient BackProp", 1998, §4.6; the common default, on which published recipes
+// rest), and the activation act unless it is empty. scope is for example
 // "encoder/fc1"; the result is called name, or after its node.
 func (b *builder) dense(scope, name, x string, in, out int, act string) string {
 	weight := scopeName(scope)
-	w := b.uniform(weight+".weight", math.Sqrt(3*gain(act)/float64(in)), in, out)
-	c := b.filled(weight+".bias", 0, out)
+	w := b.uniform(weight+".weight", 1/math.Sqrt(float64(in)), in, out)
+	c := b.uniform(weight+".bias", 1/math.Sqrt(float64(in)), out)
 	if act == "" {
 		return b.node(scope, "Gemm", name, []string{x, w, c})
 	}
