@@ -1,0 +1,199 @@
+package quant
+
+import (
+	"errors"
+	"math"
+)
+
+// histBins is the number of bins on each side of zero. A histogram takes 32 KiB, whatever
+// the number of values.
+const histBins = 2048
+
+// histogram counts values in bins of equal width that lie symmetrically about zero. Its
+// range doubles when a value lies outside, and pairs of bins merge.
+type histogram struct {
+	Limit    float64 // bins cover [-Limit, Limit)
+	Counts   []uint64
+	Min, Max float64
+	N        uint64
+}
+
+var errNotFinite = errors.New("quant: an activation is not finite")
+
+// add counts values. A NaN or an infinity is an error.
+func (h *histogram) add(xs []float32) error {
+	if len(xs) == 0 {
+		return nil
+	}
+	lo, hi := float64(xs[0]), float64(xs[0])
+	for _, x := range xs {
+		v := float64(x)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return errNotFinite
+		}
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	if h.Counts == nil {
+		h.Counts = make([]uint64, 2*histBins)
+		h.Min, h.Max = lo, hi
+		h.Limit = 0x1p-20
+	}
+	h.Min, h.Max = min(h.Min, lo), max(h.Max, hi)
+	for m := max(-lo, hi); h.Limit <= m; {
+		h.double()
+	}
+	scale := histBins / h.Limit
+	for _, x := range xs {
+		h.Counts[h.bin(float64(x), scale)]++
+	}
+	h.N += uint64(len(xs))
+	return nil
+}
+
+func (h *histogram) bin(x, scale float64) int {
+	return min(2*histBins-1, max(0, int(math.Floor(x*scale))+histBins))
+}
+
+func (h *histogram) double() {
+	h.Limit *= 2
+	merged := make([]uint64, 2*histBins)
+	for i, c := range h.Counts {
+		merged[histBins/2+i/2] += c
+	}
+	h.Counts = merged
+}
+
+// edge returns the lower edge of bin i.
+func (h *histogram) edge(i int) float64 {
+	return (float64(i) - histBins) * h.Limit / histBins
+}
+
+// percentile returns the range that leaves out at most (1-p)/2 of the values on each side.
+func (h *histogram) percentile(p float64) (lo, hi float64) {
+	cut := uint64(float64(h.N) * (1 - p) / 2)
+	lo, hi = h.Min, h.Max
+	sum := uint64(0)
+	for i, c := range h.Counts {
+		if sum += c; sum > cut {
+			lo = max(lo, h.edge(i))
+			break
+		}
+	}
+	sum = 0
+	for i := len(h.Counts) - 1; i >= 0; i-- {
+		if sum += h.Counts[i]; sum > cut {
+			hi = min(hi, h.edge(i+1))
+			break
+		}
+	}
+	return lo, hi
+}
+
+// candidates calls f with ranges from the full one down to a small part of it, on each side
+// that has values, and returns the range with the smallest result.
+func (h *histogram) candidates(f func(lo, hi float64) float64) (lo, hi float64) {
+	const steps = 64
+	best := math.Inf(1)
+	lo, hi = h.Min, h.Max
+	for i := range steps {
+		share := 1 - float64(i)/steps
+		l, u := min(0, h.Min*share), max(0, h.Max*share)
+		if u-l <= 0 {
+			break
+		}
+		if e := f(l, u); e < best {
+			best, lo, hi = e, l, u
+		}
+	}
+	return lo, hi
+}
+
+// mse returns the range with the smallest mean squared error of values at the centres of
+// their bins.
+func (h *histogram) mse(levels int) (lo, hi float64) {
+	return h.candidates(func(l, u float64) float64 {
+		step := (u - l) / float64(levels)
+		sum := 0.0
+		for i, c := range h.Counts {
+			if c == 0 {
+				continue
+			}
+			x := (h.edge(i) + h.edge(i+1)) / 2
+			q := min(u, max(l, l+math.RoundToEven((x-l)/step)*step))
+			sum += float64(c) * (x - q) * (x - q)
+		}
+		return sum
+	})
+}
+
+// entropy returns the range whose quantised distribution has the smallest Kullback-Leibler
+// divergence from the recorded one (Migacz, "8-bit inference with TensorRT", 2017): values
+// outside a range count at its ends; inside, the counts of each level are spread evenly
+// over the bins that had any.
+func (h *histogram) entropy(levels int) (lo, hi float64) {
+	return h.candidates(func(l, u float64) float64 {
+		first, last := h.bin(l, histBins/h.Limit), h.bin(u, histBins/h.Limit)
+		n := last - first + 1
+		if n < levels {
+			return math.Inf(1)
+		}
+		p := make([]float64, n)
+		for i, c := range h.Counts {
+			p[min(n-1, max(0, i-first))] += float64(c)
+		}
+		q := make([]float64, n)
+		for k := range levels {
+			from, to := k*n/levels, (k+1)*n/levels
+			sum, used := 0.0, 0
+			for i := from; i < to; i++ {
+				if c := h.Counts[first+i]; c > 0 {
+					sum += float64(c)
+				}
+				if p[i] > 0 {
+					used++
+				}
+			}
+			for i := from; i < to; i++ {
+				if p[i] > 0 {
+					q[i] = sum / float64(used)
+				}
+			}
+		}
+		return divergence(p, q)
+	})
+}
+
+func divergence(p, q []float64) float64 {
+	sp, sq := 0.0, 0.0
+	for i := range p {
+		sp += p[i]
+		sq += q[i]
+	}
+	d := 0.0
+	for i := range p {
+		if p[i] == 0 {
+			continue
+		}
+		a, b := p[i]/sp, max(q[i]/sq, 1e-12)
+		d += a * math.Log(a/b)
+	}
+	return d
+}
+
+// span returns the range that a method chooses; it includes zero.
+func (h *histogram) span(m Method, p float64, levels int) (lo, hi float64) {
+	switch m {
+	case Percentile:
+		if p == 0 {
+			p = 0.9999
+		}
+		lo, hi = h.percentile(p)
+	case Entropy:
+		lo, hi = h.entropy(levels)
+	case MSE:
+		lo, hi = h.mse(levels)
+	default:
+		lo, hi = h.Min, h.Max
+	}
+	return min(lo, 0), max(hi, 0)
+}

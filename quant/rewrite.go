@@ -1,0 +1,374 @@
+package quant
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
+)
+
+// rewriter puts QuantizeLinear and DequantizeLinear into a graph, by the rules under which
+// ONNX Runtime fuses them (its documentation "Quantize ONNX models", and the selectors of
+// its QDQ transformer):
+//
+//   - the weights of Gemm, MatMul, Conv and ConvTranspose are int8 constants behind a
+//     DequantizeLinear with a scale for each output channel, biases int32 with the product
+//     of the scales of input and weights;
+//   - a pair stands before and after each such operator, but none between it and a Relu or
+//     Clip that follows;
+//   - LeakyRelu, Sigmoid and Tanh have a pair on both sides;
+//   - operators that only move data have none of their own.
+type rewriter struct {
+	g         *graph.Graph
+	cal       *Calibration
+	opts      Options
+	report    *Report
+	quantised map[graph.ValueID]graph.ValueID // value → what stands behind its pair
+}
+
+// movers only move data: what they give has the scale of what they take.
+var movers = []string{"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "MaxPool", "Slice", "DepthToSpace", "SpaceToDepth", "Expand"}
+
+// tables are activations that become a table of 256 entries.
+var tables = []string{"LeakyRelu", "Sigmoid", "Tanh"}
+
+func (r *rewriter) run() error {
+	g := r.g
+	for _, n := range slices.Clone(g.Nodes) {
+		w, axis, ok := r.weightOf(n)
+		if !ok {
+			continue
+		}
+		layer := Layer{Node: n.Name, OpType: n.OpType, Weights: w.Elems()}
+		if r.opts.Exclude != nil && r.opts.Exclude(n.Name) {
+			layer.Float = true
+			r.report.Layers = append(r.report.Layers, layer)
+			continue
+		}
+		if err := r.layer(n, w, axis, &layer); err != nil {
+			return fmt.Errorf("quant: node %q (%s): %w", n.Name, n.OpType, err)
+		}
+		r.report.Layers = append(r.report.Layers, layer)
+	}
+	g.RemoveDead()
+	return g.Sort()
+}
+
+// weightOf returns the weights of a node that can become integer, and the axis of their
+// output channels.
+func (r *rewriter) weightOf(n *graph.Node) (*tensor.Tensor, int, bool) {
+	if n.Domain != "" || len(n.In) < 2 || n.In[0] == graph.None || len(n.Out) != 1 {
+		return nil, 0, false
+	}
+	w, err := r.g.ConstOf(n.In[1])
+	if err != nil || w.DType() != tensor.Float32 || w.Rank() < 2 || w.Elems() == 0 {
+		return nil, 0, false
+	}
+	if r.cal.Values[r.g.Value(n.In[0]).Name] == nil || r.cal.Values[r.g.Value(n.Out[0]).Name] == nil {
+		return nil, 0, false
+	}
+	switch n.OpType {
+	case "Conv":
+		return w, 0, true
+	case "ConvTranspose":
+		return w, 1, intAttr(n, "group", 1) == 1
+	case "MatMul":
+		return w, 1, w.Rank() == 2
+	case "Gemm":
+		ok := floatAttr(n, "alpha", 1) == 1 && floatAttr(n, "beta", 1) == 1 && intAttr(n, "transA", 0) == 0
+		if intAttr(n, "transB", 0) != 0 {
+			return w, 0, ok
+		}
+		return w, 1, ok
+	}
+	return nil, 0, false
+}
+
+func intAttr(n *graph.Node, name string, def int64) int64 {
+	for _, a := range n.Attrs {
+		if a.Name == name && a.Type == onnx.AttrInt {
+			return a.Int
+		}
+	}
+	return def
+}
+
+func floatAttr(n *graph.Node, name string, def float32) float32 {
+	for _, a := range n.Attrs {
+		if a.Name == name && a.Type == onnx.AttrFloat {
+			return a.Float
+		}
+	}
+	return def
+}
+
+// layer quantises one operator: its input, its weights and bias, and what follows.
+func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, layer *Layer) error {
+	in, scaleIn, err := r.operand(n.In[0])
+	if err != nil {
+		return err
+	}
+	q, scales := quantizeWeights(w, axis, r.opts.PerTensor, r.opts.ReduceRange)
+	layer.WeightSQNR = weightSQNR(w, q, scales, axis)
+	name := r.g.Value(n.In[1]).Name
+	dw, err := r.dequantConst(name, q, scales, axis)
+	if err != nil {
+		return err
+	}
+	inputs := []graph.ValueID{in, dw}
+	if len(n.In) > 2 && n.In[2] != graph.None {
+		b, err := r.bias(n, scaleIn, scales)
+		if err != nil {
+			return err
+		}
+		inputs = append(inputs, b)
+	}
+	n.In = inputs
+	return r.output(n, layer)
+}
+
+// operand returns the dequantised form of an activation and its scale. Data-moving
+// operators between the pair and its reader stay where they are.
+func (r *rewriter) operand(id graph.ValueID) (graph.ValueID, float32, error) {
+	g := r.g
+	if p := producer(g, id); p != nil && slices.Contains(movers, p.OpType) && p.In[0] != graph.None {
+		in, scale, err := r.operand(p.In[0])
+		if err != nil {
+			return id, 0, err
+		}
+		p.In[0] = in
+		return id, scale, nil
+	}
+	if dq, ok := r.quantised[id]; ok {
+		return dq, r.scaleOf(dq), nil
+	}
+	if p := producer(g, id); p != nil && p.OpType == "DequantizeLinear" {
+		return id, r.scaleOf(id), nil
+	}
+	dq, p, err := r.pair(id, r.params(id, nil))
+	return dq, p.Scale, err
+}
+
+func producer(g *graph.Graph, id graph.ValueID) *graph.Node {
+	for _, n := range g.Nodes {
+		if slices.Contains(n.Out, id) {
+			return n
+		}
+	}
+	return nil
+}
+
+func readers(g *graph.Graph, id graph.ValueID) []*graph.Node {
+	var out []*graph.Node
+	for _, n := range g.Nodes {
+		if slices.Contains(n.In, id) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (r *rewriter) scaleOf(dq graph.ValueID) float32 {
+	p := producer(r.g, dq)
+	t, err := r.g.ConstOf(p.In[1])
+	if err != nil {
+		return 0
+	}
+	return t.Float32s()[0]
+}
+
+// output puts the pairs behind an operator and the activation that follows it.
+func (r *rewriter) output(n *graph.Node, layer *Layer) error {
+	g := r.g
+	y := n.Out[0]
+	next := onlyReader(g, y)
+	if next != nil && (next.OpType == "Relu" || next.OpType == "Clip") {
+		y = next.Out[0]
+		next = onlyReader(g, y)
+	}
+	_, p, err := r.pairAfter(y, r.params(y, producer(g, y)))
+	if err != nil {
+		return err
+	}
+	layer.Scale, layer.ZeroPoint = p.Scale, p.ZeroPoint
+	if next != nil && slices.Contains(tables, next.OpType) {
+		_, _, err = r.pairAfter(next.Out[0], r.params(next.Out[0], next))
+	}
+	return err
+}
+
+// onlyReader returns the node that is alone in reading a value, which is no graph output.
+func onlyReader(g *graph.Graph, id graph.ValueID) *graph.Node {
+	if slices.Contains(g.Outputs, id) {
+		return nil
+	}
+	if rs := readers(g, id); len(rs) == 1 {
+		return rs[0]
+	}
+	return nil
+}
+
+// params returns the scale and zero point of an activation, the output of node by.
+func (r *rewriter) params(id graph.ValueID, by *graph.Node) Params {
+	d := tensor.Uint8
+	if r.opts.Signed {
+		d = tensor.Int8
+	}
+	qmin, qmax := limits(d)
+	if by != nil && by.OpType == "Sigmoid" {
+		return Params{Scale: 1.0 / 256, ZeroPoint: qmin, DType: d}
+	}
+	h := r.cal.Values[r.g.Value(id).Name]
+	if h == nil || h.Counts == nil {
+		return Params{Scale: 1, ZeroPoint: qmin, DType: d}
+	}
+	lo, hi := h.span(r.opts.method(), r.opts.Percentile, qmax-qmin+1)
+	return chooseParams(lo, hi, d)
+}
+
+// chooseParams returns the scale and zero point with which lo … hi, which include 0, cover
+// the integers of a type.
+func chooseParams(lo, hi float64, d tensor.DType) Params {
+	qmin, qmax := limits(d)
+	scale := float32((hi - lo) / float64(qmax-qmin))
+	if !(scale > 0x1p-126) || math.IsInf(float64(scale), 0) {
+		return Params{Scale: 1, ZeroPoint: qmin, DType: d}
+	}
+	zp := int(math.RoundToEven(float64(qmin) - lo/float64(scale)))
+	return Params{Scale: scale, ZeroPoint: min(qmax, max(qmin, zp)), DType: d}
+}
+
+// pair adds QuantizeLinear and DequantizeLinear behind a value and returns the dequantised
+// one. Readers of the value are not changed.
+func (r *rewriter) pair(id graph.ValueID, p Params) (graph.ValueID, Params, error) {
+	g := r.g
+	name := g.Value(id).Name
+	scale := g.AddConst(name+"_scale", tensor.Scalar(p.Scale))
+	zp := g.AddConst(name+"_zero_point", zeroPoint(p))
+	q, err := g.Add(graph.Spec{Name: name + "_QuantizeLinear", OpType: "QuantizeLinear", In: []graph.ValueID{id, scale, zp}, OutName: name + "_quantized", Opset: r.opset()})
+	if err != nil {
+		return id, p, err
+	}
+	dq, err := g.Add(graph.Spec{Name: name + "_DequantizeLinear", OpType: "DequantizeLinear", In: []graph.ValueID{q.Out[0], scale, zp}, OutName: name + "_dequantized", Opset: r.opset()})
+	if err != nil {
+		return id, p, err
+	}
+	r.quantised[id] = dq.Out[0]
+	return dq.Out[0], p, nil
+}
+
+// pairAfter adds a pair behind a value and makes all its readers, and the graph's outputs,
+// take the dequantised form, which gets the name of an output.
+func (r *rewriter) pairAfter(id graph.ValueID, p Params) (graph.ValueID, Params, error) {
+	g := r.g
+	if dq, ok := r.quantised[id]; ok {
+		return dq, p, nil
+	}
+	rs := readers(g, id)
+	isOutput := slices.Contains(g.Outputs, id)
+	dq, p, err := r.pair(id, p)
+	if err != nil {
+		return id, p, err
+	}
+	for _, n := range rs {
+		for i, in := range n.In {
+			if in == id {
+				n.In[i] = dq
+			}
+		}
+	}
+	if !isOutput {
+		return dq, p, nil
+	}
+	name := g.Value(id).Name
+	if err := g.Rename(id, name+"_float"); err != nil {
+		return id, p, err
+	}
+	if err := g.Rename(dq, name); err != nil {
+		return id, p, err
+	}
+	g.Value(dq).Type = g.Value(id).Type
+	for i, o := range g.Outputs {
+		if o == id {
+			g.Outputs[i] = dq
+		}
+	}
+	return dq, p, nil
+}
+
+func (r *rewriter) opset() int { return max(minOpset, r.g.Opsets[""]) }
+
+func zeroPoint(p Params) *tensor.Tensor {
+	if p.DType == tensor.Int8 {
+		return tensor.Scalar(int8(p.ZeroPoint))
+	}
+	return tensor.Scalar(uint8(p.ZeroPoint))
+}
+
+// dequantConst adds int8 constants behind a DequantizeLinear.
+func (r *rewriter) dequantConst(name string, q *tensor.Tensor, scales []float32, axis int) (graph.ValueID, error) {
+	g := r.g
+	v := g.AddValue(graph.Value{Name: name + "_quantized", Kind: graph.Constant, Data: q, Type: graph.TypeOf(q), Origin: name})
+	var st, zt *tensor.Tensor
+	var err error
+	spec := graph.Spec{Name: name + "_DequantizeLinear", OpType: "DequantizeLinear", OutName: name + "_dequantized", Opset: r.opset()}
+	if len(scales) == 1 {
+		st = tensor.Scalar(scales[0])
+		zt, err = tensor.New(q.DType())
+	} else {
+		if st, err = tensor.Of(scales, len(scales)); err != nil {
+			return v, err
+		}
+		zt, err = tensor.New(q.DType(), len(scales))
+		spec.Attrs = []*onnx.Attribute{onnx.AttrI("axis", int64(axis))}
+	}
+	if err != nil {
+		return v, err
+	}
+	spec.In = []graph.ValueID{v, g.AddConst(name+"_scale", st), g.AddConst(name+"_zero_point", zt)}
+	n, err := g.Add(spec)
+	if err != nil {
+		return v, err
+	}
+	return n.Out[0], nil
+}
+
+// bias replaces a bias by int32 constants with scale s_x·s_w. Values that int32 cannot hold
+// are an error: they would mean weights far smaller than the bias.
+func (r *rewriter) bias(n *graph.Node, scaleIn float32, scales []float32) (graph.ValueID, error) {
+	b, err := r.g.ConstOf(n.In[2])
+	if err != nil || b.DType() != tensor.Float32 {
+		return graph.None, errors.New("its bias is not a float32 constant")
+	}
+	src := b.Float32s()
+	q := make([]int32, len(src))
+	s := make([]float32, len(scales))
+	for i := range s {
+		s[i] = float32(scaleIn * scales[i])
+	}
+	for i, v := range src {
+		k := 0
+		if len(s) > 1 {
+			k = i
+		}
+		if k >= len(s) {
+			return graph.None, fmt.Errorf("bias %v does not fit %d channels", b, len(s))
+		}
+		x := math.RoundToEven(float64(v) / float64(s[k]))
+		q[i] = int32(min(math.MaxInt32, max(math.MinInt32, x)))
+	}
+	t, err := tensor.Of(q, b.Shape()...)
+	if err != nil {
+		return graph.None, err
+	}
+	if b.Rank() != 1 {
+		if t, err = t.Reshape(len(q)); err != nil {
+			return graph.None, err
+		}
+	}
+	return r.dequantConst(r.g.Value(n.In[2]).Name, t, s, 0)
+}
