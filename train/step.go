@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/kernel"
@@ -127,7 +128,10 @@ func (p *program) run(ctx context.Context, b *batch, weight float64) ([]float64,
 	return c.values, nil
 }
 
-func bytesOf(v []float32) []byte { return tensor.Must(tensor.Of(v, len(v))).Bytes() }
+// bytesOf views v as bytes, as tensor.Of does, without allocating.
+func bytesOf(v []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
+}
 
 // updateChunk is how many parameters a thread updates at a time.
 const updateChunk = 32 << 10

@@ -181,9 +181,14 @@ func (o *reduceGrad) Infer(in []op.Fact) ([]op.Fact, error) {
 	return []op.Fact{like(in[1])}, nil
 }
 
-func (o *reduceGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
+type reduceGradState struct {
+	fold
+	to tensor.Shape
+}
+
+func (o *reduceGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
+	st := op.StateOf[reduceGradState](ctx)
 	shape := in[1].Shape()
-	reduced := make([]bool, len(shape))
 	var axes []int
 	if t := given(in, 3); t != nil {
 		var err error
@@ -191,9 +196,10 @@ func (o *reduceGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 			return err
 		}
 	}
+	st.to = append(st.to[:0], shape...)
 	if len(axes) == 0 && !o.noopNoAxes {
-		for i := range reduced {
-			reduced[i] = true
+		for i := range st.to {
+			st.to[i] = 1
 		}
 	}
 	for _, a := range axes {
@@ -201,51 +207,73 @@ func (o *reduceGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 		if err != nil {
 			return err
 		}
-		reduced[i] = true
+		st.to[i] = 1
 	}
-	to := shape.Clone()
-	for i, r := range reduced {
-		if r {
-			to[i] = 1
-		}
-	}
-	var f fold
-	f.init(shape, to)
-	if product(to) != in[0].Elems() {
-		return fmt.Errorf("%d gradients for a result of shape %v: %w", in[0].Elems(), to, errShapes)
+	st.init(shape, st.to)
+	if product(st.to) != in[0].Elems() {
+		return fmt.Errorf("%d gradients for a result of shape %v: %w", in[0].Elems(), st.to, errShapes)
 	}
 	if out[0].DType() == tensor.Float64 {
-		spread(o.kind, tensor.Data[float64](out[0]), tensor.Data[float64](in[1]), tensor.Data[float64](in[0]), tensor.Data[float64](in[2]), f.dims, f.keep, in[1].Elems())
+		spread(o.kind, tensor.Data[float64](out[0]), tensor.Data[float64](in[1]), tensor.Data[float64](in[0]), tensor.Data[float64](in[2]), st.dims, st.keep)
 	} else {
-		spread(o.kind, out[0].Float32s(), in[1].Float32s(), in[0].Float32s(), in[2].Float32s(), f.dims, f.keep, in[1].Elems())
+		spread(o.kind, out[0].Float32s(), in[1].Float32s(), in[0].Float32s(), in[2].Float32s(), st.dims, st.keep)
 	}
 	return nil
 }
 
-// spread writes to dst the gradient of x, of which n elements were reduced to len(y).
-func spread[T real](kind string, dst, x, dy, y []T, dims []int, keep []bool, n int) {
+// spread writes to dst the gradient of x, which was reduced to y.
+func spread[T real](kind string, dst, x, dy, y []T, dims []int, keep []bool) {
 	if len(dst) == 0 {
 		return
 	}
-	d := reduceDerivative[T](kind, T(n/max(1, len(y))))
+	switch kind {
+	case "Sum":
+		repeat(dst, dy, 1, dims, keep)
+		return
+	case "Mean":
+		repeat(dst, dy, T(len(dy))/T(len(dst)), dims, keep)
+		return
+	}
+	d := reduceDerivative[T](kind)
 	// Max and Min give the gradient to the first extreme element only.
 	var taken []bool
 	if kind == "Max" || kind == "Min" {
 		taken = make([]bool, len(y))
 	}
-	var walk func(at, to int, dims []int, keep []bool)
-	walk = func(at, to int, dims []int, keep []bool) {
-		if len(dims) == 0 {
-			g := dy[to] * d(x[at], y[to])
-			if taken != nil && g != 0 {
-				if taken[to] {
-					g = 0
-				}
-				taken[to] = true
+	to := make([]int, len(dst)) // for each element of x, the place of its y
+	places := make([]int, len(y))
+	for i := range places {
+		places[i] = i
+	}
+	repeat(to, places, 1, dims, keep)
+	for i, v := range x {
+		k := to[i]
+		dst[i] = dy[k] * d(v, y[k])
+		if taken != nil && v == y[k] {
+			if taken[k] {
+				dst[i] = 0
 			}
-			dst[at] = g
-			return
+			taken[k] = true
 		}
+	}
+}
+
+// repeat writes src times factor to dst, whose axes are dims, again and again along those
+// that are not kept.
+func repeat[T real | int](dst, src []T, factor T, dims []int, keep []bool) {
+	switch {
+	case len(dims) == 0:
+		dst[0] = src[0] * factor
+	case len(dims) == 1 && keep[0]:
+		for i := range dst[:dims[0]] {
+			dst[i] = src[i] * factor
+		}
+	case len(dims) == 1:
+		v := src[0] * factor
+		for i := range dst[:dims[0]] {
+			dst[i] = v
+		}
+	default:
 		inner, kept := product(dims[1:]), 1
 		for i, d := range dims[1:] {
 			if keep[i+1] {
@@ -253,21 +281,18 @@ func spread[T real](kind string, dst, x, dy, y []T, dims []int, keep []bool, n i
 			}
 		}
 		for i := range dims[0] {
+			at := 0
 			if keep[0] {
-				walk(at+i*inner, to+i*kept, dims[1:], keep[1:])
-			} else {
-				walk(at+i*inner, to, dims[1:], keep[1:])
+				at = i * kept
 			}
+			repeat(dst[i*inner:(i+1)*inner], src[at:], factor, dims[1:], keep[1:])
 		}
 	}
-	walk(0, 0, dims, keep)
 }
 
-// reduceDerivative returns ∂y/∂x of one element, count of which were reduced to y.
-func reduceDerivative[T real](kind string, count T) func(x, y T) T {
+// reduceDerivative returns ∂y/∂x of one element x that was reduced to y.
+func reduceDerivative[T real](kind string) func(x, y T) T {
 	switch kind {
-	case "Mean":
-		return func(T, T) T { return 1 / count }
 	case "Max", "Min":
 		return func(x, y T) T {
 			if x == y {
