@@ -198,6 +198,9 @@ func resize[T any](s []T, n int) []T {
 
 func (st *binaryState) float32(ctx *Context, kind binaryKind, dst, a, b []float32) {
 	n, sa, sb, _ := st.inner()
+	if n == 1 {
+		sa, sb = 1, 1 // of one element the step does not matter
+	}
 	if n == len(dst) && n > 0 {
 		t := &st.task
 		*t = binaryTask{kind, dst, a, b, sa, sb}
