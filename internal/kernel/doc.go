@@ -2,8 +2,9 @@
 //
 // Every routine is safe for concurrent use on separate destinations, allocates nothing in the steady state unless it
 // says so, and returns the same bits for the same arguments on one processor tier. Callers split large work over
-// several goroutines themselves; the result of an element never depends on how the rows or panels of a matrix are
-// split between calls, nor the result of an elementwise routine on how its slices are split.
+// several goroutines themselves: how the elements of a vector or the panels of a matrix are split between calls does
+// not change a result; how the rows of a float32 matrix are split may, by rounding, because a tile's height decides how
+// its sums are arranged. Splits therefore depend on shapes, never on the number of threads.
 //
 // Lengths: an elementwise routine works on len(dst) elements, and its inputs must be at least as long. A destination
 // may be the very same slice as an input, but must not overlap one otherwise. Matrices are row-major with a leading

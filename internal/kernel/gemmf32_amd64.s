@@ -2057,8 +2057,8 @@ single14:
 	JNE          single14
 
 summed14:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -2601,8 +2601,8 @@ single13:
 	JNE          single13
 
 summed13:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -3110,8 +3110,8 @@ single12:
 	JNE          single12
 
 summed12:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -3584,8 +3584,8 @@ single11:
 	JNE          single11
 
 summed11:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -4023,8 +4023,8 @@ single10:
 	JNE          single10
 
 summed10:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -4427,8 +4427,8 @@ single9:
 	JNE          single9
 
 summed9:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -4796,8 +4796,8 @@ single8:
 	JNE          single8
 
 summed8:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -5125,8 +5125,8 @@ single7:
 	JNE          single7
 
 summed7:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -5419,8 +5419,8 @@ single6:
 	JNE          single6
 
 summed6:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -5678,8 +5678,8 @@ single5:
 	JNE          single5
 
 summed5:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -5902,8 +5902,8 @@ single4:
 	JNE          single4
 
 summed4:
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -6103,8 +6103,8 @@ summed3:
 	VADDPS    Z9, Z3, Z3
 	VADDPS    Z10, Z4, Z4
 	VADDPS    Z11, Z5, Z5
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -6273,8 +6273,8 @@ summed2:
 	VADDPS    Z5, Z1, Z1
 	VADDPS    Z6, Z2, Z2
 	VADDPS    Z7, Z3, Z3
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX
@@ -6410,8 +6410,8 @@ summed1:
 	VADDPS    Z7, Z3, Z3
 	VADDPS    Z2, Z0, Z0
 	VADDPS    Z3, Z1, Z1
-	MOVL      $-1, AX
 	MOVQ      48(DI), CX
+	MOVL      $-1, AX
 	BZHIL     CX, AX, AX
 	KMOVW     AX, K1
 	SHRL      $0x10, AX

@@ -267,13 +267,13 @@ func widenGeneric(dst []int16, src []uint8, zero int16, signed bool) {
 
 // flipBytes sets dst to the bytes of src with the bits of mask inverted, and the rest of dst to zero.
 func flipBytes(dst, src []uint8, mask uint8) {
-	wide := uint64(mask) * 0x0101010101010101
-	i := 0
-	for ; i+8 <= len(src); i += 8 {
-		binary.LittleEndian.PutUint64(dst[i:], binary.LittleEndian.Uint64(src[i:])^wide)
+	words := uint64(mask) * 0x0101010101010101
+	for len(src) >= 8 {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^words)
+		dst, src = dst[8:], src[8:]
 	}
-	for ; i < len(src); i++ {
-		dst[i] = src[i] ^ mask
+	for i, v := range src {
+		dst[i] = v ^ mask
 	}
 	clear(dst[len(src):])
 }

@@ -12,6 +12,7 @@ type Choice struct {
 func Kernels() []Choice {
 	return []Choice{
 		{"gemm f32", bestGemmF32().name},
+		{"gemm i8", bestGemmI8().name},
 		{"vector f32", vectorTier()},
 	}
 }

@@ -22,6 +22,7 @@ var files = []struct {
 	{name: "mathf32_amd64.s", f: func(g *gen) { g.eachTier(mathFunctions) }},
 	{name: "optim_amd64.s", f: func(g *gen) { g.eachTier(optimisers) }},
 
+	{name: "gemmi8_amd64.s", f: func(g *gen) { tileI8AVX2(g); tileI8VNNI(g); widenAndRequant(g) }},
 	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},
 }
 

@@ -104,12 +104,7 @@ func (g *gen) rows(rows int) {
 	temps := []VecPhysical{g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
 
 	for i := range 2 * rows * sets {
-		r := g.phys(i)
-		if g.t.wide {
-			g.VPXORD(r, r, r)
-		} else {
-			g.VXORPS(r, r, r)
-		}
+		g.zero(g.phys(i))
 	}
 	step := func(set int) {
 		g.VMOVUPS(Mem{Base: rB}, b0)
@@ -158,20 +153,27 @@ func (g *gen) rows(rows int) {
 		}
 	}
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
+	g.columns(name, b0, b1, func(name func(string) string, masks []Op) {
+		g.finish(rows, name, sum, masks, temps)
+	})
+}
+
+// columns emits f with masks for the columns of the tile, and where masks cost time also without, for whole tiles. It
+// overwrites b0 and b1.
+func (g *gen) columns(name func(string) string, b0, b1 VecPhysical, f func(name func(string) string, masks []Op)) {
+	g.MOVQ(Mem{Base: rT, Disp: tileCols}, rK)
 	if g.t.wide {
 		g.MOVL(I32(-1), rTemp.As32())
-		g.MOVQ(Mem{Base: rT, Disp: tileCols}, rK)
 		g.BZHIL(rK.As32(), rTemp.As32(), rTemp.As32())
 		g.KMOVW(rTemp.As32(), K1)
 		g.SHRL(U8(16), rTemp.As32())
 		g.KMOVW(rTemp.As32(), K2)
-		g.finish(rows, name, sum, []Op{K1, K2}, b0, b1, temps)
+		f(name, []Op{K1, K2})
 		return
 	}
-	g.MOVQ(Mem{Base: rT, Disp: tileCols}, rK)
 	g.CMPQ(rK, U8(2*g.t.lanes))
 	g.JLT(LabelRef(name("masked")))
-	g.finish(rows, func(s string) string { return name(s + "Full") }, sum, nil, b0, b1, temps)
+	f(func(s string) string { return name(s + "Full") }, nil)
 	g.Label(name("masked"))
 	// Lanes of the two masks: min(cols, 8) and max(cols-8, 0), read from a table of ones and zeros.
 	g.LEAQ(g.maskTable().Offset(32), rB)
@@ -183,31 +185,52 @@ func (g *gen) rows(rows int) {
 	g.NEGQ(rK)
 	g.VMOVDQU(Mem{Base: rB, Index: rTemp, Scale: 4}, b0)
 	g.VMOVDQU(Mem{Base: rB, Index: rK, Scale: 4}, b1)
-	g.finish(rows, func(s string) string { return name(s + "Part") }, sum, []Op{b0, b1}, b0, b1, temps)
+	f(func(s string) string { return name(s + "Part") }, []Op{b0, b1})
+}
+
+// loadColumns reads half of a row of columns at m.
+func (g *gen) loadColumns(m Mem, half int, masks []Op, to VecPhysical) {
+	m.Disp += half * g.bytes()
+	switch {
+	case masks == nil:
+		g.VMOVUPS(m, to)
+	case g.t.wide:
+		g.VMOVUPS_Z(m, masks[half], to)
+	default:
+		g.VMASKMOVPS(m, masks[half], to)
+	}
+}
+
+// storeRows writes the sums to c and returns from the tile.
+func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []Op) {
+	for i := range rows {
+		for h := range 2 {
+			m := Mem{Base: rC, Disp: h * g.bytes()}
+			if masks == nil {
+				g.VMOVUPS(sum(i, h), m)
+			} else {
+				g.storeMasked(sum(i, h), masks[h], m)
+			}
+		}
+		if i < rows-1 {
+			g.ADDQ(rCS, rC)
+		}
+	}
+	g.VZEROUPPER()
+	g.RET()
 }
 
 // prefetchAhead is how many bytes in front of the current step a matrix-vector kernel fetches.
 const prefetchAhead = 1024
 
 // finish adds c and bias, activates and stores. masks select the columns, or are nil for all.
-func (g *gen) finish(rows int, name func(string) string, sum func(row, half int) VecPhysical, masks []Op, b0, b1 VecPhysical, temps []VecPhysical) {
-	load := func(m Mem, half int, to VecPhysical) {
-		m.Disp += half * g.bytes()
-		switch {
-		case masks == nil:
-			g.VMOVUPS(m, to)
-		case g.t.wide:
-			g.VMOVUPS_Z(m, masks[half], to)
-		default:
-			g.VMASKMOVPS(m, masks[half], to)
-		}
-	}
+func (g *gen) finish(rows int, name func(string) string, sum func(row, half int) VecPhysical, masks []Op, temps []VecPhysical) {
 	g.CMPQ(Mem{Base: rT, Disp: tileAcc}, U8(0))
 	g.JEQ(LabelRef(name("fresh")))
 	g.MOVQ(rC, rTemp)
 	for i := range rows {
 		for h := range 2 {
-			load(Mem{Base: rTemp}, h, temps[h])
+			g.loadColumns(Mem{Base: rTemp}, h, masks, temps[h])
 			g.VADDPS(temps[h], sum(i, h), sum(i, h))
 		}
 		g.ADDQ(rCS, rTemp)
@@ -217,7 +240,7 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 	g.TESTQ(rTemp, rTemp)
 	g.JEQ(LabelRef(name("unbiased")))
 	for h := range 2 {
-		load(Mem{Base: rTemp}, h, temps[h])
+		g.loadColumns(Mem{Base: rTemp}, h, masks, temps[h])
 		for i := range rows {
 			g.VADDPS(temps[h], sum(i, h), sum(i, h))
 		}
@@ -250,21 +273,7 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 		}
 	}
 	g.Label(name("store"))
-	for i := range rows {
-		for h := range 2 {
-			m := Mem{Base: rC, Disp: h * g.bytes()}
-			if masks == nil {
-				g.VMOVUPS(sum(i, h), m)
-			} else {
-				g.storeMasked(sum(i, h), masks[h], m)
-			}
-		}
-		if i < rows-1 {
-			g.ADDQ(rCS, rC)
-		}
-	}
-	g.VZEROUPPER()
-	g.RET()
+	g.storeRows(rows, sum, masks)
 }
 
 // transposeF32 emits the packing of eight columns of a transposed matrix: dst[p*nr+j] = b[j*ldb+p] for j < 8 and
@@ -334,7 +343,7 @@ func peak(g *gen) {
 	g.text("peakFMA"+g.t.suffix, "func(n int)")
 	n := g.Load(g.Param("n"), RCX)
 	for i := range 12 {
-		g.VXORPS(g.phys(i).(VecPhysical), g.phys(i), g.phys(i))
+		g.zero(g.phys(i))
 	}
 	g.Label("fma")
 	for range 4 {
