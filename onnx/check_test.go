@@ -40,8 +40,8 @@ func TestCheckFindsMistakes(t *testing.T) {
 		{"untouched", "", func(*onnx.Model) {}},
 		{"IR version", "ir_version 2 is not between 3 and 13", func(m *onnx.Model) { m.IRVersion = 2 }},
 		{"IR version 3 without inputs", `initializer "w" is not a graph input`, func(m *onnx.Model) { m.IRVersion = 3 }},
-		{"no opset", "imports no operator set", func(m *onnx.Model) { m.Opsets = nil }},
-		{"opset twice", `domain "ai.onnx" twice`, func(m *onnx.Model) { m.Opsets = append(m.Opsets, onnx.OpsetID{Domain: "ai.onnx", Version: 17}) }},
+		{"no opset", "no operator set is imported", func(m *onnx.Model) { m.Opsets = nil }},
+		{"opset twice", `domain "ai.onnx" is imported twice`, func(m *onnx.Model) { m.Opsets = append(m.Opsets, onnx.OpsetID{Domain: "ai.onnx", Version: 17}) }},
 		{"opset 0", "version 0", func(m *onnx.Model) { m.Opsets[0].Version = 0 }},
 		{"metadata twice", `key "kind" occurs twice`, func(m *onnx.Model) { m.Metadata = append(m.Metadata, m.Metadata[0]) }},
 		{"no graph", "no graph", func(m *onnx.Model) { m.Graph = nil }},
@@ -51,7 +51,7 @@ func TestCheckFindsMistakes(t *testing.T) {
 			m.Graph.Inputs = append(m.Graph.Inputs, onnx.NewValueInfo("w", tensor.Float32))
 		}},
 		{"initializer twice", `initializer "w" is defined twice`, func(m *onnx.Model) { m.Graph.Initializers = append(m.Graph.Initializers, m.Graph.Initializers[0]) }},
-		{"initializer without name", "an initializer has no name", func(m *onnx.Model) { m.Graph.Initializers[0].Name = "" }},
+		{"initializer without name", "initializer without a name", func(m *onnx.Model) { m.Graph.Initializers[0].Name = "" }},
 		{"initializer without data", `initializer "w": shape [2 3]`, func(m *onnx.Model) { m.Graph.Initializers[0].Value = nil }},
 		{"initializer of another shape", `initializer "w": the value is float32[2 3]`, func(m *onnx.Model) { m.Graph.Initializers[0].Dims = []int64{6} }},
 		{"external without location", "without a location", func(m *onnx.Model) {
@@ -65,7 +65,7 @@ func TestCheckFindsMistakes(t *testing.T) {
 		{"value named as an initializer", `output "w": the name is already defined`, add(node("Relu", "h", "w"))},
 		{"undefined input", `node of "q" (Relu): input "nowhere" is not defined`, add(node("Relu", "nowhere", "q"))},
 		{"omitted input and output", "", add(node("Clip", "h - x", "q"))},
-		{"no op_type", "has no op_type", add(node("", "h", "q"))},
+		{"no op_type", ": no op_type", add(node("", "h", "q"))},
 		{"unknown domain", `domain "my" is not imported`, add(node("my.Op", "h", "q"))},
 		{"domain ai.onnx", "", add(&onnx.Node{OpType: "Relu", Domain: "ai.onnx", Inputs: []string{"h"}, Outputs: []string{"q"}})},
 		{"order", `node "h" (MatMul): input "later" is produced by a later node`, func(m *onnx.Model) {
@@ -78,17 +78,17 @@ func TestCheckFindsMistakes(t *testing.T) {
 		{"output twice", `graph output "y" is listed twice`, func(m *onnx.Model) { m.Graph.Outputs[1] = m.Graph.Outputs[0] }},
 		{"nil node", "node 4 is nil", add(nil)},
 		{"nil input", "a graph input is nil", func(m *onnx.Model) { m.Graph.Inputs[0] = nil }},
-		{"value_info without name", "value_info has no name", func(m *onnx.Model) { m.Graph.ValueInfo[0].Name = "" }},
+		{"value_info without name", "value_info without a name", func(m *onnx.Model) { m.Graph.ValueInfo[0].Name = "" }},
 		{"value of unknown type", "element type 200", func(m *onnx.Model) { m.Graph.ValueInfo[0].Type.Elem = 200 }},
 		{"dimension", "dimension 0 is", func(m *onnx.Model) { m.Graph.ValueInfo[0].Type.Shape[0] = onnx.Dim{Value: -7} }},
 
 		{"attribute twice", `attribute "alpha" occurs twice`, func(m *onnx.Model) {
 			m.Graph.Nodes[2].Attrs = append(m.Graph.Nodes[2].Attrs, onnx.AttrI("alpha", 1))
 		}},
-		{"attribute without name", "has no name", attr(onnx.AttrI("", 1))},
+		{"attribute without name", ": no name", attr(onnx.AttrI("", 1))},
 		{"attribute without type", "no valid type (0)", attr(&onnx.Attribute{Name: "a", Int: 1})},
-		{"attribute of another type", `"a" is of type INT and has a value of type FLOAT`, attr(&onnx.Attribute{Name: "a", Type: onnx.AttrInt, Float: 1})},
-		{"attribute without value", `"a" is of type TENSOR and has no value`, attr(&onnx.Attribute{Name: "a", Type: onnx.AttrTensor})},
+		{"attribute of another type", `attribute "a": it is of type INT and has a value of type FLOAT`, attr(&onnx.Attribute{Name: "a", Type: onnx.AttrInt, Float: 1})},
+		{"attribute without value", `attribute "a": it is of type TENSOR and has no value`, attr(&onnx.Attribute{Name: "a", Type: onnx.AttrTensor})},
 		{"attribute of zero", "", attr(onnx.AttrI("a", 0))},
 		{"reference outside of a function", `refers to attribute "b" outside of a function`, attr(onnx.AttrRef("a", onnx.AttrInt, "b"))},
 		{"attribute tensor", `attribute "a": shape [1] of float32 takes 4 bytes`, attr(&onnx.Attribute{Name: "a", Type: onnx.AttrTensor, Tensor: &onnx.Tensor{DType: tensor.Float32, Dims: []int64{1}}})},
@@ -124,7 +124,7 @@ func TestCheckFindsMistakes(t *testing.T) {
 		{"function output", `function "F": nothing produces output "b"`, function(&onnx.Function{Name: "F", Outputs: []string{"b"}})},
 		{"function sees no graph values", `function "F": node of "b" (Exp): input "x" is not defined`, function(&onnx.Function{Name: "F", Outputs: []string{"b"}, Nodes: []*onnx.Node{node("Exp", "x", "b")}})},
 		{"function without name", "a function has no name", function(&onnx.Function{})},
-		{"function imports", `function "F" imports no operator set`, function(&onnx.Function{Name: "F", Opsets: []onnx.OpsetID{}})},
+		{"function imports", `function "F": no operator set is imported`, function(&onnx.Function{Name: "F", Opsets: []onnx.OpsetID{}})},
 		{"function twice", `function "F" is defined twice`, func(m *onnx.Model) {
 			for range 2 {
 				function(&onnx.Function{Name: "F"})(m)
@@ -146,12 +146,12 @@ func TestCheckFindsMistakes(t *testing.T) {
 
 func TestCheckStopsCounting(t *testing.T) {
 	m := small(t)
-	for i := range 100000 {
+	for i := range 20000 {
 		m.Graph.Nodes = append(m.Graph.Nodes, node("Relu", fmt.Sprintf("q%d", i+1), fmt.Sprintf("q%d", i)))
 	}
 	err := onnx.Check(m)
-	if err == nil || !strings.HasSuffix(err.Error(), "and 99980 more") || strings.Count(err.Error(), "\n") > 21 {
-		t.Errorf("100000 mistakes: %.3000v", err)
+	if err == nil || !strings.HasSuffix(err.Error(), "and 19980 more") || strings.Count(err.Error(), "\n") > 21 {
+		t.Errorf("20000 mistakes: %.3000v", err)
 	}
 	loop := &onnx.Graph{Name: "g"}
 	loop.Nodes = []*onnx.Node{{OpType: "If", Attrs: []*onnx.Attribute{onnx.AttrG("then_branch", loop)}}}

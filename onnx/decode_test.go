@@ -245,7 +245,7 @@ func TestDecodeLimits(t *testing.T) {
 		deep = msg(nodeField, blob(4, "If"), msg(5, blob(1, "then_branch"), num(20, 5), msg(6, deep)))
 	}
 	small := msg(initField, num(1, 2), num(2, 2), blob(9, "ab"))
-	many := strings.Repeat(cat(msg(nodeField)), 3<<20)
+	many := strings.Repeat(cat(msg(nodeField)), 1<<18)
 	tests := []struct {
 		name   string
 		b      string
@@ -261,8 +261,7 @@ func TestDecodeLimits(t *testing.T) {
 		{"elements exactly", model(small), onnx.Limits{Elements: 2}, true},
 		{"nodes", model(msg(nodeField), msg(nodeField)), onnx.Limits{Nodes: 1}, false},
 		{"nodes in a body", model(deep), onnx.Limits{Depth: 71, Nodes: 69}, false},
-		{"3 million nodes", model(field(many)), onnx.Limits{}, false},
-		{"3 million nodes, memory", model(field(many)), onnx.Limits{Nodes: 1 << 30}, false},
+		{"memory of many nodes", model(field(many)), onnx.Limits{}, false},
 	}
 	for _, c := range tests {
 		_, err := onnx.Decode([]byte(c.b), onnx.DecodeOptions{Limits: c.limits})
@@ -288,7 +287,7 @@ func TestDecodeBoundsMemory(t *testing.T) {
 		"empty":       msg(initField, num(1, 0), num(2, 1)),
 	}
 	for name, p := range pieces {
-		b := []byte(model(field(bytes.Repeat(p, (1<<20)/len(p)))))
+		b := []byte(model(field(bytes.Repeat(p, (1<<19)/len(p)))))
 		var before, after goruntime.MemStats
 		goruntime.ReadMemStats(&before)
 		_, _ = onnx.Decode(b, onnx.DecodeOptions{})

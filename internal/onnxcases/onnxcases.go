@@ -41,10 +41,10 @@ type Set struct {
 	Outputs [][]byte
 }
 
-// maxFile and maxFiles bound what is read of a case or an archive.
+// maxFile and maxTotal bound what is read of one file and of an archive.
 const (
-	maxFile  = 2 << 30
-	maxTotal = 4 << 30
+	maxFile  int64 = 2 << 30
+	maxTotal int64 = 4 << 30
 )
 
 // DecodeInputs returns the decoded inputs; nil for absent ones.
