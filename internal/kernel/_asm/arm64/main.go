@@ -16,6 +16,7 @@ var outputs = []struct {
 }{
 	{"gemmf32_arm64.s", gemmF32},
 	{"gemmi8_arm64.s", gemmI8},
+	{"peak_arm64.s", peaks},
 	{"requant_arm64.s", requant},
 	{"vec_arm64.s", vectors},
 	{"mathf32_arm64.s", maths},
