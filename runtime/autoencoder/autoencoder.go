@@ -54,18 +54,27 @@ type Options struct {
 // Info says how images and latent vectors map to the values of a model. A name is empty
 // where the model has no such value.
 type Info struct {
-	Kind   string // "ae", "vae", "vq-vae" or "generator"; "" without metadata
-	Preset string
+	Kind   string `json:"kind,omitempty"` // "ae", "vae", "vq-vae" or "generator"; "" without metadata
+	Preset string `json:"preset,omitempty"`
 
-	Input, Label, Mu, LogVar, Latent, Codes, Output string
+	Input  string `json:"input,omitempty"`
+	Label  string `json:"label,omitempty"`
+	Mu     string `json:"mu,omitempty"`
+	LogVar string `json:"logvar,omitempty"`
+	Latent string `json:"latent,omitempty"`
+	Codes  string `json:"codes,omitempty"`
+	Output string `json:"output,omitempty"`
 
-	Width, Height, Channels int
-	Layout                  string
-	Mean, Std               []float32 // a pixel p in [0, 1] of channel c becomes (p-Mean[c])/Std[c]
+	Width    int       `json:"width"`
+	Height   int       `json:"height"`
+	Channels int       `json:"channels"`
+	Layout   string    `json:"layout"` // "NCHW", "NHWC" or "flat"
+	Mean     []float32 `json:"mean"`   // a pixel p in [0, 1] of channel c becomes (p-Mean[c])/Std[c]
+	Std      []float32 `json:"std"`
 
 	// Threshold is the reconstruction error from which an image counts as unusual; negative
 	// where the model has none.
-	Threshold float64
+	Threshold float64 `json:"threshold"`
 }
 
 // Errors that callers can test for with errors.Is.

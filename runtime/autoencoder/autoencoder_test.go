@@ -47,7 +47,7 @@ func TestEncodeDecode(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, r := range rec {
-			if r.MSE > 1e-14 || r.PSNR < 140 || !slices.Equal(pixelsOf(t, r.Input), pixelsOf(t, r.Output)) {
+			if r.MSE > 1e-14 || r.PSNR < 140 || math.Abs(r.SSIM-1) > 1e-6 || !slices.Equal(pixelsOf(t, r.Input), pixelsOf(t, r.Output)) {
 				t.Errorf("reconstruction %d: %+v", i, r)
 			}
 		}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"math"
 
 	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/internal/meta"
+	"github.com/aekit/aekit/internal/metric"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/tensor"
 )
@@ -128,7 +128,9 @@ func (m *Model) pictures(t *tensor.Tensor, n int) ([]image.Image, error) {
 	}
 	out := make([]image.Image, n)
 	for i, r := range rows {
-		out[i] = m.picture(r)
+		if out[i], err = m.picture(r); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
@@ -139,7 +141,7 @@ type Reconstruction struct {
 	Output image.Image
 	MSE    float64 // mean squared error of a pixel in [0, 1], before the output is clamped and rounded
 	PSNR   float64 // in dB, of the same error; +Inf where it is 0
-	SSIM   float64 // structural similarity of the clamped output; NaN for images below 11×11
+	SSIM   float64 // structural similarity of the output clamped to [0, 1] (Wang et al. 2004)
 }
 
 // Reconstruct encodes and decodes images.
@@ -148,11 +150,23 @@ func (m *Model) Reconstruct(ctx context.Context, images ...image.Image) ([]Recon
 	if err != nil {
 		return nil, err
 	}
+	i := &m.info
 	out := make([]Reconstruction, len(rows))
-	for i, r := range rows {
-		in := unit(planars[i])
-		mse := meanSquare(in, r)
-		out[i] = Reconstruction{Input: planars[i].Image(), Output: m.picture(r), MSE: mse, PSNR: -10 * math.Log10(mse), SSIM: math.NaN()}
+	for k, r := range rows {
+		in := unit(planars[k])
+		mse := metric.MSE(in, r)
+		img, err := m.picture(r)
+		if err != nil {
+			return nil, err
+		}
+		for j, v := range r {
+			r[j] = min(1, max(0, v))
+		}
+		ssim, err := metric.SSIM(in, r, i.Channels, i.Height, i.Width, 1)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = Reconstruction{Input: planars[k].Image(), Output: img, MSE: mse, PSNR: metric.PSNR(mse, 1), SSIM: ssim}
 	}
 	return out, nil
 }
@@ -195,15 +209,6 @@ func unit(p *imageio.Planar) []float32 {
 	return v
 }
 
-func meanSquare(a, b []float32) float64 {
-	sum := 0.0
-	for i := range a {
-		d := float64(a[i]) - float64(b[i])
-		sum += float64(d * d)
-	}
-	return sum / float64(len(a))
-}
-
 // Score is how badly a model reconstructs an image.
 type Score struct {
 	MSE float64 // mean squared error of a pixel in [0, 1]
@@ -221,7 +226,7 @@ func (m *Model) Score(ctx context.Context, images ...image.Image) ([]Score, erro
 	}
 	out := make([]Score, len(rows))
 	for i, r := range rows {
-		e := meanSquare(unit(planars[i]), r)
+		e := metric.MSE(unit(planars[i]), r)
 		out[i] = Score{MSE: e, Unusual: m.info.Threshold >= 0 && !(e < m.info.Threshold)}
 	}
 	return out, nil

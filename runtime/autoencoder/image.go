@@ -31,23 +31,12 @@ func (c *core) planar(img image.Image) (*imageio.Planar, error) {
 	return p.Resize(c.info.Width, c.info.Height, c.fit)
 }
 
-// fill writes an image to one row of an image tensor.
-func (c *core) fill(row []float32, p *imageio.Planar) {
-	plane := p.W * p.H
-	step, stride := 1, plane
+// layout is the order of the axes in the image tensor; a flat one is in channel order.
+func (c *core) layout() imageio.Layout {
 	if c.info.Layout == meta.LayoutNHWC {
-		step, stride = p.C, 1
+		return imageio.NHWC
 	}
-	for ch := range p.C {
-		mean, std := c.info.Mean[ch], c.info.Std[ch]
-		var table [256]float32
-		for i := range table {
-			table[i] = float32((float64(i)/255 - float64(mean)) / float64(std))
-		}
-		for i, v := range p.Pix[ch*plane:][:plane] {
-			row[ch*stride+i*step] = table[v]
-		}
-	}
+	return imageio.NCHW
 }
 
 // pixels turns one row of an image tensor into pixel values, nominally in [0, 1], one
@@ -55,7 +44,7 @@ func (c *core) fill(row []float32, p *imageio.Planar) {
 func (c *core) pixels(row []float32) []float32 {
 	plane, channels := c.info.Width*c.info.Height, c.info.Channels
 	step, stride := 1, plane
-	if c.info.Layout == meta.LayoutNHWC {
+	if c.layout() == imageio.NHWC {
 		step, stride = channels, 1
 	}
 	out := make([]float32, len(row))
@@ -74,12 +63,12 @@ func (c *core) pixels(row []float32) []float32 {
 }
 
 // picture turns pixel values into an image: clamped, 8 bits.
-func (c *core) picture(pixels []float32) image.Image {
-	p := &imageio.Planar{C: c.info.Channels, H: c.info.Height, W: c.info.Width, Pix: make([]uint8, len(pixels))}
-	for i, v := range pixels {
-		p.Pix[i] = uint8(rounded(v*255, 0, 255))
+func (c *core) picture(pixels []float32) (image.Image, error) {
+	p, err := imageio.FromFloats(pixels, c.info.Channels, c.info.Height, c.info.Width, imageio.NCHW, imageio.Norm{})
+	if err != nil {
+		return nil, err
 	}
-	return p.Image()
+	return p.Image(), nil
 }
 
 // imageElems is the number of elements of one image.
@@ -112,7 +101,9 @@ func (c *core) imageTensor(images []image.Image) (*tensor.Tensor, []*imageio.Pla
 		if err != nil {
 			return nil, nil, fmt.Errorf("image %d: %w", i, err)
 		}
-		c.fill(values[i*elems:][:elems], p)
+		if err := p.Floats(values[i*elems:][:elems], c.layout(), imageio.Norm{Mean: c.info.Mean, Std: c.info.Std}); err != nil {
+			return nil, nil, err
+		}
 		planars[i] = p
 	}
 	dtype := tensor.Float32
@@ -157,4 +148,13 @@ func (c *core) rows(t *tensor.Tensor, n int) ([][]float32, error) {
 		out[i] = c.pixels(v[i*elems:][:elems])
 	}
 	return out, nil
+}
+
+// InputShape returns the shape of the named input for n images, if it is the one that takes
+// images.
+func (m *Model) InputShape(name string, n int) (tensor.Shape, bool) {
+	if name == "" || name != m.info.Input {
+		return nil, false
+	}
+	return m.imageShape(n), true
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-func of[T tensor.Element](v []T, shape ...int) *tensor.Tensor { return tensor.Must(tensor.Of(v, shape...)) }
+func of[T tensor.Element](v []T, shape ...int) *tensor.Tensor {
+	return tensor.Must(tensor.Of(v, shape...))
+}
 
 // eye is the n×n identity matrix times s.
 func eye(n int, s float32) *tensor.Tensor {

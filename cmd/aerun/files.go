@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/imageio"
+)
+
+// imageExt are the file names that count as images in a folder.
+var imageExt = []string{".png", ".jpg", ".jpeg", ".gif", ".pgm", ".ppm", ".pnm"}
+
+// imageFiles replaces folders among args by the images in them, in the order of their names.
+func imageFiles(args []string) ([]string, error) {
+	var out []string
+	for _, arg := range args {
+		st, err := os.Stat(arg)
+		if err != nil {
+			return nil, err
+		}
+		if !st.IsDir() {
+			out = append(out, arg)
+			continue
+		}
+		entries, err := os.ReadDir(arg)
+		if err != nil {
+			return nil, err
+		}
+		found := len(out)
+		for _, e := range entries {
+			if !e.IsDir() && slices.Contains(imageExt, strings.ToLower(filepath.Ext(e.Name()))) {
+				out = append(out, filepath.Join(arg, e.Name()))
+			}
+		}
+		if len(out) == found {
+			return nil, fmt.Errorf("%s: no images (%s) in this folder", arg, strings.Join(imageExt, " "))
+		}
+	}
+	return out, nil
+}
+
+// eachImages reads the files in groups of at most size and calls f with each group.
+func (a *app) eachImages(files []string, size int, f func(names []string, images []image.Image) error) error {
+	for names := range slices.Chunk(files, max(1, size)) {
+		var images []image.Image
+		for _, name := range names {
+			if err := a.ctx.Err(); err != nil {
+				return err
+			}
+			img, err := imageio.DecodeFile(name, 0)
+			if err != nil {
+				return err
+			}
+			images = append(images, img)
+		}
+		if err := f(names, images); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isStdout reports whether an -o argument means standard output.
+func isStdout(path string) bool { return path == "" || path == "-" }
+
+// write calls f with the file at path, which appears whole or not at all, or with standard
+// output.
+func (a *app) write(path string, binary bool, f func(w io.Writer) error) error {
+	if isStdout(path) {
+		if binary && a.tty {
+			return usagef("%s: standard output is a terminal; name a file with -o", a.verb.name)
+		}
+		return f(a.stdout)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		if err := f(w); err != nil {
+			return err
+		}
+		return a.ctx.Err()
+	})
+}
+
+// isFolder reports whether an -o argument names a folder: an existing one, or a name that
+// ends in a separator.
+func isFolder(path string) bool {
+	if path == "" || path == "-" {
+		return false
+	}
+	if os.IsPathSeparator(path[len(path)-1]) {
+		return true
+	}
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// checkOut refuses output files of the wrong kind before any work is done.
+func (a *app) checkOut(path string, exts ...string) error {
+	if isStdout(path) {
+		if a.tty {
+			return usagef("%s: standard output is a terminal; name a file with -o", a.verb.name)
+		}
+		return nil
+	}
+	if isFolder(path) {
+		return nil
+	}
+	if !slices.Contains(exts, strings.ToLower(filepath.Ext(path))) {
+		return usagef("%s: -o %q: want a name that ends in %s, or a folder", a.verb.name, path, strings.Join(exts, " or "))
+	}
+	dir := filepath.Dir(path)
+	if st, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("-o %s: %w", path, err)
+	} else if !st.IsDir() {
+		return fmt.Errorf("-o %s: %s is not a folder", path, dir)
+	}
+	return nil
+}
+
+func toPlanar(images []image.Image) ([]*imageio.Planar, error) {
+	out := make([]*imageio.Planar, len(images))
+	for i, img := range images {
+		channels := 3
+		if imageio.IsGrey(img) {
+			channels = 1
+		}
+		p, err := imageio.FromImage(img, channels)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = p
+	}
+	return out, nil
+}
+
+// writeImages writes a sheet of all images to a PNG file or standard output, or one file each to a
+// folder, where number first has the name 0000.png.
+func (a *app) writeImages(out string, images []image.Image, sheet imageio.Sheet) error {
+	planars, err := toPlanar(images)
+	if err != nil {
+		return err
+	}
+	if !isFolder(out) {
+		p, err := sheet.Grid(planars)
+		if err != nil {
+			return err
+		}
+		return a.write(out, true, func(w io.Writer) error { return imageio.WritePNG(w, p) })
+	}
+	if err := os.MkdirAll(out, 0o777); err != nil {
+		return err
+	}
+	for i, p := range planars {
+		if sheet.Zoom > 1 {
+			if p, err = (imageio.Sheet{Zoom: sheet.Zoom}).Grid([]*imageio.Planar{p}); err != nil {
+				return err
+			}
+		}
+		name := filepath.Join(out, fmt.Sprintf("%04d.png", i))
+		if err := a.write(name, true, func(w io.Writer) error { return imageio.WritePNG(w, p) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
