@@ -15,7 +15,6 @@ const (
 	streamEpsilon = iota + 0x74726169
 	streamNoise
 	streamEvaluate
-	streamMixture
 )
 
 // feed makes batches of a source in the background: images, noise on them, and ε. All of

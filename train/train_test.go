@@ -11,9 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/internal/plan"
 	"github.com/aekit/aekit/internal/rng"
 	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
 	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
 )
@@ -457,5 +461,41 @@ func BenchmarkStep(b *testing.B) {
 			}
 			b.ReportMetric(float64(128*n)/time.Since(start).Seconds(), "images/s")
 		})
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	cfg := small(t)
+	tr := runAll(t, cfg)
+	x := tensor.Must(tensor.New(tensor.Float32, 2, 1, side, side))
+	if err := cfg.Data.Read(context.Background(), []int{3, 4}, x.Float32s(), nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := tr.Outputs(context.Background(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := tr.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := graph.New(m, graph.Config{Set: op.Core})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Build(g, []op.Fact{{DType: tensor.Float32, Shape: x.Shape()}}, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outs := make([]*tensor.Tensor, len(g.Outputs))
+	if err := p.Run(context.Background(), p.NewState(), outs, []*tensor.Tensor{x}); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range m.Graph.Outputs {
+		for k, w := range outs[i].Float32s() {
+			if v := got[o.Name].Float32s()[k]; math.Abs(float64(v-w)) > 1e-5 {
+				t.Fatalf("%s[%d] is %v in the trainer and %v in the model", o.Name, k, v, w)
+			}
+		}
 	}
 }
