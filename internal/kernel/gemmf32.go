@@ -103,7 +103,7 @@ func packF32(dst []float32, nr, k, n int, b []float32, ldb int, transB bool) {
 const rowBlockBytes = 192 << 10
 
 // panelBytes is how much of a panel of b stays in the first-level cache while the row tiles pass by.
-const panelBytes = 24 << 10
+const panelBytes = 25 << 10
 
 // GemmPackedF32 computes columns p0*NR to min(p1*NR, N) of c = a*b, or of c += a*b if acc, for panels [p0, p1) of b,
 // and applies ep (if not nil) to the finished values. a is m×K with leading dimension lda (less than K where rows
