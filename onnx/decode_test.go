@@ -245,7 +245,7 @@ func TestDecodeLimits(t *testing.T) {
 		deep = msg(nodeField, blob(4, "If"), msg(5, blob(1, "then_branch"), num(20, 5), msg(6, deep)))
 	}
 	small := msg(initField, num(1, 2), num(2, 2), blob(9, "ab"))
-	many := strings.Repeat(cat(msg(nodeField)), 1<<18)
+	many := strings.Repeat(cat(msg(nodeField)), 3<<18)
 	tests := []struct {
 		name   string
 		b      string
