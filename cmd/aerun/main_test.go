@@ -18,7 +18,9 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-func of[T tensor.Element](v []T, shape ...int) *tensor.Tensor { return tensor.Must(tensor.Of(v, shape...)) }
+func of[T tensor.Element](v []T, shape ...int) *tensor.Tensor {
+	return tensor.Must(tensor.Of(v, shape...))
+}
 
 // testModel is an autoencoder of flat 4×4 images: z is the mean of each row, and decoding
 // paints the rows.
