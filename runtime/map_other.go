@@ -5,7 +5,11 @@ package runtime
 import "os"
 
 // mapFile reads a file where files cannot be mapped.
-func mapFile(path string) (data []byte, release func(), err error) {
-	data, err = os.ReadFile(path)
-	return data, nil, err
+func mapFile(path string) (*mapping, error) {
+	data, err := os.ReadFile(path)
+	return &mapping{data: data}, err
 }
+
+func (m *mapping) forget([]byte) {}
+
+func (m *mapping) close() { m.data = nil }

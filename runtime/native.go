@@ -19,14 +19,17 @@ type shared struct {
 	weights *plan.Weights
 	pool    *parallel.Pool
 
-	mu      sync.Mutex
-	users   int
-	release func() // gives back the memory of the model file
+	mu    sync.Mutex
+	users int
+	file  *mapping // the model file; nil if the caller gave bytes
 }
 
 func (sh *shared) init(threads int) {
 	sh.once.Do(func() {
 		sh.weights = plan.NewWeights()
+		if sh.file != nil {
+			sh.weights.Packed = func(t *tensor.Tensor) { sh.file.forget(t.Bytes()) }
+		}
 		sh.pool = parallel.New(threads)
 	})
 }
@@ -46,9 +49,9 @@ func (sh *shared) drop() {
 		return
 	}
 	sh.pool.Close()
-	if sh.release != nil {
-		sh.release()
-		sh.release = nil
+	if sh.file != nil {
+		sh.file.close()
+		sh.file = nil
 	}
 }
 
@@ -85,10 +88,40 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	if n.opts.MaxPlans <= 0 {
 		n.opts.MaxPlans = 8
 	}
-	if err := n.prepare(); err != nil {
+	if err := n.load(); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// load prepares the first plan. If the model lies in a mapped file, constants that were not
+// packed are copied, so that running touches the file no more: its pages can be dropped,
+// and a file that is changed or truncated later does no harm.
+func (n *native) load() (err error) {
+	file := n.share.file
+	if file == nil {
+		return n.prepare()
+	}
+	defer file.guard(&err)()
+	if err := n.prepare(); err != nil {
+		return err
+	}
+	plain := map[*tensor.Tensor]bool{}
+	for _, p := range n.plans {
+		p.plan.Plain(func(t *tensor.Tensor) { plain[t] = true })
+	}
+	known := len(n.plans) > 0
+	for _, v := range n.graph.Values {
+		if v.Data != nil && file.holds(v.Data.Bytes()) && (!known || plain[v.Data]) {
+			v.Data = v.Data.Clone()
+		}
+	}
+	n.plans = nil
+	if err := n.prepare(); err != nil {
+		return err
+	}
+	file.forget(file.data)
+	return nil
 }
 
 func infoOf(v *graph.Value) ValueInfo {
@@ -164,7 +197,10 @@ func (n *native) prepare() error {
 	return err
 }
 
-func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (*prepared, error) {
+func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepared, err error) {
+	if n.share.file != nil {
+		defer n.share.file.guard(&err)()
+	}
 	facts := make([]op.Fact, len(shapes))
 	for i := range facts {
 		facts[i] = op.Fact{DType: dtypes[i], Shape: shapes[i]}

@@ -41,11 +41,11 @@ func Open(path string, o Options) (*Session, error) {
 	} else if st.Size() > o.Limits.FileBytes {
 		return nil, limitError{fmt.Errorf("%s: %d bytes, allowed %d", path, st.Size(), o.Limits.FileBytes)}
 	}
-	data, release, err := mapFile(path)
+	file, err := mapFile(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := load(data, o, release)
+	s, err := load(file.data, o, file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -71,9 +71,12 @@ func LoadFS(fsys fs.FS, name string, o Options) (*Session, error) {
 	return s, nil
 }
 
-func load(data []byte, o Options, release func()) (*Session, error) {
+func load(data []byte, o Options, file *mapping) (_ *Session, err error) {
 	o.Limits = o.Limits.withDefaults()
-	sh := &shared{release: release}
+	sh := &shared{file: file}
+	if file != nil {
+		defer file.guard(&err)()
+	}
 	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: o.Limits.decode()})
 	if err == nil {
 		var s *Session

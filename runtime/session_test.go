@@ -255,3 +255,36 @@ func TestIdleUsesNoCPU(t *testing.T) {
 		t.Errorf("%v of CPU time in 300 ms of idling", used)
 	}
 }
+
+// TestFileTruncatedWhileOpen cuts the model file short behind the session's back: runs, new
+// batch sizes and parts give the same results or an error, and the process lives on.
+func TestFileTruncatedWhileOpen(t *testing.T) {
+	if goruntime.GOOS == "windows" {
+		t.Skip("an open file cannot be truncated")
+	}
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	if err := onnx.WriteFile(path, dense(t, 784, 400, 20, 400, 784)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := runtime.Open(path, runtime.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	x := random(t, 10, 1, 3, 784)
+	want := run(t, s, inputs{"image": x})["reconstruction"].Bytes()
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, s, inputs{"image": x})["reconstruction"].Bytes(); !bytes.Equal(got, want) {
+		t.Error("results changed")
+	}
+	run(t, s, inputs{"image": random(t, 10, 1, 70, 784)})
+	if dec, err := s.Sub([]string{"z"}, []string{"reconstruction"}); err == nil {
+		run(t, dec, inputs{"z": random(t, 11, 1, 3, 20)})
+		dec.Close()
+	}
+	if _, err := runtime.Open(path, runtime.Options{}); err == nil {
+		t.Error("the truncated file was opened")
+	}
+}

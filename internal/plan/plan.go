@@ -122,6 +122,26 @@ func (p *Plan) Stats() Stats {
 	return s
 }
 
+// Plain calls f with every constant that steps read as it is, not packed.
+func (p *Plan) Plain(f func(t *tensor.Tensor)) {
+	used := make([]bool, len(p.slots))
+	for i := range p.steps {
+		for _, in := range p.steps[i].in {
+			if in >= 0 {
+				used[p.slots[in].root] = true
+			}
+		}
+	}
+	for _, o := range p.outputs {
+		used[p.slots[o].root] = true
+	}
+	for i := range p.slots {
+		if s := &p.slots[i]; used[i] && s.kind == slotData {
+			f(s.data)
+		}
+	}
+}
+
 // Output returns the type and shape of output i, and false if they are not known before
 // the run.
 func (p *Plan) Output(i int) (op.Fact, bool) {

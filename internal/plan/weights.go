@@ -10,6 +10,10 @@ import (
 // Weights holds packed constants, so that plans for other shapes and sessions over parts of
 // the same model share them. It is safe for concurrent use.
 type Weights struct {
+	// Packed, if not nil, is called after a constant has been packed: its plain form is
+	// then rarely needed again.
+	Packed func(t *tensor.Tensor)
+
 	mu    sync.Mutex
 	items map[weightKey]*weight
 }
@@ -38,7 +42,12 @@ func (w *Weights) get(t *tensor.Tensor, form string, pack func() (op.Packed, err
 		w.items[key] = it
 	}
 	w.mu.Unlock()
-	it.once.Do(func() { it.packed, it.err = pack() })
+	it.once.Do(func() {
+		it.packed, it.err = pack()
+		if it.err == nil && w.Packed != nil {
+			w.Packed(t)
+		}
+	})
 	return it.packed, it.err
 }
 

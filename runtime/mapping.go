@@ -1,0 +1,52 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"unsafe"
+)
+
+// mapping is a model file in memory: mapped where that is possible, else read.
+type mapping struct {
+	data   []byte
+	mapped bool
+}
+
+// errFileChanged is returned when a mapped file has become shorter while it was read.
+var errFileChanged = errors.New("the file was changed while it was being read")
+
+// holds reports whether b is part of the mapped file.
+func (m *mapping) holds(b []byte) bool {
+	if !m.mapped || len(b) == 0 || len(m.data) == 0 {
+		return false
+	}
+	at, from := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))
+	return at >= from && at < from+uintptr(len(m.data))
+}
+
+// guard makes a fault on the mapped memory an error of the function that defers its result:
+//
+//	defer m.guard(&err)()
+//
+// It covers this goroutine only.
+func (m *mapping) guard(err *error) func() {
+	old := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(old)
+		v := recover()
+		if v == nil {
+			return
+		}
+		if f, ok := v.(interface{ Addr() uintptr }); ok && m.covers(f.Addr()) {
+			*err = errFileChanged
+			return
+		}
+		*err = fmt.Errorf("internal error: %v", v)
+	}
+}
+
+func (m *mapping) covers(addr uintptr) bool {
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))
+	return m.mapped && addr >= from && addr < from+uintptr(len(m.data))
+}
