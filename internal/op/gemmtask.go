@@ -132,10 +132,74 @@ func (t *gemmTask) Do(chunk, _ int) {
 
 var _ parallel.Task = (*gemmTask)(nil)
 
+// batchTask is a stack of products that are too small to be cut, of the form of one
+// gemmTask. A chunk is several whole products.
+type batchTask struct {
+	one     gemmTask
+	at      [][2]int // the matrices of a and b that product i multiplies
+	a, b, c []float32
+	group   int
+}
+
+// Do implements [parallel.Task].
+func (t *batchTask) Do(chunk, _ int) {
+	one := t.one
+	mk, kn, mn := one.m*one.k, one.k*one.n, one.m*one.n
+	for i := chunk * t.group; i < min((chunk+1)*t.group, len(t.at)); i++ {
+		pa, pb := t.at[i][0], t.at[i][1]
+		one.a, one.c = t.a[pa*mk:(pa+1)*mk], t.c[i*mn:(i+1)*mn]
+		if one.packed == nil {
+			one.b = t.b[pb*kn : (pb+1)*kn]
+		}
+		one.whole()
+		one.Do(0, 0)
+	}
+}
+
+// whole makes the product one chunk.
+func (t *gemmTask) whole() {
+	t.rows, t.cols, t.colChunks = t.m, t.n, 1
+	if t.packed != nil {
+		t.cols = t.packed.Panels()
+	}
+}
+
+// runBatch computes the products of st.task's form over stacks of matrices: each by itself
+// on all threads, or, if they are small, several to a thread.
+func (st *gemmState) runBatch(pool *parallel.Pool, d *matmulDims, a, b, c []float32) {
+	l := &st.loop
+	l.init(d.batch, d.aBatch, d.bBatch, nil)
+	n, sa, sb, _ := l.inner()
+	st.batch.at = st.batch.at[:0]
+	for l.next() {
+		for i := range n {
+			st.batch.at = append(st.batch.at, [2]int{l.pos[0] + i*sa, l.pos[1] + i*sb})
+		}
+	}
+	t := &st.batch
+	t.one, t.a, t.b, t.c = st.task, a, b, c
+	work := float64(d.m) * float64(d.k) * float64(d.n)
+	if len(t.at) > 1 && work <= 2*gemmGrain && d.k > 0 {
+		t.group = int(gemmGrain/max(work, 1)) + 1
+		pool.Run((len(t.at)+t.group-1)/t.group, t)
+	} else {
+		mk, kn, mn := d.m*d.k, d.k*d.n, d.m*d.n
+		for i, p := range t.at {
+			st.task.a, st.task.c = a[p[0]*mk:(p[0]+1)*mk], c[i*mn:(i+1)*mn]
+			if st.task.packed == nil {
+				st.task.b = b[p[1]*kn : (p[1]+1)*kn]
+			}
+			st.task.run(pool)
+		}
+	}
+	t.one, t.a, t.b, t.c = gemmTask{}, nil, nil, nil
+}
+
 // gemmState is the state of MatMul and Gemm.
 type gemmState struct {
 	loop
 	task   gemmTask
+	batch  batchTask
 	ep     kernel.Epilogue
 	bias   []float32
 	aShape tensor.Shape // the shapes for which dims was found

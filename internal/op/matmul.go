@@ -218,20 +218,7 @@ func (o *matmul) runF32(ctx *Context, out, in []*tensor.Tensor) error {
 	if !o.ep.none() && !after {
 		t.ep = &st.ep
 	}
-	l := &st.loop
-	l.init(d.batch, d.aBatch, d.bBatch, nil)
-	n, sa, sb, _ := l.inner()
-	mk, kn, mn := d.m*d.k, d.k*d.n, d.m*d.n
-	for l.next() {
-		for i := range n {
-			pa, pb := l.pos[0]+i*sa, l.pos[1]+i*sb
-			t.a, t.c = a[pa*mk:(pa+1)*mk], c[(l.at+i)*mn:(l.at+i+1)*mn]
-			if packed == nil {
-				t.b = b[pb*kn : (pb+1)*kn]
-			}
-			t.run(ctx.Pool)
-		}
-	}
+	st.runBatch(ctx.Pool, d, a, b, c)
 	if after {
 		s := out[0].Shape()
 		n := 1
