@@ -1,0 +1,476 @@
+package op
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// quantConv is ConvInteger and QLinearConv: an exact convolution of 8-bit values, by rows
+// of gathered taps and products of 8-bit matrices. The fields in the middle are indices of
+// inputs, -1 where the operator has no such input.
+type quantConv struct {
+	conv                // the geometry
+	integer             bool
+	least, inputs       int
+	xScale, xZero       int
+	w, wScale, wZero    int
+	yScale, yZero, bias int
+}
+
+var (
+	_ Prepacker   = (*quantConv)(nil)
+	_ Workspacer  = (*quantConv)(nil)
+	_ LayoutAware = (*quantConv)(nil)
+	_ Coster      = (*quantConv)(nil)
+)
+
+func newQLinearConv(a *Attrs) (Op, error) {
+	o := &quantConv{least: 8, inputs: 9, xScale: 1, xZero: 2, w: 3, wScale: 4, wZero: 5, yScale: 6, yZero: 7, bias: 8}
+	o.conv = conv{window: readWindow(a), group: a.Int("group", 1)}
+	if a.Has("channels_last") { // of com.microsoft
+		o.last = a.Bool("channels_last", false)
+	}
+	return o, nil
+}
+
+func newConvInteger(a *Attrs) (Op, error) {
+	o := &quantConv{integer: true, least: 2, inputs: 4, xScale: -1, xZero: 2, w: 1, wScale: -1, wZero: 3, yScale: -1, yZero: -1, bias: -1}
+	o.conv = conv{window: readWindow(a), group: a.Int("group", 1)}
+	return o, nil
+}
+
+// facts checks the inputs and returns the geometry.
+func (o *quantConv) facts(in []Fact) (f convFacts, err error) {
+	if err := arity(in, o.least, o.inputs); err != nil {
+		return f, err
+	}
+	for _, i := range []int{0, o.w} {
+		if err := wantType(in, i, types8); err != nil {
+			return f, err
+		}
+	}
+	if f, err = o.extents(in[0].Shape, in[o.w].Shape); err != nil {
+		return f, err
+	}
+	m := f.o * f.groups
+	if err := checkZero(in, o.xZero, 0, in[0].DType); err != nil {
+		return f, err
+	}
+	if err := checkZero(in, o.wZero, m, in[o.w].DType); err != nil {
+		return f, err
+	}
+	if !o.integer {
+		for i, n := range map[int]int{o.xScale: 0, o.wScale: m, o.yScale: 0} {
+			if err := checkScale(in, i, n); err != nil {
+				return f, err
+			}
+		}
+		if !types8.Has(in[o.yZero].DType) {
+			return f, fmt.Errorf("input %d: type %v is not supported, want one of %v", o.yZero, in[o.yZero].DType, types8)
+		}
+		if err := checkCount(in, o.yZero, 0); err != nil {
+			return f, err
+		}
+		if present(in, o.bias) {
+			if b := in[o.bias]; b.DType != tensor.Int32 || len(b.Shape) != 1 || b.Shape[0] != m {
+				return f, fmt.Errorf("bias %v, want int32[%d]", b, m)
+			}
+		}
+	}
+	return f, nil
+}
+
+// extents is facts for shapes alone.
+func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
+	if o.last {
+		x = toChannelsFirst(x)
+	}
+	if f, err = o.geometry(x, w); err != nil {
+		return f, err
+	}
+	cube, ok := asCube(f.ax)
+	if !ok {
+		return f, fmt.Errorf("%d spatial axes are not supported", len(f.ax))
+	}
+	f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, false)
+	if f.c > math.MaxInt32/(255*128)/max(1, mulSize(f.shape.taps())) {
+		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
+	}
+	if o.plan(&f.shape).bytes == math.MaxInt {
+		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
+	}
+	return f, nil
+}
+
+// Infer implements [Op].
+func (o *quantConv) Infer(in []Fact) ([]Fact, error) {
+	f, err := o.facts(in)
+	if err != nil {
+		return nil, err
+	}
+	d := tensor.Int32
+	if !o.integer {
+		d = in[o.yZero].DType
+	}
+	return outFact(d, f.out)
+}
+
+// PackKey implements [Prepacker].
+func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
+	return fmt.Sprintf("conv-i8 g%d", o.group), i == o.w
+}
+
+// Prepack implements [Prepacker].
+func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
+	f, err := o.facts(in)
+	if err != nil {
+		return nil, err
+	}
+	return packConv8(&f.shape, in[o.w].Const), nil
+}
+
+// packConv8 packs the weights of each group as [taps·C, O].
+func packConv8(s *convShape, w *tensor.Tensor) *packed8 {
+	v := signed8(w)
+	taps := s.taps()
+	p := &packed8{shape: w.Shape().Clone(), dtype: w.DType()}
+	buf := make([]int8, taps*s.c*s.o)
+	for g := range s.groups {
+		for o := range s.o {
+			for c := range s.c {
+				for k := range taps {
+					buf[o*taps*s.c+k*s.c+c] = v[((g*s.o+o)*s.c+c)*taps+k]
+				}
+			}
+		}
+		p.w = append(p.w, kernel.PackI8(taps*s.c, s.o, buf, taps*s.c, true))
+	}
+	return p
+}
+
+// conv8Plan is the division of a run into units, and the scratch memory of a chunk.
+type conv8Plan struct {
+	blocks, units, chunks int // a unit is a block of positions of one image
+	work                  int
+	k                     int // taps·C
+	direct                bool
+	source                int // bytes of the channels-last operand; 0 where it is in place
+	rows, sums, result    int // bytes of a chunk's gathered rows, sums and channels-last results
+	bytes                 int
+}
+
+// conv8Rows is how many positions a unit has.
+const conv8Rows = 64
+
+func (o *quantConv) plan(s *convShape) conv8Plan {
+	positions := mulSize(s.dst[:]...)
+	source := mulSize(s.src[:]...)
+	var p conv8Plan
+	if positions == math.MaxInt || source == math.MaxInt {
+		return conv8Plan{bytes: math.MaxInt}
+	}
+	p.blocks = (positions + conv8Rows - 1) / conv8Rows
+	p.units = mulSize(s.n, p.blocks)
+	p.k = mulSize(s.taps(), s.c)
+	p.work = mulSize(s.n, positions, p.k, s.o, s.groups)
+	p.chunks = chunksFor(p.units, p.work)
+	if !o.last && s.c*s.groups > 1 && source > 1 {
+		p.source = mulSize(s.n, source, s.c, s.groups)
+	}
+	// Where windows are single pixels side by side, the operand is the matrix.
+	p.direct = s.groups == 1 && s.taps() == 1 && !s.isPadded() && s.src == s.dst && s.cube[2].stride == 1
+	if !p.direct {
+		p.rows = mulSize(conv8Rows, p.k)
+	}
+	p.sums = mulSize(4, conv8Rows, s.o)
+	if !o.last {
+		p.result = mulSize(4, conv8Rows, s.o)
+	}
+	line := func(n int) int { return alignedFloats((n+3)/4) * 4 }
+	if mulSize(p.source, 2) == math.MaxInt || mulSize(p.rows, 2) == math.MaxInt || mulSize(p.sums, 4) == math.MaxInt {
+		return conv8Plan{bytes: math.MaxInt}
+	}
+	p.source, p.rows, p.sums, p.result = line(p.source), line(p.rows), line(p.sums), line(p.result)
+	per := mulSize(p.chunks, p.rows+p.sums+p.result)
+	if per > math.MaxInt-p.source {
+		return conv8Plan{bytes: math.MaxInt}
+	}
+	p.bytes = p.source + per
+	return p
+}
+
+// Workspace implements [Workspacer].
+func (o *quantConv) Workspace(in []Fact) int {
+	f, err := o.facts(in)
+	if err != nil {
+		return 0
+	}
+	return o.plan(&f.shape).bytes
+}
+
+// MACs implements [Coster].
+func (o *quantConv) MACs(in, out []Fact) int64 {
+	return o.conv.MACs([]Fact{{DType: tensor.Float32, Shape: in[0].Shape}, {DType: tensor.Float32, Shape: in[o.w].Shape}}, out)
+}
+
+// Fuse hides that of the float32 convolution: results are integers.
+func (o *quantConv) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) { return nil, 0, false }
+
+// ChannelsLast implements [LayoutAware].
+func (o *quantConv) ChannelsLast(in []Fact) (Op, []bool, bool) {
+	if o.last {
+		return nil, nil, false
+	}
+	if _, err := o.facts(in); err != nil {
+		return nil, nil, false
+	}
+	v := *o
+	v.last = true
+	nhwc := make([]bool, len(in))
+	nhwc[0] = true
+	return &v, nhwc, true
+}
+
+// quantConvState is one run. Kept in the node's state.
+type quantConvState struct {
+	conv8Plan
+	convShape
+	task      spreader
+	x         []uint8
+	source    []uint8
+	signed    bool
+	last      bool
+	zero      int32
+	w         *packed8
+	own       *packed8 // weights that are not constant
+	wZero     []int32
+	wScale    []float32
+	scale     []float32
+	bias      []int32
+	yZero     int32
+	y         *tensor.Tensor
+	scratch   []byte
+	inputs    [2]tensor.Shape
+	transpose func(lo, hi int)
+}
+
+// Run implements [Op].
+func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
+	if out[0].Elems() == 0 {
+		return nil
+	}
+	t := StateOf[quantConvState](ctx)
+	w, _ := ctx.PackedInput(o.w).(*packed8)
+	wShape := tensor.Shape(nil)
+	if w != nil {
+		wShape = w.shape
+	} else {
+		wShape = in[o.w].Shape()
+	}
+	if t.transpose == nil || !t.inputs[0].Equal(in[0].Shape()) || !t.inputs[1].Equal(wShape) {
+		f, err := o.extents(in[0].Shape(), wShape)
+		if err != nil {
+			return err
+		}
+		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
+		t.convShape, t.conv8Plan, t.transpose, t.last = f.shape, o.plan(&f.shape), t.transposeImages, o.last
+	}
+	if w == nil {
+		t.own = packConv8(&t.convShape, in[o.w])
+		w = t.own
+	}
+	t.w, t.y, t.x, t.signed, t.zero = w, out[0], bytes8(in[0]), in[0].DType() == tensor.Int8, 0
+	if z := optional(in, o.xZero); z != nil {
+		t.zero = zeroOf(z)
+	}
+	t.wZero = signedZeros(t.wZero[:0], optional(in, o.wZero), w.dtype)
+	t.bias = nil
+	if !o.integer {
+		t.factors(o, in)
+	}
+	t.source, t.scratch = t.x, ctx.Scratch[t.conv8Plan.source:]
+	if t.conv8Plan.source > 0 {
+		t.source = ctx.Scratch
+		t.task.f = t.transpose
+		t.task.run(ctx.Pool, t.n*t.src[0]*t.src[1], mulSize(copyCost, len(t.x)))
+	}
+	// The chunks are those of the plan, each with memory of its own.
+	ctx.Pool.Run(t.chunks, t)
+	t.w, t.y, t.x, t.source, t.scratch, t.bias = nil, nil, nil, nil, nil, nil
+	return nil
+}
+
+// factors sets the multiplier of each output channel, the zero point and the bias.
+func (t *quantConvState) factors(o *quantConv, in []*tensor.Tensor) {
+	x, y := scalarOf(in[o.xScale]), scalarOf(in[o.yScale])
+	t.wScale = floats32(t.wScale[:0], in[o.wScale])
+	t.scale = t.scale[:0]
+	for i := range t.o * t.groups {
+		w := t.wScale[0]
+		if len(t.wScale) > 1 {
+			w = t.wScale[i]
+		}
+		t.scale = append(t.scale, multiplier(x, w, y))
+	}
+	t.yZero = zeroOf(in[o.yZero])
+	if b := optional(in, o.bias); b != nil {
+		t.bias = tensor.Data[int32](b)
+	}
+}
+
+// transposeImages brings rows of the operand to channels-last order. A unit is one row of
+// one image.
+func (t *quantConvState) transposeImages(lo, hi int) {
+	c, w := t.c*t.groups, t.src[2]
+	rows := t.src[0] * t.src[1]
+	for u := lo; u < hi; u++ {
+		n, r := u/rows, u%rows
+		dst := t.source[u*w*c:][:w*c]
+		for i := range c {
+			src := t.x[((n*c+i)*rows+r)*w:][:w]
+			at := i
+			for _, v := range src {
+				dst[at] = v
+				at += c
+			}
+		}
+	}
+}
+
+// Do implements [parallel.Task]: one chunk of units.
+func (t *quantConvState) Do(chunk, _ int) {
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	mem := t.scratch[chunk*(t.rows+t.sums+t.result):]
+	rows, mem := mem[:t.rows], mem[t.rows:]
+	sums, _ := floatsOf(mem, conv8Rows*t.o)
+	p := product8{n: t.o, k: t.k, signed: t.signed, c: intsIn(sums)}
+	result := mem[t.sums:]
+	positions := t.dst[0] * t.dst[1] * t.dst[2]
+	for u := lo; u < hi; u++ {
+		n, first := u/t.blocks, u%t.blocks*conv8Rows
+		p.m = min(conv8Rows, positions-first)
+		for g := range t.groups {
+			if t.direct {
+				p.a, p.lda = t.source[(n*positions+first)*t.c:], t.c
+			} else {
+				t.gather(rows, n, g, first, p.m)
+				p.a, p.lda = rows, t.k
+			}
+			t.multiply(&p, g)
+			t.store(&p, result, n, g, first, positions)
+		}
+	}
+}
+
+// multiply sets the sums of p, for group g.
+func (t *quantConvState) multiply(p *product8, g int) {
+	w := t.w.w[g]
+	if t.signed {
+		kernel.GemmS8(p.m, asInt8(p.a), p.lda, int8(t.zero), w, 0, w.Panels(), p.c, p.n, false)
+	} else {
+		kernel.GemmU8(p.m, p.a, p.lda, uint8(t.zero), w, 0, w.Panels(), p.c, p.n, false)
+	}
+	if len(t.wZero) == 0 {
+		return
+	}
+	p.wZero = t.wZero
+	if len(t.wZero) > 1 {
+		p.wZero = t.wZero[g*t.o:][:t.o]
+	}
+	for i := range p.m {
+		p.centre(p.c[i*p.n:][:p.n], i, 0, t.zero)
+	}
+}
+
+// store writes the results of group g for p.m positions.
+func (t *quantConvState) store(p *product8, result []byte, n, g, first, positions int) {
+	all := t.o * t.groups
+	size := t.y.DType().Size()
+	y, at, ldy := t.y, (n*positions+first)*all+g*t.o, all
+	if !t.last {
+		at, ldy = 0, t.o
+	}
+	if size == 4 {
+		dst := tensor.Data[int32](y)
+		for i := range p.m {
+			row := p.c[i*t.o:][:t.o]
+			if t.last {
+				copy(dst[at+i*ldy:], row)
+				continue
+			}
+			for j, v := range row {
+				dst[(n*all+g*t.o+j)*positions+first+i] = v
+			}
+		}
+		return
+	}
+	var bias []int32
+	if t.bias != nil {
+		bias = t.bias[g*t.o:][:t.o]
+	}
+	scale := t.scale[g*t.o:][:t.o]
+	dst := y.Bytes()[at:]
+	if !t.last {
+		dst = result
+	}
+	if y.DType() == tensor.Int8 {
+		kernel.RequantI8(p.m, t.o, asInt8(dst), ldy, p.c, t.o, bias, scale, t.yZero, -128, 127)
+	} else {
+		kernel.RequantU8(p.m, t.o, dst, ldy, p.c, t.o, bias, scale, t.yZero, 0, 255)
+	}
+	if t.last {
+		return
+	}
+	for j := range t.o {
+		row := y.Bytes()[(n*all+g*t.o+j)*positions+first:][:p.m]
+		for i := range row {
+			row[i] = result[i*t.o+j]
+		}
+	}
+}
+
+// gather writes the taps of group g for m positions of image n as rows; taps outside the
+// operand are its zero point.
+func (t *quantConvState) gather(rows []byte, n, g, first, m int) {
+	a := &t.cube
+	c := t.c * t.groups
+	zero := uint8(t.zero)
+	x := t.source[n*t.src[0]*t.src[1]*t.src[2]*c:]
+	segment := a[2].kernel * t.c
+	for i := range m {
+		ow, r := (first+i)%a[2].out, (first+i)/a[2].out
+		oh, od := r%a[1].out, r/a[1].out
+		w0, w1, wAt := a[2].within(ow)
+		for kd := range a[0].kernel {
+			d := od*a[0].stride - a[0].begin + kd*a[0].dilation
+			for kh := range a[1].kernel {
+				h := oh*a[1].stride - a[1].begin + kh*a[1].dilation
+				row := rows[:segment]
+				rows = rows[segment:]
+				if d < 0 || d >= t.src[0] || h < 0 || h >= t.src[1] || w0 >= w1 {
+					fillByte(row, zero)
+					continue
+				}
+				fillByte(row[:w0*t.c], zero)
+				fillByte(row[w1*t.c:], zero)
+				line := (d*t.src[1] + h) * t.src[2]
+				if t.groups == 1 && a[2].dilation == 1 {
+					copy(row[w0*t.c:w1*t.c], x[(line+wAt+w0)*c:])
+					continue
+				}
+				for k := w0; k < w1; k++ {
+					copy(row[k*t.c:(k+1)*t.c], x[(line+wAt+k*a[2].dilation)*c+g*t.c:])
+				}
+			}
+		}
+	}
+}
+
+func fillByte(b []byte, v byte) {
+	for i := range b {
+		b[i] = v
+	}
+}
