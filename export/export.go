@@ -6,7 +6,6 @@
 package export
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/internal/plan"
 	"github.com/aekit/aekit/onnx"
-	"github.com/aekit/aekit/tensor"
 )
 
 // Defaults of what is written: the opset and IR version that readers of the last years
@@ -149,53 +147,4 @@ func SetMetadata(m *onnx.Model, props []onnx.StringPair) {
 			m.Metadata = append(m.Metadata, p)
 		}
 	}
-}
-
-// Weights returns the trainable initializers of a model by name: those of a floating-point
-// type.
-func Weights(m *onnx.Model) map[string]*tensor.Tensor {
-	w := map[string]*tensor.Tensor{}
-	for _, t := range m.Graph.Initializers {
-		if t.Value != nil && t.DType.IsFloat() {
-			w[t.Name] = t.Value
-		}
-	}
-	return w
-}
-
-// WithWeights returns a copy of m in which the floating-point initializers have the given
-// values. Every one must be given, with the same shape and type, and nothing else.
-func WithWeights(m *onnx.Model, weights map[string]*tensor.Tensor) (*onnx.Model, error) {
-	out := *m
-	g := *m.Graph
-	out.Graph = &g
-	g.Initializers = slices.Clone(m.Graph.Initializers)
-	var errs []error
-	used := map[string]bool{}
-	for i, t := range g.Initializers {
-		if t.Value == nil || !t.DType.IsFloat() {
-			continue
-		}
-		w, ok := weights[t.Name]
-		used[t.Name] = true
-		switch {
-		case !ok:
-			errs = append(errs, fmt.Errorf("no weights for %q (%v)", t.Name, t.Value))
-		case w.DType() != t.Value.DType() || !w.Shape().Equal(t.Value.Shape()):
-			errs = append(errs, fmt.Errorf("weights for %q are %v, the model wants %v", t.Name, w, t.Value))
-		default:
-			c := *t
-			c.Value = w
-			g.Initializers[i] = &c
-		}
-	}
-	for name := range weights {
-		if !used[name] {
-			errs = append(errs, fmt.Errorf("the model has no weights %q", name))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("export: %w", errs[0])
-	}
-	return &out, nil
 }
