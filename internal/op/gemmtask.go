@@ -48,16 +48,20 @@ type gemmTask struct {
 	acc            bool
 	ep             *kernel.Epilogue
 
-	rows, cols int // extent of a chunk; cols counts panels if packed
-	colChunks  int
+	// A chunk has rows rows and, of the units that the columns are counted in (panels if
+	// packed), an equal share with the other colChunks of its rows.
+	rows, units, colChunks int
 }
 
 const (
 	// gemmGrain is how many multiplications are worth a chunk of their own: about 2 µs,
 	// several times what handing a chunk to another thread costs.
 	gemmGrain = 1 << 17
-	// gemmRows is a multiple of the rows of every kernel's tile.
+	// gemmRows bounds the rows of a chunk, so that they stay in the cache from one panel of
+	// b to the next.
 	gemmRows = 168
+	// gemmRowUnit is a multiple of the rows of most kernels' tiles.
+	gemmRowUnit = 24
 	// gemmCols is a multiple of the columns of every kernel's tile.
 	gemmCols = 96
 )
@@ -70,31 +74,30 @@ func (t *gemmTask) run(pool *parallel.Pool) {
 	if t.k == 0 {
 		t.packed, t.b, t.alpha = nil, nil, 1
 	}
-	unit, units := 1, t.n
-	if t.packed != nil {
-		unit, units = t.packed.NR, t.packed.Panels()
-	}
-	t.rows, t.cols = t.m, units
-	if t.m > gemmRows && (t.packed != nil || t.n < 2*gemmCols) {
-		t.rows = gemmRows
-	}
-	// work is what one unit of columns takes in one chunk.
-	if work := float64(t.rows) * float64(t.k) * float64(unit); work*float64(units) > 2*gemmGrain {
-		t.cols = int(min(float64(units), gemmGrain/work)) + 1
-		t.cols = max(t.cols, units/32)
+	t.whole()
+	work := float64(t.m) * float64(t.n) * float64(t.k)
+	if work > 2*gemmGrain {
+		// Multiples of four share out evenly among the usual numbers of threads.
+		want := ceilDiv(int(min(work/gemmGrain, 64)), 4) * 4
+		least := gemmRowUnit
 		if t.packed == nil {
-			t.cols = (t.cols + gemmCols - 1) / gemmCols * gemmCols
+			// Every part of the rows packs all of b once more.
+			least *= 4
 		}
-	} else if float64(t.m)*float64(t.n)*float64(t.k) <= 2*gemmGrain {
-		t.rows = t.m
+		rowChunks := max(1, min(ceilDiv(want, t.units), t.m/least))
+		if t.packed != nil {
+			rowChunks = max(rowChunks, ceilDiv(t.m, gemmRows))
+		}
+		t.rows = ceilDiv(ceilDiv(t.m, rowChunks), gemmRowUnit) * gemmRowUnit
+		t.colChunks = min(ceilDiv(want, ceilDiv(t.m, t.rows)), t.units)
 	}
-	t.colChunks = (units + t.cols - 1) / t.cols
-	pool.Run(t.colChunks*((t.m+t.rows-1)/t.rows), t)
+	pool.Run(t.colChunks*ceilDiv(t.m, t.rows), t)
 }
 
 // Do implements [parallel.Task].
 func (t *gemmTask) Do(chunk, _ int) {
-	r0, c0 := chunk/t.colChunks*t.rows, chunk%t.colChunks*t.cols
+	r0, q := chunk/t.colChunks*t.rows, chunk%t.colChunks
+	u0, u1 := q*t.units/t.colChunks, (q+1)*t.units/t.colChunks
 	m := min(t.rows, t.m-r0)
 	lda := t.k
 	if t.transA {
@@ -106,12 +109,12 @@ func (t *gemmTask) Do(chunk, _ int) {
 	} else {
 		a = a[r0*t.k:]
 	}
-	if t.packed != nil && !t.transA {
-		p1 := min(c0+t.cols, t.packed.Panels())
-		kernel.GemmPackedF32(m, a, lda, t.packed, c0, p1, t.c[r0*t.n:], t.n, t.acc, t.ep)
+	if t.packed != nil {
+		kernel.GemmPackedF32(m, a, lda, t.packed, u0, u1, t.c[r0*t.n:], t.n, t.acc, t.ep)
 		return
 	}
-	n := min(t.cols, t.n-c0)
+	c0 := u0 * gemmCols
+	n := min(u1*gemmCols, t.n) - c0
 	ldb, b := t.n, t.b
 	if t.transB {
 		ldb = t.k
@@ -158,9 +161,9 @@ func (t *batchTask) Do(chunk, _ int) {
 
 // whole makes the product one chunk.
 func (t *gemmTask) whole() {
-	t.rows, t.cols, t.colChunks = t.m, t.n, 1
+	t.rows, t.units, t.colChunks = t.m, ceilDiv(t.n, gemmCols), 1
 	if t.packed != nil {
-		t.cols = t.packed.Panels()
+		t.units = t.packed.Panels()
 	}
 }
 

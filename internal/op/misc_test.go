@@ -331,3 +331,31 @@ func TestSequences(t *testing.T) {
 	odd := node{typ: "CenterCropPad", attrs: []*onnx.Attribute{attrInts("axes", -1)}}.eval(t, x, ints(1))[0]
 	wantNear(t, "CenterCropPad", odd, []float64{1, 5, 9}, 0)
 }
+
+func TestSpatial(t *testing.T) {
+	cols := tensor.Must(tensor.New(tensor.Float32, 1, 4, 4))
+	for i := range cols.Float32s() {
+		cols.Float32s()[i] = 1
+	}
+	// 2×2 blocks at every position of a 3×3 image: each pixel counts the blocks on it.
+	got := node{typ: "Col2Im"}.eval(t, cols, ints(3, 3), ints(2, 2))[0]
+	wantShape(t, "Col2Im", got, tensor.Float32, 1, 1, 3, 3)
+	wantNear(t, "Col2Im", got, []float64{1, 2, 1, 2, 4, 2, 1, 2, 1}, 0)
+	if _, err := (node{typ: "Col2Im"}).try(t, cols, ints(4, 3), ints(2, 2)); err == nil {
+		t.Error("Col2Im with too few columns gave no error")
+	}
+	theta := tensor.Must(tensor.Of([]float32{1, 0, 0.5, 0, 2, 0}, 1, 2, 3))
+	grid := node{typ: "AffineGrid", attrs: []*onnx.Attribute{attrInt("align_corners", 1)}}.eval(t, theta, ints(1, 1, 2, 3))[0]
+	wantNear(t, "AffineGrid", grid, []float64{-0.5, -2, 0.5, -2, 1.5, -2, -0.5, 2, 0.5, 2, 1.5, 2}, 1e-6)
+	grid = node{typ: "AffineGrid"}.eval(t, theta, ints(1, 1, 1, 2))[0]
+	wantNear(t, "AffineGrid", grid, []float64{0, 0, 1, 0}, 1e-6)
+
+	cache := tensor.Must(tensor.Of([]float32{0, 1, 2, 3, 4, 5}, 2, 3, 1))
+	update := tensor.Must(tensor.Of([]float32{10, 20, 30, 40}, 2, 2, 1))
+	wantNear(t, "TensorScatter", node{typ: "TensorScatter", opset: 24}.eval(t, cache, update, ints(1, 0))[0], []float64{0, 10, 20, 30, 40, 5}, 0)
+	circular := node{typ: "TensorScatter", opset: 24, attrs: []*onnx.Attribute{attrString("mode", "circular")}}
+	wantNear(t, "TensorScatter", circular.eval(t, cache, update, ints(2, 1))[0], []float64{20, 1, 10, 3, 30, 40}, 0)
+	if _, err := (node{typ: "TensorScatter", opset: 24}).try(t, cache, update, ints(2, 0)); err == nil {
+		t.Error("TensorScatter behind the end gave no error")
+	}
+}
