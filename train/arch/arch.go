@@ -180,6 +180,9 @@ const streamWeights = 0x77656967
 
 // uniform returns an initializer with elements uniform in ±bound.
 func (b *builder) uniform(name string, bound float64, shape ...int) string {
+	if b.err != nil {
+		return name
+	}
 	n, ok := tensor.Shape(shape).Elems()
 	if !ok || n > math.MaxInt32/8 {
 		b.err = errors.Join(b.err, fmt.Errorf("weight %q of shape %v is too large", name, tensor.Shape(shape)))

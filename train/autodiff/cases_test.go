@@ -8,7 +8,7 @@ import (
 	"github.com/aekit/aekit/train/gradop"
 )
 
-var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases)
+var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases)
 
 func attrs(a ...*onnx.Attribute) []*onnx.Attribute { return a }
 
@@ -133,4 +133,22 @@ var lossCases = []gradCase{
 	{op: "GaussianSample", domain: gradop.Domain, ins: []any{v(3, 4), in(-2, 2, 3, 4), data{3, 4}}},
 	{op: "Scale", domain: gradop.Domain, ins: []any{v(5)}, attrs: attrs(onnx.AttrF("alpha", -1.5))},
 	{op: "ReshapeLike", domain: gradop.Domain, ins: []any{v(2, 3), data{6}}},
+}
+
+var convCases = []gradCase{
+	{op: "Conv", ins: []any{v(2, 3, 6, 5), v(4, 3, 3, 2), v(4)}},
+	{op: "Conv", name: "strided", ins: []any{v(2, 2, 7, 8), v(3, 2, 3, 3), v(3)}, attrs: attrs(onnx.AttrIs("strides", 2, 3), onnx.AttrIs("pads", 1, 0, 2, 1))},
+	{op: "Conv", name: "leftover", ins: []any{v(1, 1, 8, 8), v(2, 1, 2, 2)}, attrs: attrs(onnx.AttrIs("strides", 3, 3))},
+	{op: "Conv", name: "groups and dilation", ins: []any{v(2, 4, 7, 6), v(6, 2, 2, 3)}, attrs: attrs(onnx.AttrI("group", 2), onnx.AttrIs("dilations", 2, 1), onnx.AttrIs("pads", 1, 1, 1, 1))},
+	{op: "Conv", name: "same upper", ins: []any{v(1, 2, 5, 6), v(2, 2, 4, 3)}, attrs: attrs(onnx.AttrS("auto_pad", "SAME_UPPER"), onnx.AttrIs("strides", 2, 2))},
+	{op: "Conv", name: "same lower", ins: []any{v(1, 2, 5, 6), v(2, 2, 4, 3)}, attrs: attrs(onnx.AttrS("auto_pad", "SAME_LOWER"))},
+	{op: "Conv", name: "1-d depthwise", ins: []any{v(2, 3, 9), v(3, 1, 4), v(3)}, attrs: attrs(onnx.AttrI("group", 3), onnx.AttrIs("strides", 2))},
+	{op: "Conv", name: "3-d", ins: []any{v(1, 2, 3, 4, 3), v(2, 2, 2, 2, 2)}},
+	{op: "ConvTranspose", ins: []any{v(2, 3, 3, 4), v(3, 2, 3, 2), v(2)}},
+	{op: "ConvTranspose", name: "strided", ins: []any{v(2, 3, 3, 4), v(3, 2, 4, 4), v(2)}, attrs: attrs(onnx.AttrIs("strides", 2, 2), onnx.AttrIs("pads", 1, 1, 1, 1))},
+	{op: "ConvTranspose", name: "output padding", ins: []any{v(1, 2, 3, 3), v(2, 2, 3, 3)}, attrs: attrs(onnx.AttrIs("strides", 2, 2), onnx.AttrIs("pads", 1, 1, 1, 1), onnx.AttrIs("output_padding", 1, 1))},
+	{op: "ConvTranspose", name: "output shape", ins: []any{v(1, 2, 3, 3), v(2, 2, 3, 3)}, attrs: attrs(onnx.AttrIs("strides", 2, 2), onnx.AttrIs("output_shape", 6, 5))},
+	{op: "ConvTranspose", name: "same", ins: []any{v(1, 2, 3, 3), v(2, 2, 4, 3)}, attrs: attrs(onnx.AttrIs("strides", 2, 2), onnx.AttrS("auto_pad", "SAME_UPPER"))},
+	{op: "ConvTranspose", name: "groups and dilation", ins: []any{v(1, 4, 3, 3), v(4, 3, 2, 2), v(6)}, attrs: attrs(onnx.AttrI("group", 2), onnx.AttrIs("dilations", 2, 1))},
+	{op: "ConvTranspose", name: "1-d", ins: []any{v(2, 2, 5), v(2, 3, 3)}, attrs: attrs(onnx.AttrIs("strides", 3))},
 }

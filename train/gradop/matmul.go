@@ -23,7 +23,7 @@ func newMatMulGrad(a *op.Attrs) (op.Op, error) {
 	return o, nil
 }
 
-// product describes a MatMul whose operands have been brought to rank 2 and above.
+// matmulDims describes a MatMul whose operands have been brought to rank 2 and above.
 type matmulDims struct {
 	batch, aBatch, bBatch tensor.Shape
 	m, n, k               int

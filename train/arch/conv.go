@@ -1,0 +1,108 @@
+package arch
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/aekit/aekit/onnx"
+)
+
+// A convolutional encoder halves the image with each layer (4×4, stride 2), rounding up;
+// the decoder mirrors it with transposed convolutions. Odd extents have one more pad at
+// the far end, so that every image size comes back as it was.
+const convKernel = 4
+
+// halved returns the extents of an image after each of n layers, the first its own.
+func halved(extent, n int) []int {
+	out := []int{extent}
+	for range n {
+		extent = (extent + 1) / 2
+		out = append(out, extent)
+	}
+	return out
+}
+
+// convAttrs are the attributes of a layer between images of h×w and half of that.
+func convAttrs(h, w int) []*onnx.Attribute {
+	return []*onnx.Attribute{
+		onnx.AttrIs("kernel_shape", convKernel, convKernel), onnx.AttrIs("strides", 2, 2),
+		onnx.AttrIs("pads", 1, 1, 1+int64(h%2), 1+int64(w%2)),
+	}
+}
+
+// conv adds a convolution or, if opType says so, a transposed one, with an activation.
+// Weights are uniform in ±1/√fan, where fan is the number of products in an output.
+func (b *builder) conv(opType, scope, x string, in, out, h, w int, act string) string {
+	shape, fan := []int{out, in, convKernel, convKernel}, in*convKernel*convKernel
+	if opType == "ConvTranspose" {
+		shape, fan = []int{in, out, convKernel, convKernel}, in*convKernel*convKernel/4
+	}
+	bound := 1 / math.Sqrt(float64(fan))
+	weight := scopeName(scope)
+	inputs := []string{x, b.uniform(weight+".weight", bound, shape...), b.uniform(weight+".bias", bound, out)}
+	y := b.node(scope, opType, "", inputs, convAttrs(h, w)...)
+	return b.node(scope, act, "", []string{y})
+}
+
+func convEncoder(b *builder, c *Config) (h string, width int, err error) {
+	if len(c.Hidden) == 0 {
+		return "", 0, errors.New("a convolutional model needs at least one hidden layer")
+	}
+	hs, ws := halved(c.Height, len(c.Hidden)), halved(c.Width, len(c.Hidden))
+	x, channels := Image, c.Channels
+	for i, n := range c.Hidden {
+		x = b.conv("Conv", fmt.Sprintf("encoder/conv%d", i+1), x, channels, n, hs[i], ws[i], "Relu")
+		channels = n
+	}
+	last := len(c.Hidden)
+	size := int64(channels) * int64(hs[last]) * int64(ws[last])
+	if size > math.MaxInt32 {
+		return "", 0, fmt.Errorf("%d values before the latents are too many", size)
+	}
+	return b.node("encoder", "Flatten", "", []string{x}), int(size), nil
+}
+
+func convDecoder(b *builder, c *Config, width int) {
+	n := len(c.Hidden)
+	hs, ws := halved(c.Height, n), halved(c.Width, n)
+	x := b.dense("decoder/fc", "", Z, c.Latent, width, "Relu")
+	shape := b.ints("decoder.shape", -1, int64(c.Hidden[n-1]), int64(hs[n]), int64(ws[n]))
+	x = b.node("decoder", "Reshape", "", []string{x, shape})
+	channels := slices.Clone(c.Hidden)
+	slices.Reverse(channels)
+	for i, in := range channels {
+		out, act := c.Channels, "Sigmoid"
+		if i+1 < n {
+			out, act = channels[i+1], "Relu"
+		}
+		at := n - 1 - i
+		x = b.conv("ConvTranspose", fmt.Sprintf("decoder/conv%d", i+1), x, in, out, hs[at], ws[at], act)
+	}
+	b.node("decoder", "Identity", Reconstruction, []string{x})
+}
+
+// buildConvAE is a convolutional encoder, z, and its mirror image.
+func buildConvAE(b *builder, c *Config) error {
+	h, width, err := convEncoder(b, c)
+	if err != nil {
+		return err
+	}
+	b.dense("encoder/z", Z, h, width, c.Latent, "")
+	convDecoder(b, c, width)
+	return b.outputs(c)
+}
+
+// buildConvVAE is the same with mu and logvar.
+func buildConvVAE(b *builder, c *Config) error {
+	h, width, err := convEncoder(b, c)
+	if err != nil {
+		return err
+	}
+	b.dense("encoder/mu", Mu, h, width, c.Latent, "")
+	b.dense("encoder/logvar", LogVar, h, width, c.Latent, "")
+	b.node("latent", "Identity", Z, []string{Mu})
+	convDecoder(b, c, width)
+	return b.outputs(c)
+}
