@@ -133,14 +133,6 @@ func element(base uint32, x []uint32) (uint32, error) {
 	return base | x[3]&1<<21 | x[3]>>1<<11 | x[2]<<16 | x[1]<<5 | x[0], register(x[:3]...)
 }
 
-// halfElement is three registers, the last one of v0 to v15 indexed by 16-bit lane.
-func halfElement(base uint32, x []uint32) (uint32, error) {
-	if x[2] > 15 || x[3] > 7 {
-		return 0, fmt.Errorf("lane %d of v%d", x[3], x[2])
-	}
-	return base | x[3]>>2<<11 | x[3]>>1&1<<21 | x[3]&1<<20 | x[2]<<16 | x[1]<<5 | x[0], register(x[:2]...)
-}
-
 func dupWord(base uint32, x []uint32) (uint32, error) {
 	if x[2] > 3 {
 		return 0, fmt.Errorf("lane %d", x[2])
@@ -191,11 +183,10 @@ var encodings = map[string][]encoding{
 	"frintn": {{words2, 0x4e218800, two}},
 	"fcvtns": {{words2, 0x4e21a800, two}},
 	"scvtf":  {{words2, 0x4e21d800, two}},
-	"fcmgt":  {{words3, 0x6ea0e400, three}, {"v.4s, v.4s, #0.0", 0x4ea0c800, two}},
-	"fcmeq":  {{words3, 0x4e20e400, three}, {"v.4s, v.4s, #0.0", 0x4ea0d800, two}},
+	"fcmgt":  {{words3, 0x6ea0e400, three}},
+	"fcmeq":  {{"v.4s, v.4s, #0.0", 0x4ea0d800, two}},
 	"fcmlt":  {{"v.4s, v.4s, #0.0", 0x4ea0e800, two}},
 	"and":    {{bytes3, 0x4e201c00, three}},
-	"bic":    {{bytes3, 0x4e601c00, three}},
 	"orr":    {{bytes3, 0x4ea01c00, three}},
 	"eor":    {{bytes3, 0x6e201c00, three}},
 	"bsl":    {{bytes3, 0x6e601c00, three}},
@@ -213,10 +204,8 @@ var encodings = map[string][]encoding{
 	"usmmla": {{"v.4s, v.16b, v.16b", 0x4e80ac00, three}},
 	"smull":  {{"v.8h, v.8b, v.8b", 0x0e20c000, three}},
 	"smull2": {{"v.8h, v.16b, v.16b", 0x4e20c000, three}},
-	"smlal2": {{"v.8h, v.16b, v.16b", 0x4e208000, three}, {"v.4s, v.8h, v.h[]", 0x4f402000, halfElement}},
-	"smlal":  {{"v.4s, v.4h, v.h[]", 0x0f402000, halfElement}},
+	"smlal2": {{"v.8h, v.16b, v.16b", 0x4e208000, three}},
 	"sadalp": {{"v.4s, v.8h", 0x4e606800, two}},
-	"sshll":  {{"v.8h, v.8b, #", 0x0f08a400, two}},
 	"xtn":    {{"v.4h, v.4s", 0x0e612800, two}, {"v.8b, v.8h", 0x0e212800, two}},
 	"xtn2":   {{"v.8h, v.4s", 0x4e612800, two}},
 }

@@ -20,8 +20,8 @@ const (
 	sums        = 8
 )
 
-// loops emits the loops for every number of rows and column vectors, and continues after them. R0 to R8 are set, R9 to
-// R15 need not be; rs is the register that holds the bytes between rows of a.
+// loops emits the loops for every number of rows and column vectors, and continues after them. It expects R1 to R4
+// and R6 to R8 (the first row of a), and in register rs the bytes between rows of a.
 func (f *tile) loops(rs string) {
 	f.op("MOVD $0, R5")
 	for r := 1; r < tileMR; r++ {

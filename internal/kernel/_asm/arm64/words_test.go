@@ -152,7 +152,7 @@ func normalise(s string) string {
 func TestEncodeRejects(t *testing.T) {
 	for _, text := range []string{
 		"fadd v0.4s, v1.4s, v32.4s", "fmla v0.4s, v1.4s, v2.s[4]", "shl v0.4s, v1.4s, #32", "sshr v0.4s, v1.4s, #0",
-		"fadd v0.2d, v1.2d, v2.2d", "frob v0.4s, v1.4s", "dup v0.4s, v1.s[4]", "smlal v0.4s, v1.4h, v16.h[0]", "",
+		"fadd v0.2d, v1.2d, v2.2d", "frob v0.4s, v1.4s", "dup v0.4s, v1.s[4]", "ushr v0.4s, v1.4s, #1", "",
 	} {
 		if w, err := encode(text); err == nil {
 			t.Errorf("encode(%q) = %#08x", text, w)
