@@ -18,6 +18,7 @@ var Core = Set{
 	{"", "Asinh"}:              {{Since: 1, New: newUnary(fnAsinh, nil), Types: typesFloat}},
 	{"", "Atan"}:               {{Since: 1, New: newUnary(fnAtan, nil), Types: typesFloat}},
 	{"", "Atanh"}:              {{Since: 1, New: newUnary(fnAtanh, nil), Types: typesFloat}},
+	{"", "Attention"}:          {{Since: 23, New: newAttention, Types: typesFloat}},
 	{"", "AveragePool"}:        {{Since: 1, New: newAveragePool, Types: typesFloat}},
 	{"", "BatchNormalization"}: {{Since: 1, New: newBatchNorm, Types: typesFloat}},
 	{"", "Bernoulli"}:          {{Since: 15, New: newBernoulli, Types: typesFloat}},

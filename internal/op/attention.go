@@ -1,0 +1,451 @@
+package op
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// attention is Attention: inputs Q, K, V, attn_mask, past_key, past_value and
+// nonpad_kv_seqlen; outputs Y, present_key, present_value and qk_matmul_output. Q, K and V
+// are [batch heads length size], or [batch length heads·size]. Several heads of Q may share
+// one of K and V.
+type attention struct {
+	types           Types
+	causal          bool
+	kvHeads, qHeads int // 0: axis 1 of 4-axis inputs
+	mode            int // which step qk_matmul_output shows
+	scale, softcap  float32
+	hasScale        bool
+	padMask         bool // a mask that is shorter than the keys hides the rest of them
+}
+
+// Steps that qk_matmul_output can show.
+const (
+	attentionRaw = iota
+	attentionMasked
+	attentionCapped
+	attentionSoftmax
+)
+
+func newAttention(a *Attrs) (Op, error) {
+	o := &attention{
+		types: a.Types(), causal: a.Bool("is_causal", false), kvHeads: a.Int("kv_num_heads", 0), qHeads: a.Int("q_num_heads", 0),
+		mode: a.Int("qk_matmul_output_mode", 0), scale: a.Float("scale", 0), softcap: a.Float("softcap", 0), hasScale: a.Has("scale"),
+		padMask: a.Opset() >= 24,
+	}
+	// Intermediate results have at least the precision that this asks for.
+	a.Int("softmax_precision", int(tensor.Float32))
+	if o.kvHeads < 0 || o.qHeads < 0 || o.mode < 0 || o.mode > attentionSoftmax || o.softcap < 0 {
+		a.Fail("kv_num_heads %d, q_num_heads %d, qk_matmul_output_mode %d or softcap %g is out of range", o.kvHeads, o.qHeads, o.mode, o.softcap)
+	}
+	return o, nil
+}
+
+// attentionDims are the extents of a problem.
+type attentionDims struct {
+	batch, heads, kvHeads   int
+	q, past, kv, total      int // lengths: of Q, of the past, of K, and past + kv
+	size, vSize             int
+	flat                    bool // the inputs have three axes
+	maskBatch, maskHeads    int  // steps of the mask; 0 where it is broadcast
+	maskRows, maskCols      int
+	maskLength, maskPresent int
+}
+
+// heads splits the shape of Q, K or V.
+func (o *attention) heads(s tensor.Shape, n int) (batch, heads, length, size int, err error) {
+	if len(s) == 4 {
+		return s[0], s[1], s[2], s[3], nil
+	}
+	if len(s) != 3 || n < 1 || s[2]%n != 0 {
+		return 0, 0, 0, 0, fmt.Errorf("shape %v does not have %d heads", s, n)
+	}
+	return s[0], n, s[1], s[2] / n, nil
+}
+
+func (o *attention) dims(shapes []tensor.Shape) (d attentionDims, err error) {
+	fail := func(what string) (attentionDims, error) {
+		return d, fmt.Errorf("%s do not fit: %v", what, shapes)
+	}
+	at := func(i int) tensor.Shape {
+		if i < len(shapes) {
+			return shapes[i]
+		}
+		return nil
+	}
+	if len(shapes[0]) != len(shapes[1]) || len(shapes[0]) != len(shapes[2]) {
+		return fail("the ranks of Q, K and V")
+	}
+	d.flat = len(shapes[0]) == 3
+	if d.batch, d.heads, d.q, d.size, err = o.heads(shapes[0], o.qHeads); err != nil {
+		return d, err
+	}
+	kb, kh, kl, ks, err := o.heads(shapes[1], o.kvHeads)
+	if err != nil {
+		return d, err
+	}
+	vb, vh, vl, vs, err := o.heads(shapes[2], o.kvHeads)
+	if err != nil {
+		return d, err
+	}
+	if kb != d.batch || vb != d.batch || kh != vh || kl != vl || ks != d.size || kh == 0 || d.heads%kh != 0 {
+		return fail("Q, K and V")
+	}
+	d.kvHeads, d.kv, d.vSize = kh, kl, vs
+	if p, v := at(4), at(5); p != nil || v != nil {
+		if len(p) != 4 || len(v) != 4 || p[0] != d.batch || p[1] != kh || p[3] != d.size || v[0] != d.batch || v[1] != kh || v[2] != p[2] || v[3] != vs {
+			return fail("past_key and past_value")
+		}
+		d.past = p[2]
+	}
+	d.total = d.past + d.kv
+	if d.total < 0 {
+		return fail("the lengths")
+	}
+	if m := at(3); m != nil {
+		if err := d.mask(m, o.padMask); err != nil {
+			return d, err
+		}
+	}
+	if n := at(6); n != nil && (!n.Equal(tensor.Shape{d.batch}) || d.past > 0) {
+		return fail("nonpad_kv_seqlen and the other inputs")
+	}
+	return d, nil
+}
+
+// mask finds the steps of a mask that is broadcast to [batch heads q total].
+func (d *attentionDims) mask(m tensor.Shape, pad bool) error {
+	if len(m) > 4 || len(m) < 1 {
+		return fmt.Errorf("a mask of shape %v has the wrong rank", m)
+	}
+	full := tensor.Shape{1, 1, 1, 1}
+	copy(full[4-len(m):], m)
+	d.maskPresent, d.maskLength = 1, full[3]
+	step := 1
+	for i, want := range []int{d.total, d.q, d.heads, d.batch} {
+		e := full[3-i]
+		to := []*int{&d.maskCols, &d.maskRows, &d.maskHeads, &d.maskBatch}[i]
+		switch {
+		case e == want || i == 0 && pad && e < want:
+			*to = step
+		case e != 1:
+			return fmt.Errorf("a mask of shape %v does not fit %d×%d×%d×%d scores", m, d.batch, d.heads, d.q, d.total)
+		default:
+			d.maskLength = max(d.maskLength, want*truthOf(i == 0))
+		}
+		step *= e
+	}
+	return nil
+}
+
+func truthOf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (o *attention) Infer(in []Fact) ([]Fact, error) {
+	if err := arity(in, 3, 7); err != nil {
+		return nil, err
+	}
+	shapes := make([]tensor.Shape, len(in))
+	for i, f := range in {
+		if !f.Present() {
+			continue
+		}
+		shapes[i] = f.Shape
+		set := typesFloat
+		switch i {
+		case 0, 1, 2:
+			set = o.types
+		case 3:
+			set = typesFloat | typesBool
+		case 6:
+			set = typesOf(tensor.Int64)
+		}
+		if err := wantType(in, i, set); err != nil {
+			return nil, err
+		}
+		if _, ok := f.Shape.Elems(); !ok {
+			return nil, fmt.Errorf("input %d: shape %v has too many elements", i, f.Shape)
+		}
+		if shapes[i] == nil {
+			shapes[i] = tensor.Shape{}
+		}
+	}
+	if err := wantSame(in, 0, 1); err != nil {
+		return nil, err
+	}
+	d, err := o.dims(shapes)
+	if err != nil {
+		return nil, err
+	}
+	y := tensor.Shape{d.batch, d.heads, d.q, d.vSize}
+	if d.flat {
+		width, ok := tensor.Shape{d.heads, d.vSize}.Elems()
+		if !ok {
+			return nil, errors.New("the output is too large")
+		}
+		y = tensor.Shape{d.batch, d.q, width}
+	}
+	out := []Fact{
+		{DType: in[0].DType, Shape: y},
+		{DType: in[1].DType, Shape: tensor.Shape{d.batch, d.kvHeads, d.total, d.size}},
+		{DType: in[2].DType, Shape: tensor.Shape{d.batch, d.kvHeads, d.total, d.vSize}},
+		{DType: in[0].DType, Shape: tensor.Shape{d.batch, d.heads, d.q, d.total}},
+	}
+	for _, f := range out {
+		if _, ok := f.Shape.Elems(); !ok {
+			return nil, fmt.Errorf("shape %v has too many elements", f.Shape)
+		}
+	}
+	return out, nil
+}
+
+// MACs implements [Coster].
+func (o *attention) MACs(in, out []Fact) int64 {
+	n, _ := out[3].Shape.Elems()
+	return int64(n) * int64(out[1].Shape[3]+out[2].Shape[3])
+}
+
+func (o *attention) Run(ctx *Context, out, in []*tensor.Tensor) error {
+	wide := true
+	for _, t := range in[:3] {
+		wide = wide && t.DType() == tensor.Float64
+	}
+	if wide {
+		return runAttention[float64](ctx, o, out, in)
+	}
+	return runAttention[float32](ctx, o, out, in)
+}
+
+// elementsAs returns the elements of t as T, converted if need be.
+func elementsAs[T real](ctx *Context, t *tensor.Tensor) ([]T, error) {
+	if t == nil {
+		return nil, nil
+	}
+	if t.DType() == tensor.DTypeOf[T]() {
+		return tensor.Data[T](t), nil
+	}
+	w, err := ctx.New(tensor.DTypeOf[T](), t.Shape())
+	if err != nil {
+		return nil, err
+	}
+	convert(w, t)
+	return tensor.Data[T](w), nil
+}
+
+// attentionRun is one computation in the type T.
+type attentionRun[T real] struct {
+	*attention
+	attentionDims
+	q, k, v, y, qk []T // k and v are [batch kvHeads total size]
+	mask           []T // what is added to the scores
+	nonpad         []int64
+	scale          T
+}
+
+func runAttention[T real](ctx *Context, o *attention, out, in []*tensor.Tensor) error {
+	r := &attentionRun[T]{attention: o}
+	shapes := make([]tensor.Shape, len(in))
+	data := make([][]T, 7)
+	var err error
+	for i, t := range in {
+		if t == nil {
+			continue
+		}
+		if shapes[i] = t.Shape(); shapes[i] == nil {
+			shapes[i] = tensor.Shape{}
+		}
+		if i < 6 {
+			if data[i], err = elementsAs[T](ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	if r.attentionDims, err = o.dims(shapes); err != nil {
+		return err
+	}
+	r.q, r.mask = data[0], data[3]
+	if t := given(in, 3); t != nil && t.DType() == tensor.Bool {
+		for i, v := range r.mask {
+			r.mask[i] = 0
+			if v == 0 {
+				r.mask[i] = T(math.Inf(-1))
+			}
+		}
+	}
+	if t := given(in, 6); t != nil {
+		r.nonpad = t.Int64s()
+	}
+	r.scale = T(o.scale)
+	if !o.hasScale {
+		r.scale = T(1 / math.Sqrt(float64(r.size)))
+	}
+	result := func(i int, s tensor.Shape) ([]T, error) {
+		if i < len(out) && out[i] != nil && out[i].DType() == tensor.DTypeOf[T]() {
+			return tensor.Data[T](out[i]), nil
+		}
+		w, err := ctx.New(tensor.DTypeOf[T](), s)
+		if err != nil {
+			return nil, err
+		}
+		return tensor.Data[T](w), nil
+	}
+	if r.k, err = result(1, tensor.Shape{r.batch, r.kvHeads, r.total, r.size}); err != nil {
+		return err
+	}
+	if r.v, err = result(2, tensor.Shape{r.batch, r.kvHeads, r.total, r.vSize}); err != nil {
+		return err
+	}
+	if r.y, err = result(0, tensor.Shape{r.batch, r.q1(), r.vSize}); err != nil {
+		return err
+	}
+	if r.qk, err = result(3, tensor.Shape{r.batch, r.heads, r.attentionDims.q, r.total}); err != nil {
+		return err
+	}
+	r.present(r.k, data[4], data[1], r.size)
+	r.present(r.v, data[5], data[2], r.vSize)
+	ctx.Pool.Run(r.batch*r.heads, r)
+	for i, v := range [][]T{r.y, r.k, r.v, r.qk} {
+		if i >= len(out) || out[i] == nil || out[i].DType() == tensor.DTypeOf[T]() {
+			continue
+		}
+		t, err := tensor.Of(v, out[i].Shape()...)
+		if err != nil {
+			return err
+		}
+		convert(out[i], t)
+	}
+	return nil
+}
+
+// q1 is the number of rows of Y in one batch item.
+func (r *attentionRun[T]) q1() int { return r.heads * r.attentionDims.q }
+
+// present joins the past and the new keys or values to [batch kvHeads total size].
+func (r *attentionRun[T]) present(dst, past, now []T, size int) {
+	for b := range r.batch {
+		for h := range r.kvHeads {
+			copy(dst[:r.past*size], past[min(len(past), (b*r.kvHeads+h)*r.past*size):])
+			dst = dst[r.past*size:]
+			for i := range r.kv {
+				at := ((b*r.kvHeads+h)*r.kv + i) * size
+				if r.flat {
+					at = ((b*r.kv+i)*r.kvHeads + h) * size
+				}
+				copy(dst[:size], now[at:])
+				dst = dst[size:]
+			}
+		}
+	}
+}
+
+// Do implements [parallel.Task]: one head of one batch item.
+func (r *attentionRun[T]) Do(chunk, _ int) {
+	b, h := chunk/r.heads, chunk%r.heads
+	rows, total := r.attentionDims.q, r.total
+	if rows == 0 {
+		return
+	}
+	kv := b*r.kvHeads + h/(r.heads/r.kvHeads)
+	k, v := r.k[kv*total*r.size:(kv+1)*total*r.size], r.v[kv*total*r.vSize:(kv+1)*total*r.vSize]
+	qAt, qStep, yAt, yStep := chunk*rows*r.size, r.size, chunk*rows*r.vSize, r.vSize
+	if r.flat {
+		qAt, qStep = (b*rows*r.heads+h)*r.size, r.heads*r.size
+		yAt, yStep = (b*rows*r.heads+h)*r.vSize, r.heads*r.vSize
+	}
+	shown := r.qk[chunk*rows*total : (chunk+1)*rows*total]
+	s := make([]T, rows*total)
+	strideGemm(true, rows, total, r.size, r.scale, r.q[min(qAt, len(r.q)):], qStep, k, r.size, s, total)
+	show := func(step int) {
+		if r.mode == step {
+			copy(shown, s)
+		}
+	}
+	show(attentionRaw)
+	r.addMask(s, b, h)
+	show(attentionMasked)
+	if c := T(r.softcap); c != 0 {
+		for i, x := range s {
+			s[i] = c * T(math.Tanh(float64(x/c)))
+		}
+	}
+	show(attentionCapped)
+	for i := range rows {
+		attentionRow(s[i*total : (i+1)*total])
+	}
+	show(attentionSoftmax)
+	strideGemm(false, rows, r.vSize, total, 1, s, total, v, r.vSize, r.y[min(yAt, len(r.y)):], yStep)
+}
+
+// addMask adds the mask, and −∞ to what the causal order and padding hide.
+func (r *attentionRun[T]) addMask(s []T, b, h int) {
+	hidden := T(math.Inf(-1))
+	for i := range r.attentionDims.q {
+		row := s[i*r.total : (i+1)*r.total]
+		if r.maskPresent == 1 {
+			at := b*r.maskBatch + h*r.maskHeads + i*r.maskRows
+			for j := range row {
+				if j >= r.maskLength {
+					row[j] = hidden
+				} else {
+					row[j] += r.mask[at+j*r.maskCols]
+				}
+			}
+		}
+		if r.causal {
+			for j := min(i+r.past+1, len(row)); j < len(row); j++ {
+				row[j] = hidden
+			}
+		}
+		if r.nonpad != nil {
+			for j := int(min(max(r.nonpad[b], 0), int64(len(row)))); j < len(row); j++ {
+				row[j] = hidden
+			}
+		}
+	}
+}
+
+// attentionRow takes the softmax of a row in place.
+func attentionRow[T real](x []T) {
+	if len(x) == 0 {
+		return
+	}
+	if f, ok := any(x).([]float32); ok {
+		softmaxRow(softmaxExp, f, f)
+		return
+	}
+	if f, ok := any(x).([]float64); ok {
+		softmaxF64(softmaxExp, f, f, 1, len(f), 1)
+	}
+}
+
+// strideGemm sets c, m×n, to alpha·a·b, where b is k×n, or n×k if transB.
+func strideGemm[T real](transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, c []T, ldc int) {
+	if n == 0 {
+		return
+	}
+	if fa, ok := any(a).([]float32); ok {
+		kernel.GemmF32(false, transB, m, n, k, float32(alpha), fa, max(lda, 1), any(b).([]float32), max(ldb, 1), 0, any(c).([]float32), ldc)
+		return
+	}
+	for i := range m {
+		for j := range n {
+			var sum T
+			for p := range k {
+				if transB {
+					sum += a[i*lda+p] * b[j*ldb+p]
+				} else {
+					sum += a[i*lda+p] * b[p*ldb+j]
+				}
+			}
+			c[i*ldc+j] = alpha * sum
+		}
+	}
+}
