@@ -60,7 +60,7 @@ type layouts struct {
 
 // movers are the operators that are worth converting their inputs for.
 var movers = map[string]bool{
-	"Conv": true, "ConvTranspose": true, "QLinearConv": true, "ConvInteger": true,
+	"Conv": true, "ConvTranspose": true, "QLinearConv": true, "QLinearConvTranspose": true, "ConvInteger": true,
 	"MaxPool": true, "AveragePool": true,
 }
 

@@ -5,10 +5,14 @@ import (
 	"github.com/aekit/aekit/internal/op"
 )
 
-// machinePasses rewrites the builder's graph for this machine. The order matters: an
+// machinePasses rewrites the builder's graph for this machine. The order matters: islands
+// are recognised by operators that have absorbed nothing yet; an
 // operator that has absorbed its neighbours leaves fewer values whose layout is to be
 // chosen, and conversions between layouts would keep it from absorbing them.
 func (b *builder) machinePasses() error {
+	if err := b.makeIslands(); err != nil {
+		return err
+	}
 	b.fuse()
 	return b.chooseLayouts()
 }

@@ -1,0 +1,410 @@
+package op
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// A transposed convolution of 8-bit values is computed in cells. Along an axis with stride
+// s, cell j holds the results at positions j·s + r − begin for r in [0, s); tap k
+// contributes to residue r = k·dilation mod s from source position j − k·dilation div s.
+// The cells of a group of residues thus read windows of consecutive source positions, and
+// are the rows of one matrix product whose columns are residues and channels. Where the
+// kernel is a multiple of the stride, one group of all residues has no zero weights;
+// elsewhere, residues form groups of their own.
+
+// quantConvTranspose is the transposed form of QLinearConv, with the same inputs. ONNX has
+// no such operator: the planner makes it of a ConvTranspose between DequantizeLinear and
+// QuantizeLinear.
+type quantConvTranspose struct{ quantConv }
+
+var (
+	_ Prepacker   = (*quantConvTranspose)(nil)
+	_ Workspacer  = (*quantConvTranspose)(nil)
+	_ LayoutAware = (*quantConvTranspose)(nil)
+	_ Coster      = (*quantConvTranspose)(nil)
+)
+
+// newQuantConvTranspose returns the 8-bit form of a transposed convolution.
+func newQuantConvTranspose(c *conv) *quantConvTranspose {
+	o := &quantConvTranspose{quantConv{least: 8, inputs: 9, xScale: 1, xZero: 2, w: 3, wScale: 4, wZero: 5, yScale: 6, yZero: 7, bias: 8}}
+	o.conv = conv{window: c.window, group: c.group, transposed: true, outputPadding: c.outputPadding, outputShape: c.outputShape}
+	return o
+}
+
+// extents is the geometry for shapes alone.
+func (o *quantConvTranspose) extents(x, w tensor.Shape) (f convFacts, err error) {
+	if o.last {
+		x = toChannelsFirst(x)
+	}
+	if f, err = o.geometry(x, w); err != nil {
+		return f, err
+	}
+	cube, ok := asCube(f.ax)
+	if !ok {
+		return f, fmt.Errorf("%d spatial axes are not supported", len(f.ax))
+	}
+	f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, true)
+	if f.c > math.MaxInt32/(255*128)/max(1, mulSize(f.shape.taps())) {
+		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
+	}
+	if mulSize(cube[0].stride, cube[1].stride, cube[2].stride) > maxPhases {
+		return f, fmt.Errorf("strides of more than %d results in a cell are not supported", maxPhases)
+	}
+	if planCells(&f.shape, o.last).bytes == math.MaxInt {
+		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
+	}
+	return f, nil
+}
+
+// Infer implements [Op]. Weights have no zero point.
+func (o *quantConvTranspose) Infer(in []Fact) ([]Fact, error) {
+	if err := arity(in, o.least, o.inputs); err != nil {
+		return nil, err
+	}
+	for _, i := range []int{0, o.w} {
+		if err := wantType(in, i, types8); err != nil {
+			return nil, err
+		}
+	}
+	f, err := o.extents(in[0].Shape, in[o.w].Shape)
+	if err != nil {
+		return nil, err
+	}
+	m := f.o * f.groups
+	if in[o.w].DType != tensor.Int8 || !allZero(in[o.wZero]) {
+		return nil, fmt.Errorf("weights %v with a zero point other than 0 are not supported", in[o.w])
+	}
+	if err := checkZero(in, o.xZero, 0, in[0].DType); err != nil {
+		return nil, err
+	}
+	for _, c := range [][2]int{{o.xScale, 0}, {o.wScale, m}, {o.yScale, 0}} {
+		if err := checkScale(in, c[0], c[1]); err != nil {
+			return nil, err
+		}
+	}
+	if err := wantType(in, o.yZero, types8); err != nil {
+		return nil, err
+	}
+	if err := checkCount(in, o.yZero, 0); err != nil {
+		return nil, err
+	}
+	if present(in, o.bias) {
+		if b := in[o.bias]; b.DType != tensor.Int32 || len(b.Shape) != 1 || b.Shape[0] != m {
+			return nil, fmt.Errorf("bias %v, want int32[%d]", b, m)
+		}
+	}
+	return outFact(in[o.yZero].DType, f.out)
+}
+
+// allZero reports whether a zero point is omitted or a constant of zeros.
+func allZero(f Fact) bool {
+	if !f.Present() {
+		return true
+	}
+	if f.Const == nil {
+		return false
+	}
+	for _, b := range f.Const.Bytes() {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// PackKey implements [Prepacker].
+func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
+	if i != o.w {
+		return "", false
+	}
+	f, err := o.extents(in[0].Shape, in[o.w].Shape)
+	if err != nil {
+		return "", false
+	}
+	var v [6]int
+	for i, a := range f.shape.cube {
+		v[i], v[3+i] = a.stride, a.dilation
+	}
+	return fmt.Sprintf("cells-i8 g%d s%v d%v", o.group, v[:3], v[3:]), true
+}
+
+// Prepack implements [Prepacker].
+func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
+	f, err := o.extents(in[0].Shape, in[o.w].Shape)
+	if err != nil {
+		return nil, err
+	}
+	return packCells(&f.shape, in[o.w].Const), nil
+}
+
+// Workspace implements [Workspacer].
+func (o *quantConvTranspose) Workspace(in []Fact) int {
+	f, err := o.extents(in[0].Shape, in[o.w].Shape)
+	if err != nil {
+		return 0
+	}
+	return planCells(&f.shape, o.last).bytes
+}
+
+// ChannelsLast implements [LayoutAware].
+func (o *quantConvTranspose) ChannelsLast(in []Fact) (Op, []bool, bool) {
+	if o.last {
+		return nil, nil, false
+	}
+	v := *o
+	v.last = true
+	nhwc := make([]bool, len(in))
+	nhwc[0] = true
+	return &v, nhwc, true
+}
+
+// cellState is one run. Kept in the node's state.
+type cellState struct {
+	cellPlan
+	convShape
+	ready, last bool
+	inputs      [2]tensor.Shape
+	packed      *packedCells
+	x, y        []uint8 // channels-last
+	scratch     []byte
+	signed      bool
+	zero, yZero int32
+	yType       tensor.DType
+	scale       []float32 // by column of the widest group
+	bias        []int32
+	wScale      []float32
+}
+
+// Run implements [Op].
+func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
+	if out[0].Elems() == 0 {
+		return nil
+	}
+	t := StateOf[cellState](ctx)
+	w, _ := ctx.PackedInput(o.w).(*packedCells)
+	wShape := tensor.Shape(nil)
+	if w != nil {
+		wShape = w.shape
+	} else {
+		wShape = in[o.w].Shape()
+	}
+	if !t.ready || !t.inputs[0].Equal(in[0].Shape()) || !t.inputs[1].Equal(wShape) {
+		f, err := o.extents(in[0].Shape(), wShape)
+		if err != nil {
+			return err
+		}
+		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
+		t.convShape, t.cellPlan, t.last, t.ready = f.shape, planCells(&f.shape, o.last), o.last, true
+	}
+	if w == nil {
+		w = packCells(&t.convShape, in[o.w])
+	}
+	t.packed, t.signed, t.zero, t.yType = w, in[0].DType() == tensor.Int8, 0, out[0].DType()
+	if z := optional(in, o.xZero); z != nil {
+		t.zero = zeroOf(z)
+	}
+	t.factors(o, in)
+	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
+	channels, positions := t.c*t.groups, t.src[0]*t.src[1]*t.src[2]
+	outs, results := t.o*t.groups, t.dst[0]*t.dst[1]*t.dst[2]
+	if !t.last {
+		t.x, t.y = t.scratch[:t.n*channels*positions], t.scratch[t.source:][:t.n*outs*results]
+		for n := range t.n {
+			transposeBytes(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
+		}
+		t.scratch = t.scratch[t.source+t.result:]
+	}
+	ctx.Pool.Run(t.chunks, t)
+	if !t.last {
+		for n := range t.n {
+			transposeBytes(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
+		}
+	}
+	t.packed, t.x, t.y, t.scratch = nil, nil, nil, nil
+	return nil
+}
+
+// transposeBytes sets dst, a cols×rows matrix, to the transpose of the rows×cols matrix src.
+func transposeBytes(dst, src []uint8, rows, cols int) {
+	for i := range rows {
+		at := i
+		for _, v := range src[i*cols:][:cols] {
+			dst[at] = v
+			at += rows
+		}
+	}
+}
+
+// factors sets the multipliers and the bias, repeated for the residues of a cell.
+func (t *cellState) factors(o *quantConvTranspose, in []*tensor.Tensor) {
+	x, y := scalarOf(in[o.xScale]), scalarOf(in[o.yScale])
+	t.yZero = zeroOf(in[o.yZero])
+	t.wScale = floats32(t.wScale[:0], in[o.wScale])
+	wide := 1
+	for _, g := range t.parts {
+		wide = max(wide, g.ax[2].hi-g.ax[2].lo)
+	}
+	t.scale, t.bias = t.scale[:0], t.bias[:0]
+	var bias []int32
+	if b := optional(in, o.bias); b != nil {
+		bias = tensor.Data[int32](b)
+	}
+	// For each group of channels, the channels as often as a row of a cell has them.
+	for g := range t.groups {
+		for range wide {
+			for i := range t.o {
+				k := g*t.o + i
+				w := t.wScale[0]
+				if len(t.wScale) > 1 {
+					w = t.wScale[k]
+				}
+				t.scale = append(t.scale, multiplier(x, w, y))
+				if bias != nil {
+					t.bias = append(t.bias, bias[k])
+				}
+			}
+		}
+	}
+}
+
+// Do implements [parallel.Task]: one chunk of units.
+func (t *cellState) Do(chunk, _ int) {
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	mem := t.scratch[chunk*(t.gather+t.sums):]
+	rows := mem[:t.gather]
+	f, _ := floatsOf(mem[t.gather:], t.sums/4)
+	sums := intsIn(f)
+	perImage := t.units / t.n
+	for u := lo; u < hi; u++ {
+		n, b, i := u/perImage, u%perImage, 0
+		for b >= t.parts[i].blocks {
+			b -= t.parts[i].blocks
+			i++
+		}
+		g := &t.parts[i]
+		first := b * t.rows
+		m := min(t.rows, g.cells-first)
+		for c := range t.groups {
+			if g.k == 0 {
+				clear(sums[:m*g.n])
+			} else {
+				t.gatherCells(rows, g, n, c, first, m)
+				w := t.packed.w[t.index[i]][c]
+				if t.signed {
+					kernel.GemmS8(m, asInt8(rows), g.k, int8(t.zero), w, 0, w.Panels(), sums, g.n, false)
+				} else {
+					kernel.GemmU8(m, rows, g.k, uint8(t.zero), w, 0, w.Panels(), sums, g.n, false)
+				}
+			}
+			t.store(sums, g, n, c, first, m)
+		}
+	}
+}
+
+// gatherCells writes the windows of m cells of image n as rows.
+func (t *cellState) gatherCells(rows []uint8, g *cellGroup, n, c, first, m int) {
+	channels := t.c * t.groups
+	x := t.x[n*t.src[0]*t.src[1]*t.src[2]*channels:]
+	zero := uint8(t.zero)
+	d, h, w := &g.ax[0], &g.ax[1], &g.ax[2]
+	segment := w.window * t.c
+	for i := range m {
+		cell := first + i
+		jw, r := cell%w.count+w.first, cell/w.count
+		jh, jd := r%h.count+h.first, r/h.count+d.first
+		w0 := jw - w.window + 1
+		from, to := max(0, -w0), min(w.window, t.src[2]-w0)
+		for sd := jd - d.window + 1; sd <= jd; sd++ {
+			for sh := jh - h.window + 1; sh <= jh; sh++ {
+				row := rows[:segment]
+				rows = rows[segment:]
+				if sd < 0 || sd >= t.src[0] || sh < 0 || sh >= t.src[1] || from >= to {
+					fillByte(row, zero)
+					continue
+				}
+				fillByte(row[:from*t.c], zero)
+				fillByte(row[to*t.c:], zero)
+				line := ((sd*t.src[1]+sh)*t.src[2] + w0) * channels
+				if t.groups == 1 {
+					copy(row[from*t.c:to*t.c], x[line+from*channels:])
+					continue
+				}
+				for k := from; k < to; k++ {
+					copy(row[k*t.c:(k+1)*t.c], x[line+k*channels+c*t.c:])
+				}
+			}
+		}
+	}
+}
+
+// store requantises the sums of m cells into the result. Cells side by side whose results
+// all exist are taken together.
+func (t *cellState) store(sums []int32, g *cellGroup, n, c, first, m int) {
+	d, h, w := &g.ax[0], &g.ax[1], &g.ax[2]
+	a := &t.cube
+	nd, nh, nw := d.hi-d.lo, h.hi-h.lo, w.hi-w.lo
+	for i := 0; i < m; {
+		cell := first + i
+		jw, r := cell%w.count+w.first, cell/w.count
+		jh, jd := r%h.count+h.first, r/h.count+d.first
+		run := min(m-i, w.count-cell%w.count)
+		for rd := range nd {
+			od := jd*a[0].stride + d.lo + rd - a[0].begin
+			if od < 0 || od >= t.dst[0] {
+				continue
+			}
+			for rh := range nh {
+				oh := jh*a[1].stride + h.lo + rh - a[1].begin
+				if oh < 0 || oh >= t.dst[1] {
+					continue
+				}
+				line := ((n*t.dst[0]+od)*t.dst[1] + oh) * t.dst[2]
+				t.storeRow(sums[i*g.n+(rd*nh+rh)*nw*t.o:], g.n, line, jw*a[2].stride+w.lo-a[2].begin, run, nw, c)
+			}
+		}
+		i += run
+	}
+}
+
+// storeRow requantises the results of run cells in one line; nw results of the first cell
+// begin at position ow, which may lie before the line.
+func (t *cellState) storeRow(sums []int32, lda, line, ow, run, nw, c int) {
+	stride, co := t.cube[2].stride, t.o*t.groups
+	whole := func(p int) bool { return p >= 0 && p+nw <= t.dst[2] }
+	for i := 0; i < run; {
+		p := ow + i*stride
+		if !whole(p) || t.groups > 1 {
+			for r := range nw {
+				if p+r >= 0 && p+r < t.dst[2] {
+					t.requantise(1, t.o, (line+p+r)*co+c*t.o, co, sums[i*lda+r*t.o:], lda, c)
+				}
+			}
+			i++
+			continue
+		}
+		k := 1
+		for i+k < run && whole(ow+(i+k)*stride) {
+			k++
+		}
+		t.requantise(k, nw*t.o, (line+p)*co, stride*co, sums[i*lda:], lda, c)
+		i += k
+	}
+}
+
+func (t *cellState) requantise(m, n, at, ldy int, sums []int32, lda, c int) {
+	wide := len(t.scale) / t.groups
+	scale := t.scale[c*wide:][:n]
+	var bias []int32
+	if len(t.bias) > 0 {
+		bias = t.bias[c*wide:][:n]
+	}
+	if t.yType == tensor.Int8 {
+		kernel.RequantI8(m, n, asInt8(t.y[at:]), ldy, sums, lda, bias, scale, t.yZero, -128, 127)
+		return
+	}
+	kernel.RequantU8(m, n, t.y[at:], ldy, sums, lda, bias, scale, t.yZero, 0, 255)
+}
