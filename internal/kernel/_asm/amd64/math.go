@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -29,22 +31,34 @@ const (
 
 // mathFunctions emits the elementary functions.
 func mathFunctions(g *gen) {
-	unary := func(name string, f func(x VecVirtual) VecVirtual) {
-		g.text(name+"F32"+g.t.suffix, "func(dst, x []float32)")
+	// Constants in registers, most useful first; the narrow tier has room for the first few of them.
+	ofExp := []float64{roundBy, expMin, expMax, log2e, ln2Hi, ln2Lo, 1}
+	for _, f := range []struct {
+		name   string
+		f      func(x VecVirtual) VecVirtual
+		consts []float64
+		narrow int
+	}{
+		{"exp", g.exp, slices.Concat(ofExp, expPoly), 12},
+		{"log", g.log, slices.Concat([]float64{1, 1 << 23, -23, 0, ln2Hi, ln2Lo, 0.5}, logPoly), 11},
+		{"sigmoid", g.sigmoid, slices.Concat(ofExp, expPoly), 11},
+		{"tanh", g.tanh, slices.Concat(ofExp, []float64{2}, expPoly, tanhPoly), 10},
+		{"softplus", g.softplus, slices.Concat(ofExp, []float64{0.5, 0}, expPoly, logPoly), 11},
+		{"erf", g.erf, slices.Concat(ofExp, expPoly, erfPoly), 8},
+	} {
+		g.text(f.name+"F32"+g.t.suffix, "func(dst, x []float32)")
+		if g.t.wide {
+			f.narrow = min(len(f.consts), 20)
+		}
+		g.holdF32(f.consts[:f.narrow]...)
 		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 1, func(in []VecVirtual) []VecVirtual {
-			return []VecVirtual{f(in[0])}
+			return []VecVirtual{f.f(in[0])}
 		})
 	}
-	unary("exp", g.exp)
-	unary("log", g.log)
-	unary("sigmoid", g.sigmoid)
-	unary("tanh", g.tanh)
-	unary("softplus", g.softplus)
-	unary("erf", g.erf)
 }
 
 func (g *gen) exp(x VecVirtual) VecVirtual {
-	r := g.clamp(x, g.load(g.f32(expMin)), g.load(g.f32(expMax)))
+	r := g.clamp(x, g.reg(g.f32(expMin)), g.reg(g.f32(expMax)))
 	t := g.load(g.f32(roundBy))
 	g.VFMADD231PS(g.f32(log2e), r, t)
 	n := g.vec()
@@ -93,7 +107,7 @@ func (g *gen) log(x VecVirtual) VecVirtual {
 	scaled := g.vec()
 	g.VMULPS(g.f32(1<<23), x, scaled)
 	b := g.blend(tiny, scaled, x)
-	shift := g.blend(tiny, g.load(g.f32(-23)), g.load(g.f32(0)))
+	shift := g.blend(tiny, g.reg(g.f32(-23)), g.reg(g.f32(0)))
 	k := g.vec()
 	g.VPSUBD(g.bits(sqrtH), b, k)
 	g.VPSRAD(U8(23), k, k)
@@ -105,15 +119,15 @@ func (g *gen) log(x VecVirtual) VecVirtual {
 	g.VSUBPS(g.f32(1), b, b)
 	y := g.logMant(b, e)
 	y = g.blend(g.cmp(cmpNLT, x, g.bits(inf)), x, y)
-	y = g.blend(g.cmp(cmpLT, x, g.bits(0)), g.load(g.bits(nan)), y)
-	return g.blend(g.cmp(cmpEQ, x, g.bits(0)), g.load(g.bits(inf|signBit)), y)
+	y = g.blend(g.cmp(cmpLT, x, g.bits(0)), g.reg(g.bits(nan)), y)
+	return g.blend(g.cmp(cmpEQ, x, g.bits(0)), g.reg(g.bits(inf|signBit)), y)
 }
 
 func (g *gen) sigmoid(x VecVirtual) VecVirtual {
 	a := g.vec()
 	g.VORPS(g.bits(signBit), x, a)
 	e := g.exp(a)
-	one := g.load(g.f32(1))
+	one := g.reg(g.f32(1))
 	num := g.blendSign(x, e, one)
 	g.VADDPS(one, e, e)
 	g.VDIVPS(e, num, num)
@@ -128,7 +142,7 @@ func (g *gen) tanh(x VecVirtual) VecVirtual {
 	g.VADDPS(g.f32(1), e, e)
 	y := g.load(g.f32(2))
 	g.VDIVPS(e, y, y)
-	g.VSUBPS(y, g.load(g.f32(1)), y)
+	g.VSUBPS(y, g.reg(g.f32(1)), y)
 	sign := g.vec()
 	g.VANDPS(g.bits(signBit), x, sign)
 	g.VORPS(sign, y, y)
@@ -144,16 +158,16 @@ func (g *gen) softplus(x VecVirtual) VecVirtual {
 	a := g.vec()
 	g.VORPS(g.bits(signBit), x, a)
 	t := g.exp(a)
-	half := g.load(g.f32(0.5))
+	half := g.reg(g.f32(0.5))
 	m := g.vec()
 	g.VMOVUPS(t, m)
 	g.VFMSUB213PS(half, half, m)
 	big := g.cmp(cmpGT, t, g.f32(0.41421356))
 	f := g.blend(big, m, t)
-	e := g.blend(big, g.load(g.f32(1)), g.load(g.f32(0)))
+	e := g.blend(big, g.reg(g.f32(1)), g.reg(g.f32(0)))
 	y := g.logMant(f, e)
 	pos := g.vec()
-	g.VMAXPS(x, g.load(g.bits(0)), pos)
+	g.VMAXPS(x, g.reg(g.bits(0)), pos)
 	g.VADDPS(pos, y, y)
 	return y
 }
@@ -166,10 +180,10 @@ func (g *gen) erf(x VecVirtual) VecVirtual {
 	small := g.poly(u, erfPoly)
 	g.VFMADD213PS(x, x, small)
 	top := g.vec()
-	g.VMINPS(a, g.load(g.f32(3.95)), top)
+	g.VMINPS(a, g.reg(g.f32(3.95)), top)
 	e := g.exp(g.poly(top, erfcPoly))
-	y := g.load(g.f32(1))
-	g.VSUBPS(e, y, y)
+	y := g.vec()
+	g.VSUBPS(e, g.reg(g.f32(1)), y)
 	sign := g.vec()
 	g.VANDPS(g.bits(signBit), x, sign)
 	g.VORPS(sign, y, y)

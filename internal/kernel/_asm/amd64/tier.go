@@ -28,6 +28,7 @@ type gen struct {
 	*build.Context
 	t      tier
 	consts map[uint32]Mem
+	held   map[uint32]VecVirtual // constants that the current function keeps in registers
 	mask8  *Mem
 	types  map[string]string
 	labels int
@@ -44,6 +45,7 @@ func (g *gen) eachTier(f func(g *gen)) {
 
 // text starts a function. In sig, *byte stands for a pointer to the type set by typeName.
 func (g *gen) text(name, sig string) {
+	g.held = nil
 	g.Function(name)
 	g.Attributes(attr.NOSPLIT)
 	g.SignatureExpr(sig)
@@ -73,8 +75,38 @@ func (g *gen) vec() VecVirtual {
 
 func (g *gen) bytes() int { return 4 * g.t.lanes }
 
-// bits is a vector constant with value b in every lane.
-func (g *gen) bits(b uint32) Mem {
+// bits is an operand with value b in every lane, in a register if hold was told so, else in memory.
+func (g *gen) bits(b uint32) Op {
+	if v, ok := g.held[b]; ok {
+		return v
+	}
+	return g.constant(b)
+}
+
+// hold loads constants into registers for the rest of the function: a loop that reads one per operation is bound by
+// its loads.
+func (g *gen) hold(values ...uint32) {
+	for _, b := range values {
+		if _, ok := g.held[b]; ok {
+			continue
+		}
+		v := g.load(g.constant(b))
+		if g.held == nil {
+			g.held = map[uint32]VecVirtual{}
+		}
+		g.held[b] = v
+	}
+}
+
+// holdF32 is hold for values of float32.
+func (g *gen) holdF32(values ...float64) {
+	for _, v := range values {
+		g.hold(math.Float32bits(float32(v)))
+	}
+}
+
+// constant is a vector in memory with value b in every lane.
+func (g *gen) constant(b uint32) Mem {
 	if m, ok := g.consts[b]; ok {
 		return m
 	}
@@ -90,13 +122,21 @@ func (g *gen) bits(b uint32) Mem {
 	return m
 }
 
-func (g *gen) f32(v float64) Mem { return g.bits(math.Float32bits(float32(v))) }
+func (g *gen) f32(v float64) Op { return g.bits(math.Float32bits(float32(v))) }
 
 // load returns a register that holds m.
 func (g *gen) load(m Op) VecVirtual {
 	v := g.vec()
 	g.VMOVUPS(m, v)
 	return v
+}
+
+// reg returns a register that holds m, which must not be changed.
+func (g *gen) reg(m Op) Op {
+	if _, ok := m.(Mem); ok {
+		return g.load(m)
+	}
+	return m
 }
 
 // maskTable is eight lanes of ones followed by eight of zeros.

@@ -221,7 +221,7 @@ func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []O
 }
 
 // prefetchAhead is how many bytes in front of the current step a matrix-vector kernel fetches.
-const prefetchAhead = 1024
+const prefetchAhead = 2048
 
 // finish adds c and bias, activates and stores. masks select the columns, or are nil for all.
 func (g *gen) finish(rows int, name func(string) string, sum func(row, half int) VecPhysical, masks []Op, temps []VecPhysical) {
