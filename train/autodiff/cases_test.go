@@ -8,7 +8,7 @@ import (
 	"github.com/aekit/aekit/train/gradop"
 )
 
-var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases)
+var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases)
 
 func attrs(a ...*onnx.Attribute) []*onnx.Attribute { return a }
 
@@ -152,3 +152,50 @@ var convCases = []gradCase{
 	{op: "ConvTranspose", name: "groups and dilation", ins: []any{v(1, 4, 3, 3), v(4, 3, 2, 2), v(6)}, attrs: attrs(onnx.AttrI("group", 2), onnx.AttrIs("dilations", 2, 1))},
 	{op: "ConvTranspose", name: "1-d", ins: []any{v(2, 2, 5), v(2, 3, 3)}, attrs: attrs(onnx.AttrIs("strides", 3))},
 }
+
+// distinct is a variable whose elements differ enough for maxima to be unambiguous.
+func distinct(shape ...int) variable { return in(-3, 3, shape...) }
+
+func floats(v ...float32) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }
+
+var layerCases = []gradCase{
+	{op: "MaxPool", ins: []any{distinct(2, 2, 5, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 3), onnx.AttrIs("strides", 2, 1), onnx.AttrIs("pads", 1, 0, 0, 1))},
+	{op: "MaxPool", name: "ceil", ins: []any{distinct(1, 1, 7)}, attrs: attrs(onnx.AttrIs("kernel_shape", 3), onnx.AttrIs("strides", 3), onnx.AttrI("ceil_mode", 1))},
+	{op: "AveragePool", ins: []any{v(2, 2, 5, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 3), onnx.AttrIs("strides", 2, 1), onnx.AttrIs("pads", 1, 1, 1, 1))},
+	{op: "AveragePool", name: "pads count", ins: []any{v(1, 2, 5, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 3, 3), onnx.AttrIs("pads", 1, 1, 1, 1), onnx.AttrI("count_include_pad", 1))},
+	{op: "AveragePool", name: "same", ins: []any{v(1, 2, 5, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("strides", 2, 2), onnx.AttrS("auto_pad", "SAME_UPPER"))},
+	{op: "GlobalAveragePool", ins: []any{v(2, 3, 4, 5)}},
+	{op: "GlobalMaxPool", ins: []any{distinct(2, 3, 4, 5)}},
+	{op: "BatchNormalization", ins: []any{v(3, 2, 4), v(2), v(2), floats64(0.1, 0.2), floats64(0.5, 1.5)}},
+	{op: "BatchNormalization", name: "training", ins: []any{v(3, 2, 4), v(2), v(2), floats64(0.1, 0.2), floats64(0.5, 1.5)}, outs: 3, skip: 0b110, attrs: attrs(onnx.AttrI("training_mode", 1))},
+	{op: "BatchNormalization", name: "vectors", ins: []any{v(5, 3), v(3), v(3), floats64(0.1, 0.2, 0), floats64(0.5, 1.5, 1)}, outs: 3, skip: 0b110, attrs: attrs(onnx.AttrI("training_mode", 1))},
+	{op: "InstanceNormalization", ins: []any{v(2, 3, 4, 2), v(3), v(3)}},
+	{op: "GroupNormalization", ins: []any{v(2, 4, 3), v(4), v(4)}, attrs: attrs(onnx.AttrI("num_groups", 2))},
+	{op: "GroupNormalization", name: "per group", opset: 18, ins: []any{v(2, 4, 3), v(2), v(2)}, attrs: attrs(onnx.AttrI("num_groups", 2))},
+	{op: "LayerNormalization", ins: []any{v(2, 3, 4), v(4), v(4)}},
+	{op: "LayerNormalization", name: "axis", ins: []any{v(2, 3, 4), v(3, 4)}, attrs: attrs(onnx.AttrI("axis", 1), onnx.AttrF("epsilon", 0.01))},
+	{op: "RMSNormalization", opset: 23, ins: []any{v(2, 3, 4), v(4)}},
+	{op: "CumSum", ins: []any{v(3, 4), scalarInt(1)}, attrs: attrs(onnx.AttrI("exclusive", 1))},
+	{op: "CumSum", name: "reverse", ins: []any{v(3, 4), scalarInt(0)}, attrs: attrs(onnx.AttrI("reverse", 1))},
+	{op: "DepthToSpace", ins: []any{v(1, 8, 2, 3)}, attrs: attrs(onnx.AttrI("blocksize", 2))},
+	{op: "DepthToSpace", name: "CRD", ins: []any{v(1, 8, 2, 3)}, attrs: attrs(onnx.AttrI("blocksize", 2), onnx.AttrS("mode", "CRD"))},
+	{op: "SpaceToDepth", ins: []any{v(1, 2, 4, 6)}, attrs: attrs(onnx.AttrI("blocksize", 2))},
+	{op: "Einsum", ins: []any{v(2, 3, 4), v(4, 5)}, attrs: attrs(onnx.AttrS("equation", "bij,jk->bik"))},
+	{op: "Einsum", name: "three", ins: []any{v(2, 3), v(3, 4), v(4)}, attrs: attrs(onnx.AttrS("equation", "ij, jk, k -> i"))},
+	{op: "GatherND", ins: []any{v(3, 4), intsOf([]int{3, 2}, 0, 1, 2, 3, 0, 1)}},
+	{op: "Pad", ins: []any{v(3, 4), ints(1, 0, 2, 1), scalar(0.5)}},
+	{op: "Pad", name: "reflect", ins: []any{v(3, 4), ints(1, 2, 0, 1)}, attrs: attrs(onnx.AttrS("mode", "reflect"))},
+	{op: "Pad", name: "edge and crop", ins: []any{v(3, 4), ints(-1, 2), nil, ints(1)}, attrs: attrs(onnx.AttrS("mode", "edge"))},
+	{op: "ReverseSequence", ins: []any{v(4, 3), ints(1, 3, 4)}},
+	{op: "Trilu", ins: []any{v(2, 3, 4), scalarInt(1)}, attrs: attrs(onnx.AttrI("upper", 0))},
+	{op: "CenterCropPad", ins: []any{v(5, 4), ints(3, 6)}},
+	{op: "Resize", ins: []any{v(1, 2, 3, 4), nil, floats(1, 1, 2, 2)}},
+	{op: "Resize", name: "linear", ins: []any{v(2, 1, 3, 4), nil, nil, ints(2, 1, 5, 7)}, attrs: attrs(onnx.AttrS("mode", "linear"))},
+	{op: "Resize", name: "cubic", ins: []any{v(1, 1, 4, 5), nil, floats(1, 1, 1.5, 0.8)}, attrs: attrs(onnx.AttrS("mode", "cubic"), onnx.AttrS("coordinate_transformation_mode", "align_corners"))},
+	{op: "Resize", name: "axes", ins: []any{v(1, 2, 4, 6), nil, nil, ints(3, 2)}, attrs: attrs(onnx.AttrS("mode", "linear"), onnx.AttrIs("axes", 3, 2), onnx.AttrI("antialias", 1))},
+	{op: "Upsample", opset: 9, ins: []any{v(1, 2, 3, 4), floats(1, 1, 2, 2)}, attrs: attrs(onnx.AttrS("mode", "linear"))},
+}
+
+func floats64(v ...float64) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }
+
+func scalarInt(v int64) *tensor.Tensor { return tensor.Scalar(v) }
