@@ -208,9 +208,18 @@ func (o *attention) Infer(in []Fact) ([]Fact, error) {
 }
 
 // MACs implements [Coster].
-func (o *attention) MACs(in, out []Fact) int64 {
-	n, _ := out[3].Shape.Elems()
-	return int64(n) * int64(out[1].Shape[3]+out[2].Shape[3])
+func (o *attention) MACs(in, _ []Fact) int64 {
+	shapes := make([]tensor.Shape, len(in))
+	for i, f := range in {
+		if f.Present() {
+			shapes[i] = append(tensor.Shape{}, f.Shape...)
+		}
+	}
+	d, err := o.dims(shapes)
+	if err != nil {
+		return 0
+	}
+	return int64(d.batch) * int64(d.heads) * int64(d.q) * int64(d.total) * int64(d.size+d.vSize)
 }
 
 func (o *attention) Run(ctx *Context, out, in []*tensor.Tensor) error {
@@ -242,16 +251,16 @@ func elementsAs[T real](ctx *Context, t *tensor.Tensor) ([]T, error) {
 
 // attentionRun is one computation in the type T.
 type attentionRun[T real] struct {
-	*attention
+	op *attention
 	attentionDims
-	q, k, v, y, qk []T // k and v are [batch kvHeads total size]
-	mask           []T // what is added to the scores
-	nonpad         []int64
-	scale          T
+	query, k, v, y, qk []T // k and v are [batch kvHeads total size]
+	mask               []T // what is added to the scores
+	nonpad             []int64
+	scale              T
 }
 
 func runAttention[T real](ctx *Context, o *attention, out, in []*tensor.Tensor) error {
-	r := &attentionRun[T]{attention: o}
+	r := &attentionRun[T]{op: o}
 	shapes := make([]tensor.Shape, len(in))
 	data := make([][]T, 7)
 	var err error
@@ -271,7 +280,7 @@ func runAttention[T real](ctx *Context, o *attention, out, in []*tensor.Tensor) 
 	if r.attentionDims, err = o.dims(shapes); err != nil {
 		return err
 	}
-	r.q, r.mask = data[0], data[3]
+	r.query, r.mask = data[0], data[3]
 	if t := given(in, 3); t != nil && t.DType() == tensor.Bool {
 		for i, v := range r.mask {
 			r.mask[i] = 0
@@ -303,10 +312,10 @@ func runAttention[T real](ctx *Context, o *attention, out, in []*tensor.Tensor) 
 	if r.v, err = result(2, tensor.Shape{r.batch, r.kvHeads, r.total, r.vSize}); err != nil {
 		return err
 	}
-	if r.y, err = result(0, tensor.Shape{r.batch, r.q1(), r.vSize}); err != nil {
+	if r.y, err = result(0, tensor.Shape{r.batch, r.heads * r.q, r.vSize}); err != nil {
 		return err
 	}
-	if r.qk, err = result(3, tensor.Shape{r.batch, r.heads, r.attentionDims.q, r.total}); err != nil {
+	if r.qk, err = result(3, tensor.Shape{r.batch, r.heads, r.q, r.total}); err != nil {
 		return err
 	}
 	r.present(r.k, data[4], data[1], r.size)
@@ -324,9 +333,6 @@ func runAttention[T real](ctx *Context, o *attention, out, in []*tensor.Tensor) 
 	}
 	return nil
 }
-
-// q1 is the number of rows of Y in one batch item.
-func (r *attentionRun[T]) q1() int { return r.heads * r.attentionDims.q }
 
 // present joins the past and the new keys or values to [batch kvHeads total size].
 func (r *attentionRun[T]) present(dst, past, now []T, size int) {
@@ -349,7 +355,7 @@ func (r *attentionRun[T]) present(dst, past, now []T, size int) {
 // Do implements [parallel.Task]: one head of one batch item.
 func (r *attentionRun[T]) Do(chunk, _ int) {
 	b, h := chunk/r.heads, chunk%r.heads
-	rows, total := r.attentionDims.q, r.total
+	rows, total := r.q, r.total
 	if rows == 0 {
 		return
 	}
@@ -362,16 +368,16 @@ func (r *attentionRun[T]) Do(chunk, _ int) {
 	}
 	shown := r.qk[chunk*rows*total : (chunk+1)*rows*total]
 	s := make([]T, rows*total)
-	strideGemm(true, rows, total, r.size, r.scale, r.q[min(qAt, len(r.q)):], qStep, k, r.size, s, total)
+	strideGemm(true, rows, total, r.size, r.scale, r.query[min(qAt, len(r.query)):], qStep, k, r.size, s, total)
 	show := func(step int) {
-		if r.mode == step {
+		if r.op.mode == step {
 			copy(shown, s)
 		}
 	}
 	show(attentionRaw)
 	r.addMask(s, b, h)
 	show(attentionMasked)
-	if c := T(r.softcap); c != 0 {
+	if c := T(r.op.softcap); c != 0 {
 		for i, x := range s {
 			s[i] = c * T(math.Tanh(float64(x/c)))
 		}
@@ -387,7 +393,7 @@ func (r *attentionRun[T]) Do(chunk, _ int) {
 // addMask adds the mask, and −∞ to what the causal order and padding hide.
 func (r *attentionRun[T]) addMask(s []T, b, h int) {
 	hidden := T(math.Inf(-1))
-	for i := range r.attentionDims.q {
+	for i := range r.q {
 		row := s[i*r.total : (i+1)*r.total]
 		if r.maskPresent == 1 {
 			at := b*r.maskBatch + h*r.maskHeads + i*r.maskRows
@@ -399,7 +405,7 @@ func (r *attentionRun[T]) addMask(s []T, b, h int) {
 				}
 			}
 		}
-		if r.causal {
+		if r.op.causal {
 			for j := min(i+r.past+1, len(row)); j < len(row); j++ {
 				row[j] = hidden
 			}
