@@ -31,7 +31,7 @@ type checkpointHeader struct {
 	Position position
 	Step     int      // of the optimizer
 	Vectors  []string // names, in file order
-	Elems    int      // of each vector
+	Elems    []int    // of each vector
 }
 
 // runID is what must agree for a resumed run to equal an uninterrupted one.
@@ -77,6 +77,9 @@ func (t *Trainer) vectors() (names []string, vs [][]float32) {
 	if t.up.ema != nil {
 		add("ema", t.up.ema)
 	}
+	if len(t.stats) > 0 {
+		add("statistics", t.stats)
+	}
 	if t.best != nil {
 		add("best", t.best)
 	}
@@ -98,7 +101,11 @@ func (t *Trainer) Save(path string) error {
 		return err
 	}
 	names, vs := t.vectors()
-	header, err := json.Marshal(checkpointHeader{id, t.pos, t.up.step, names, len(t.up.p)})
+	var sizes []int
+	for _, v := range vs {
+		sizes = append(sizes, len(v))
+	}
+	header, err := json.Marshal(checkpointHeader{id, t.pos, t.up.step, names, sizes})
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
@@ -188,15 +195,20 @@ func (t *Trainer) load(r io.Reader) error {
 	}
 	steps := t.stepsPerEpoch()
 	p := &h.Position
-	if h.Elems != len(t.up.p) || len(p.Sums) != len(t.pos.Sums) || p.Epoch < 0 || p.Step < 0 || p.Step > steps || p.Steps < 0 || h.Step < 0 || p.Images < 0 {
+	if len(h.Elems) != len(h.Vectors) || len(p.Sums) != len(t.pos.Sums) || p.Epoch < 0 || p.Step < 0 || p.Step > steps || p.Steps < 0 || h.Step < 0 || p.Images < 0 {
 		return bad("its header is inconsistent")
 	}
 	loaded := map[string][]float32{}
-	for _, name := range h.Vectors {
-		if loaded[name] != nil || len(loaded) > 8 {
-			return bad("vector %.20q is listed twice", name)
+	names, vs := t.vectors()
+	sizes := map[string]int{"best": len(t.up.p) + len(t.stats)}
+	for i, name := range names {
+		sizes[name] = len(vs[i])
+	}
+	for i, name := range h.Vectors {
+		if n, ok := sizes[name]; !ok || loaded[name] != nil || h.Elems[i] != n {
+			return bad("vector %.20q of %d values has no place here", name, h.Elems[i])
 		}
-		v := vector(h.Elems)
+		v := vector(h.Elems[i])
 		if err := readFloats(in, v); err != nil {
 			return bad("it is cut short")
 		}
@@ -207,14 +219,13 @@ func (t *Trainer) load(r io.Reader) error {
 	if _, err := io.ReadFull(buffered, got[:]); err != nil || !bytes.Equal(got[:], want) {
 		return bad("its checksum is wrong")
 	}
-	names, vs := t.vectors()
 	for _, name := range names {
 		if loaded[name] == nil && name != "best" {
 			return bad("vector %q is missing", name)
 		}
 	}
 	for i, name := range names {
-		if loaded[name] != nil {
+		if name != "best" {
 			copy(vs[i], loaded[name])
 		}
 	}

@@ -24,6 +24,8 @@ type Trainer struct {
 	meta   *meta.Model
 	pool   *parallel.Pool
 	params []parameter
+	states []parameter // running statistics
+	stats  []float32   // their values
 	up     *update
 	train  *program     // loss and gradients
 	eval   *program     // loss
@@ -31,7 +33,7 @@ type Trainer struct {
 	image  tensor.Shape
 
 	pos  position
-	best []float32 // weights of the best epoch; nil until there is one
+	best []float32 // weights and statistics of the best epoch; nil until there is one
 }
 
 // position is how far training has come: all that a checkpoint holds beside vectors.
@@ -107,7 +109,12 @@ func (t *Trainer) build() error {
 		v := model.Value(model.Lookup(p.name))
 		copy(t.up.p[p.off:], v.Data.Float32s())
 	}
-	if t.cfg.EMA > 0 {
+	t.states, size = findStates(model, t.cfg.Freeze)
+	t.stats = make([]float32, size)
+	for i := range t.states {
+		copy(t.stats[t.states[i].off:], model.Value(model.Lookup(t.states[i].name)).Data.Float32s())
+	}
+	if size = len(t.up.p); t.cfg.EMA > 0 {
 		t.up.ema = vector(size)
 		t.up.decay = float32(t.cfg.EMA)
 		copy(t.up.ema, t.up.p)
@@ -118,9 +125,16 @@ func (t *Trainer) build() error {
 	}
 	t.plain = model.Clone()
 	bind(t.plain, t.params, weights)
-	build := func(weights []float32) (*lossBuilder, []graph.ValueID, error) {
+	bindStates(t.plain, t.states, t.stats)
+	build := func(weights []float32, training bool) (*lossBuilder, []graph.ValueID, error) {
 		g := model.Clone()
 		ids := bind(g, t.params, weights)
+		bindStates(g, t.states, t.stats)
+		if training {
+			if err := trainStatistics(g); err != nil {
+				return nil, nil, err
+			}
+		}
 		b, err := newLossBuilder(g, t.meta.Values, t.cfg.Noise.Kind != "")
 		if err != nil {
 			return nil, nil, err
@@ -131,12 +145,12 @@ func (t *Trainer) build() error {
 		g.Outputs = append([]graph.ValueID{}, b.parts...)
 		return b, ids, nil
 	}
-	b, _, err := build(weights)
+	b, _, err := build(weights, false)
 	if err != nil {
 		return err
 	}
 	t.eval = newProgram(b, t.image, t.pool)
-	b, ids, err := build(t.up.p)
+	b, ids, err := build(t.up.p, true)
 	if err != nil {
 		return err
 	}
@@ -295,13 +309,13 @@ func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int)
 		if err != nil {
 			return err
 		}
+		if l := v.Total(); math.IsNaN(l) || math.IsInf(l, 0) {
+			return fmt.Errorf("train: epoch %d: the validation loss is %v", e.Epoch, l)
+		}
 		e.Val = &v
 		if t.pos.BestAt == 0 || v.Total() < t.pos.Best {
 			t.pos.Best, t.pos.BestAt = v.Total(), e.Epoch
-			if t.best == nil {
-				t.best = vector(len(t.up.p))
-			}
-			copy(t.best, t.weights())
+			t.best = append(append(t.best[:0], t.weights()...), t.stats...)
 		}
 		if t.cfg.Patience > 0 && e.Epoch-t.pos.BestAt >= t.cfg.Patience {
 			t.pos.Done, t.pos.Stopped = true, true
@@ -316,6 +330,7 @@ func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int)
 	}
 	if t.pos.Done && t.best != nil {
 		copy(t.weights(), t.best)
+		copy(t.stats, t.best[len(t.up.p):])
 	}
 	if t.cfg.OnEpoch != nil {
 		e.Final = t.pos.Done
@@ -379,6 +394,9 @@ func (t *Trainer) Model() (*onnx.Model, error) {
 	byName := map[string]*tensor.Tensor{}
 	for i := range t.params {
 		byName[t.params[i].name] = t.params[i].view(t.weights())
+	}
+	for i := range t.states {
+		byName[t.states[i].name] = t.states[i].view(t.stats)
 	}
 	m := *t.cfg.Model
 	g := *m.Graph
