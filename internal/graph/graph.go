@@ -86,6 +86,8 @@ type Graph struct {
 	body  BodyFunc
 	names map[string]ValueID
 	fresh int
+
+	folding *op.FoldBudget // nil until something is folded
 }
 
 // BodyFunc compiles the body of a control-flow operator. [plan.Body] is one.
@@ -316,6 +318,10 @@ func (g *Graph) Replace(old, new ValueID) {
 // data are shared: passes replace them, they do not change them.
 func (g *Graph) Clone() *Graph {
 	c := *g
+	if g.folding != nil {
+		left := *g.folding
+		c.folding = &left
+	}
 	c.Values = make([]*Value, len(g.Values))
 	c.names = make(map[string]ValueID, len(g.names))
 	for i, v := range g.Values {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/aekit/aekit/internal/op"
@@ -30,6 +31,26 @@ func FoldConstants(g *Graph) (bool, error) {
 	}
 	g.Nodes = kept
 	return changed, nil
+}
+
+// FoldBudget returns what folding may still use. A clone goes on with what the graph had
+// left.
+func (g *Graph) FoldBudget() *op.FoldBudget {
+	if g.folding == nil {
+		g.folding = op.NewFoldBudget(g.constBytes())
+	}
+	return g.folding
+}
+
+// constBytes returns the bytes of all constants.
+func (g *Graph) constBytes() int64 {
+	var n int64
+	for _, v := range g.Values {
+		if v.Kind == Constant && v.Data != nil {
+			n += int64(len(v.Data.Bytes()))
+		}
+	}
+	return n
 }
 
 func (g *Graph) fold(n *Node) (bool, error) {
@@ -78,9 +99,15 @@ func (g *Graph) fold(n *Node) (bool, error) {
 		}
 		need += size
 	}
-	ts, err := op.Eval(n.Op, in, out[:len(n.Out)])
+	if !g.FoldBudget().Take(n.Op, in, out[:len(n.Out)]) {
+		return false, nil
+	}
+	ts, err := g.FoldBudget().Eval(n.Op, in, out[:len(n.Out)])
+	if errors.Is(err, op.ErrFoldBudget) {
+		return false, nil
+	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("node %q (%s): %w", n.Name, n.OpType, err)
 	}
 	for i, id := range n.Out {
 		if id == None {

@@ -133,9 +133,18 @@ type Body interface {
 	Run(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, error)
 }
 
+// BodyLimits bounds what the body of a control-flow operator may ask for. Zero fields are
+// unlimited.
+type BodyLimits struct {
+	Elements int   // of one tensor
+	Arena    int   // bytes of activations and scratch memory
+	MACs     int64 // multiply-accumulate operations of one iteration
+}
+
 // Context is what Run finds around it. One Context serves one Run at a time.
 type Context struct {
 	Ctx     context.Context // for long operators: control flow checks it between iterations
+	Limits  BodyLimits      // of what bodies may ask for
 	Pool    *parallel.Pool
 	Packed  []Packed // by input index; nil or shorter where nothing is packed
 	Scratch []byte   // aligned to tensor.Align, contents arbitrary

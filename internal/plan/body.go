@@ -82,7 +82,7 @@ func (b *body) find(ctx *op.Context, in []*tensor.Tensor) (*bodyPlan, error) {
 		facts[i].Const = nil
 		facts[i].Shape = facts[i].Shape.Clone()
 	}
-	p, err := Build(b.g, facts, Options{Pool: ctx.Pool, Weights: b.weights})
+	p, err := Build(b.g, facts, Options{Pool: ctx.Pool, Weights: b.weights, Limits: Limits(ctx.Limits)})
 	if err != nil {
 		return nil, err
 	}

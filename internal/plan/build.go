@@ -25,6 +25,7 @@ func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
 		b.plan.weights = NewWeights()
 	}
 	b.plan.graph = b.g
+	b.folding = b.g.FoldBudget()
 	if err := b.infer(inputs); err != nil {
 		return nil, err
 	}
@@ -35,10 +36,19 @@ func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
 		}
 	}
 	b.makeSteps()
-	if err := b.pack(); err != nil {
+	if m, macs := opts.Limits.MACs, b.plan.macs; m > 0 && (macs > m || macs < 0) {
+		return nil, &LimitError{"multiply-accumulate operations of one run", macCount(macs), fmt.Sprint(m), ""}
+	}
+	jobs := b.choosePacked()
+	if err := b.place(); err != nil {
 		return nil, err
 	}
-	if err := b.place(); err != nil {
+	if opts.Reserve != nil {
+		if err := opts.Reserve(b.plan.unpacked(jobs), b.plan.arena); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.pack(jobs); err != nil {
 		return nil, err
 	}
 	return b.plan, nil
@@ -50,6 +60,7 @@ type builder struct {
 	plan    *Plan
 	facts   []op.Fact // by value
 	dynamic []bool    // by value: the fact is not known before the run
+	folding *op.FoldBudget
 }
 
 // fact returns what is known of a value; None gives the zero Fact.
@@ -196,7 +207,13 @@ func (b *builder) fold(n *graph.Node, in, out []op.Fact) error {
 	if done {
 		return nil
 	}
-	ts, err := op.Eval(n.Op, in, out[:len(n.Out)])
+	if !b.folding.Take(n.Op, in, out[:len(n.Out)]) {
+		return nil
+	}
+	ts, err := b.folding.Eval(n.Op, in, out[:len(n.Out)])
+	if errors.Is(err, op.ErrFoldBudget) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -229,10 +246,25 @@ func (b *builder) makeSteps() {
 				out[i] = b.fact(id)
 			}
 			s.macs = c.MACs(b.inFacts(n), out)
-			p.macs += s.macs
+			p.macs = addMACs(p.macs, s.macs)
 		}
 		p.steps = append(p.steps, s)
 	}
+}
+
+func macCount(n int64) string {
+	if n < 0 {
+		return "more than 2⁶³"
+	}
+	return fmt.Sprint(n)
+}
+
+// addMACs adds counts; the result is negative if it cannot be represented.
+func addMACs(a, b int64) int64 {
+	if a < 0 || b < 0 || a+b < 0 {
+		return -1
+	}
+	return a + b
 }
 
 func (b *builder) allConst(n *graph.Node) bool {
@@ -244,12 +276,19 @@ func (b *builder) allConst(n *graph.Node) bool {
 	return true
 }
 
-// pack hands constant inputs to the operators that want them in another form.
-func (b *builder) pack() error {
+// packing is a constant input that an operator wants in another form.
+type packing struct {
+	step  *step
+	in    []op.Fact
+	input int
+	form  string
+}
+
+// choosePacked finds the constant inputs that operators want in another form, and takes
+// their plain form away from the steps.
+func (b *builder) choosePacked() []packing {
 	p := b.plan
-	if m := b.opts.Limits.MACs; m > 0 && p.macs > m {
-		return &LimitError{"multiply-accumulate operations of one run", fmt.Sprint(p.macs), fmt.Sprint(m), ""}
-	}
+	var jobs []packing
 	for i := range p.steps {
 		s := &p.steps[i]
 		pp, ok := s.op.(op.Prepacker)
@@ -265,16 +304,41 @@ func (b *builder) pack() error {
 			if !ok {
 				continue
 			}
-			packed, err := p.weights.get(in[k].Const, form, func() (op.Packed, error) { return pp.Prepack(k, in) })
-			if err != nil {
-				return nodeError(s.node, in, err)
-			}
-			if s.packed == nil {
-				s.packed = make([]op.Packed, len(in))
-			}
-			s.packed[k] = packed
+			jobs = append(jobs, packing{s, in, k, form})
 			s.in[k] = -1
 		}
+	}
+	return jobs
+}
+
+// unpacked returns the bytes of the constants that are to be packed and have not been for
+// another plan: what their packed form will take, but for padding.
+func (p *Plan) unpacked(jobs []packing) int {
+	n := 0
+	seen := map[weightKey]bool{}
+	for _, j := range jobs {
+		key := weightKey{j.in[j.input].Const, j.form}
+		if !seen[key] && !p.weights.has(key) {
+			n += len(key.data.Bytes())
+		}
+		seen[key] = true
+	}
+	return n
+}
+
+func (b *builder) pack(jobs []packing) error {
+	for _, j := range jobs {
+		s := j.step
+		packed, err := b.plan.weights.get(j.in[j.input].Const, j.form, func() (op.Packed, error) {
+			return s.op.(op.Prepacker).Prepack(j.input, j.in)
+		})
+		if err != nil {
+			return nodeError(s.node, j.in, err)
+		}
+		if s.packed == nil {
+			s.packed = make([]op.Packed, len(j.in))
+		}
+		s.packed[j.input] = packed
 	}
 	return nil
 }

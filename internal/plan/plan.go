@@ -45,6 +45,9 @@ type Options struct {
 	Pool    *parallel.Pool // nil: one thread
 	Weights *Weights       // shared packed weights; nil: the plan's own
 	Limits  Limits
+	// Reserve, if not nil, is called before weights are packed, with the bytes that this
+	// will take and those of the plan's arena. Its error ends the building.
+	Reserve func(packed, arena int) error
 	// Plain turns off every machine pass, so that steps are the graph's nodes. Tests
 	// compare against it.
 	Plain bool

@@ -41,6 +41,7 @@ func (p *Plan) NewState() *State {
 	}
 	st.ctx.Account = st.account
 	st.ctx.Pool = p.pool
+	st.ctx.Limits = op.BodyLimits(p.limits)
 	for i := range p.slots {
 		s := &p.slots[i]
 		root := &p.slots[s.root]

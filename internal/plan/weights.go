@@ -51,6 +51,13 @@ func (w *Weights) get(t *tensor.Tensor, form string, pack func() (op.Packed, err
 	return it.packed, it.err
 }
 
+// has reports whether a packed form is there or being made.
+func (w *Weights) has(key weightKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.items[key] != nil
+}
+
 // Bytes returns the memory that the packed forms occupy.
 func (w *Weights) Bytes() int {
 	w.mu.Lock()
