@@ -121,6 +121,13 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 	for k, v := range opsets {
 		g.Opsets[k] = v
 	}
+	for _, s := range og.Sparse {
+		name := ""
+		if s.Values != nil {
+			name = s.Values.Name
+		}
+		return nil, fmt.Errorf("sparse initializer %q: sparse tensors are not supported", name)
+	}
 	for _, t := range og.Initializers {
 		if t.Value == nil {
 			if len(t.External) > 0 {
