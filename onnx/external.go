@@ -191,7 +191,22 @@ func (l *externalLoader) load(t *Tensor) error {
 }
 
 // visitTensors calls f with every tensor of the model until f fails.
-func visitTensors(m *Model, f func(*Tensor) error) error {
+// Tensors calls f with every tensor of the model: initializers and the tensors of
+// attributes, in sub-graphs and functions too.
+func Tensors(m *Model, f func(*Tensor)) {
+	_ = visitTensors(m, func(t *Tensor) error {
+		f(t)
+		return nil
+	})
+}
+
+func visitTensors(m *Model, visit func(*Tensor) error) error {
+	f := func(t *Tensor) error {
+		if t == nil {
+			return nil
+		}
+		return visit(t)
+	}
 	if m.Graph != nil {
 		if err := visitGraph(m.Graph, f, 0); err != nil {
 			return err

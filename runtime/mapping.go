@@ -29,13 +29,23 @@ func (m *mapping) holds(b []byte) bool {
 //
 //	defer m.guard(&err)()
 //
-// It covers this goroutine only.
+// It covers this goroutine only. Any other panic becomes an error too. A nil mapping has
+// no memory to guard.
 func (m *mapping) guard(err *error) func() {
-	old := debug.SetPanicOnFault(true)
+	old := false
+	if m != nil {
+		old = debug.SetPanicOnFault(true)
+	}
 	return func() {
-		debug.SetPanicOnFault(old)
+		if m != nil {
+			debug.SetPanicOnFault(old)
+		}
 		v := recover()
 		if v == nil {
+			return
+		}
+		if m == nil {
+			*err = fmt.Errorf("internal error: %v", v)
 			return
 		}
 		if f, ok := v.(interface{ Addr() uintptr }); ok && m.covers(f.Addr()) {

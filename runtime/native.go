@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/aekit/aekit/internal/graph"
@@ -99,13 +100,10 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 // and a file that is changed or truncated later does no harm.
 func (n *native) load() (err error) {
 	file := n.share.file
-	if file == nil {
-		return n.prepare()
-	}
-	defer file.guard(&err)()
-	if err := n.prepare(); err != nil {
+	if err := n.prepare(); err != nil || file == nil {
 		return err
 	}
+	defer file.guard(&err)()
 	plain := map[*tensor.Tensor]bool{}
 	for _, p := range n.plans {
 		p.plan.Plain(func(t *tensor.Tensor) { plain[t] = true })
@@ -197,10 +195,16 @@ func (n *native) prepare() error {
 	return err
 }
 
-func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepared, err error) {
-	if n.share.file != nil {
-		defer n.share.file.guard(&err)()
+// reservePlan checks that there is memory for a plan.
+func reservePlan(packed, arena int) error {
+	if packed > math.MaxInt-arena {
+		packed = math.MaxInt - arena
 	}
+	return reserve(packed+arena, fmt.Sprintf("packed weights %d, activations %d", packed, arena))
+}
+
+func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepared, err error) {
+	defer n.share.file.guard(&err)()
 	facts := make([]op.Fact, len(shapes))
 	for i := range facts {
 		facts[i] = op.Fact{DType: dtypes[i], Shape: shapes[i]}
@@ -210,6 +214,7 @@ func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepare
 		Pool:    n.share.pool,
 		Weights: n.share.weights,
 		Limits:  plan.Limits{Elements: l.Elements, Arena: l.Arena, MACs: l.MACs},
+		Reserve: reservePlan,
 	})
 	if err != nil {
 		return nil, err
@@ -271,21 +276,28 @@ func (n *native) Run(ctx context.Context, outs, ins []*tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	st := p.acquire()
+	st, err := p.acquire()
+	if err != nil {
+		return err
+	}
 	defer p.release(st)
 	return p.plan.Run(ctx, st, outs, ins)
 }
 
-func (p *prepared) acquire() *plan.State {
+// acquire returns the memory of one execution, as much as it takes.
+func (p *prepared) acquire() (*plan.State, error) {
 	select {
 	case st := <-p.keep:
-		return st
+		return st, nil
 	default:
 	}
 	if st, ok := p.states.Get().(*plan.State); ok {
-		return st
+		return st, nil
 	}
-	return p.plan.NewState()
+	if err := reserve(p.plan.Stats().Arena, "activations"); err != nil {
+		return nil, err
+	}
+	return p.plan.NewState(), nil
 }
 
 func (p *prepared) release(st *plan.State) {

@@ -74,11 +74,10 @@ func LoadFS(fsys fs.FS, name string, o Options) (*Session, error) {
 func load(data []byte, o Options, file *mapping) (_ *Session, err error) {
 	o.Limits = o.Limits.withDefaults()
 	sh := &shared{file: file}
-	if file != nil {
-		defer file.guard(&err)()
-	}
+	defer file.guard(&err)()
 	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: o.Limits.decode()})
 	if err == nil {
+		detach(m, file)
 		var s *Session
 		if s, err = newSession(m, o, sh); err == nil {
 			return s, nil
@@ -90,10 +89,35 @@ func load(data []byte, o Options, file *mapping) (_ *Session, err error) {
 
 // New returns a session for a model. The session shares m's tensors: the caller must not
 // change them while it is in use.
-func New(m *onnx.Model, o Options) (*Session, error) {
+func New(m *onnx.Model, o Options) (_ *Session, err error) {
 	o.Limits = o.Limits.withDefaults()
-	s, err := newSession(m, o, &shared{})
-	return s, wrapLimit(err)
+	sh := &shared{}
+	s, err := newSession(m, o, sh)
+	if err != nil {
+		sh.drop()
+		return nil, wrapLimit(err)
+	}
+	return s, nil
+}
+
+// detach copies what the model has in a mapped file, other than initializers of its graph:
+// the tensors of attributes and of sub-graphs. They are rarely large, and operators keep
+// them.
+func detach(m *onnx.Model, file *mapping) {
+	if file == nil || !file.mapped {
+		return
+	}
+	top := map[*onnx.Tensor]bool{}
+	if m.Graph != nil {
+		for _, t := range m.Graph.Initializers {
+			top[t] = true
+		}
+	}
+	onnx.Tensors(m, func(t *onnx.Tensor) {
+		if t.Value != nil && !top[t] && file.holds(t.Value.Bytes()) {
+			t.Value = t.Value.Clone()
+		}
+	})
 }
 
 func newSession(m *onnx.Model, o Options, sh *shared) (*Session, error) {
@@ -106,7 +130,8 @@ func newSession(m *onnx.Model, o Options, sh *shared) (*Session, error) {
 	return compile(m, o, sh)
 }
 
-func compile(m *onnx.Model, o Options, sh *shared) (*Session, error) {
+func compile(m *onnx.Model, o Options, sh *shared) (_ *Session, err error) {
+	defer sh.file.guard(&err)()
 	b := o.Backend
 	if b == nil {
 		b = nativeBackend{sh}

@@ -1,0 +1,377 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	goruntime "runtime"
+	"runtime/metrics"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/runtime"
+	"github.com/aekit/aekit/tensor"
+)
+
+// What one hostile model may cost before it is refused. Time is generous because tests
+// share a machine; what is being excluded is work in proportion to what the model asks for.
+const (
+	hostileTime  = 2 * time.Second
+	hostileBytes = 256 << 20
+)
+
+func allocated() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// attack loads a model and, if it loads, runs it on zeros with open axes of extent 2. It
+// returns the first error and fails the test on a panic, on an error of several lines and
+// where time or memory are out of proportion.
+func attack(t *testing.T, m *onnx.Model, o runtime.Options) (err error) {
+	t.Helper()
+	return attacked(t, func() error {
+		s, err := runtime.New(m, o)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return runZeros(s)
+	})
+}
+
+func runZeros(s *runtime.Session) error {
+	in := inputs{}
+	for _, v := range s.Inputs() {
+		shape := v.Shape.Clone()
+		for i, d := range shape {
+			if d < 0 {
+				shape[i] = 2
+			}
+		}
+		if n, ok := shape.Elems(); !ok || n > 1<<20 {
+			return fmt.Errorf("input %q is too large to try", v.Name)
+		}
+		d := v.DType
+		if d == tensor.Undefined {
+			d = tensor.Float32
+		}
+		x, err := tensor.New(d, shape...)
+		if err != nil {
+			return err
+		}
+		in[v.Name] = x
+	}
+	c, cancel := context.WithTimeout(ctx, hostileTime)
+	defer cancel()
+	_, err := s.Run(c, in)
+	return err
+}
+
+func attacked(t *testing.T, f func() error) (err error) {
+	t.Helper()
+	before, start := allocated(), time.Now()
+	defer func() {
+		t.Helper()
+		if v := recover(); v != nil {
+			buf := make([]byte, 4<<10)
+			t.Errorf("panic: %v\n%s", v, buf[:goruntime.Stack(buf, false)])
+		}
+		if d := time.Since(start); d > hostileTime {
+			t.Errorf("took %v", d)
+		}
+		if n := allocated() - before; n > hostileBytes {
+			t.Errorf("%d bytes were allocated", n)
+		}
+		// The checker lists every mistake, one to a line.
+		if err != nil && strings.ContainsAny(err.Error(), "\n\r") && !strings.HasPrefix(err.Error(), "onnx: invalid model") {
+			t.Errorf("the error has several lines: %q", err)
+		}
+		if err != nil && strings.Contains(err.Error(), "internal error") {
+			t.Errorf("an error of this module: %v", err)
+		}
+	}()
+	return f()
+}
+
+// hostileModel builds a model with one float32 input "x" of the given extents (-1 is open).
+func hostileModel(t *testing.T, opset int64, dims []int64, f func(b *onnx.Builder, x string) string) *onnx.Model {
+	t.Helper()
+	b := onnx.NewBuilder(opset)
+	ds := make([]onnx.Dim, len(dims))
+	for i, d := range dims {
+		ds[i] = onnx.FixedDim(d)
+		if d < 0 {
+			ds[i] = onnx.NamedDim(fmt.Sprintf("d%d", i))
+		}
+	}
+	b.Output(f(b, b.Input("x", tensor.Float32, ds...)), tensor.Float32)
+	m, err := b.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range m.Graph.Outputs {
+		v.Type = onnx.Type{Kind: onnx.KindTensor, Elem: tensor.Undefined}
+	}
+	return m
+}
+
+func int64s(v ...int64) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }
+
+func float32s(shape ...int) *tensor.Tensor {
+	return tensor.Must(tensor.New(tensor.Float32, shape...))
+}
+
+// TestTerabytes: operators that make much out of little are stopped by the limits, whether
+// what they are asked for is a constant or known only during the run.
+func TestTerabytes(t *testing.T) {
+	const huge = 1 << 22
+	type build = func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string
+	tests := []struct {
+		name  string
+		opset int64
+		f     build
+	}{
+		{"Expand", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("Expand", "", []string{x, v(int64s(huge, huge, 1, 1))})
+		}},
+		{"Tile", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("Tile", "", []string{x, v(int64s(1, 1, huge, huge))})
+		}},
+		{"ConstantOfShape", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("ConstantOfShape", "", []string{v(int64s(huge, huge))})
+		}},
+		{"Range", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			one := func(n int64) string { return v(tensor.Scalar(n)) }
+			return b.Op("Range", "", []string{one(0), one(1 << 50), one(1)})
+		}},
+		{"Pad", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("Pad", "", []string{x, v(int64s(0, 0, huge, huge, 0, 0, huge, huge))})
+		}},
+		{"Resize sizes", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("Resize", "", []string{x, "", "", v(int64s(1, 1, huge, huge))}, onnx.AttrS("mode", "linear"))
+		}},
+		{"Resize scales", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("Resize", "", []string{x, "", v(tensor.Must(tensor.Of([]float32{1, 1, 1e6, 1e6}, 4)))})
+		}},
+		{"Upsample", 9, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("Upsample", "", []string{x, v(tensor.Must(tensor.Of([]float32{1, 1, 1e9, 1e9}, 4)))})
+		}},
+		{"OneHot", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			i := b.Initializer("i", int64s(make([]int64, 1000)...))
+			w := b.Initializer("w", tensor.Must(tensor.Of([]float32{0, 1}, 2)))
+			return b.Op("OneHot", "", []string{i, v(tensor.Scalar(int64(1 << 40))), w})
+		}},
+		{"EyeLike of Expand", 17, func(b *onnx.Builder, x string, v func(*tensor.Tensor) string) string {
+			return b.Op("EyeLike", "", []string{b.Op("ConstantOfShape", "", []string{v(int64s(huge, huge))})})
+		}},
+	}
+	for _, c := range tests {
+		for _, when := range []string{"constant", "run"} {
+			t.Run(c.name+"/"+when, func(t *testing.T) {
+				m := hostileModel(t, c.opset, []int64{1, 1, 2, 2}, func(b *onnx.Builder, x string) string {
+					n := 0
+					return c.f(b, x, func(v *tensor.Tensor) string {
+						n++
+						name := b.Initializer(fmt.Sprintf("v%d", n), v)
+						if when == "constant" {
+							return name
+						}
+						// A sum with zero times the input is not known before the run.
+						z := b.Op("ReduceMin", "", []string{x}, onnx.AttrI("keepdims", 0))
+						z = b.Op("Cast", "", []string{z}, onnx.AttrI("to", int64(v.DType())))
+						return b.Op("Add", "", []string{name, z})
+					})
+				})
+				if err := attack(t, m, runtime.Options{}); !errors.Is(err, runtime.ErrLimit) {
+					t.Errorf("%v, want ErrLimit", err)
+				}
+			})
+		}
+	}
+}
+
+// TestFoldingIsBounded: loading a small file neither fills the memory nor takes long,
+// however many values it makes from constants.
+func TestFoldingIsBounded(t *testing.T) {
+	w := float32s(1 << 16)
+	t.Run("many copies", func(t *testing.T) {
+		m := hostileModel(t, 17, []int64{1 << 16}, func(b *onnx.Builder, x string) string {
+			a := b.Initializer("w", w)
+			for range 2000 {
+				a = b.Op("Add", "", []string{a, a})
+			}
+			return b.Op("Add", "", []string{x, a})
+		})
+		if err := attack(t, m, runtime.Options{}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("transposed convolution", func(t *testing.T) {
+		m := hostileModel(t, 17, []int64{1}, func(b *onnx.Builder, x string) string {
+			a := b.Initializer("a", float32s(1, 1, 512, 512))
+			k := b.Initializer("k", float32s(1, 1, 512, 512))
+			y := b.Op("ConvTranspose", "", []string{a, k})
+			return b.Op("Add", "", []string{x, y})
+		})
+		if err := attack(t, m, runtime.Options{Limits: runtime.Limits{MACs: 1e9}}); !errors.Is(err, runtime.ErrLimit) {
+			t.Errorf("%v, want ErrLimit", err)
+		}
+	})
+}
+
+// TestHostileAttributes: geometry and indices that cannot be served are errors at the node.
+func TestHostileAttributes(t *testing.T) {
+	conv := func(attrs ...*onnx.Attribute) func(b *onnx.Builder, x string) string {
+		return func(b *onnx.Builder, x string) string {
+			return b.Op("Conv", "", []string{x, b.Initializer("w", float32s(4, 3, 3, 3))}, attrs...)
+		}
+	}
+	pool := func(attrs ...*onnx.Attribute) func(b *onnx.Builder, x string) string {
+		return func(b *onnx.Builder, x string) string { return b.Op("MaxPool", "", []string{x}, attrs...) }
+	}
+	gather := func(op string, i int64) func(b *onnx.Builder, x string) string {
+		return func(b *onnx.Builder, x string) string {
+			return b.Op(op, "", []string{x, b.Initializer("i", tensor.Must(tensor.Of([]int64{i}, 1, 1, 1, 1)))}, onnx.AttrI("axis", 3))
+		}
+	}
+	tests := []struct {
+		name string
+		f    func(b *onnx.Builder, x string) string
+	}{
+		{"stride 0", conv(onnx.AttrIs("strides", 0, 1))},
+		{"stride -1", conv(onnx.AttrIs("strides", -1, 1))},
+		{"stride min", conv(onnx.AttrIs("strides", math.MinInt64, 1))},
+		{"dilation 0", conv(onnx.AttrIs("dilations", 0, 1))},
+		{"dilation 2^40", conv(onnx.AttrIs("dilations", 1<<40, 1<<40))},
+		{"dilation max", conv(onnx.AttrIs("dilations", math.MaxInt64, 1))},
+		{"group 0", conv(onnx.AttrI("group", 0))},
+		{"group -1", conv(onnx.AttrI("group", -1))},
+		{"group 2^40", conv(onnx.AttrI("group", 1<<40))},
+		{"kernel 0", conv(onnx.AttrIs("kernel_shape", 0, 0))},
+		{"kernel 2^40", conv(onnx.AttrIs("kernel_shape", 1<<40, 1<<40))},
+		{"pads max", conv(onnx.AttrIs("pads", math.MaxInt64, 0, math.MaxInt64, 0))},
+		{"pads 3", conv(onnx.AttrIs("pads", 1, 1, 1))},
+		{"pool kernel 0", pool(onnx.AttrIs("kernel_shape", 0, 0))},
+		{"pool kernel 2^40", pool(onnx.AttrIs("kernel_shape", 1<<40, 1<<40))},
+		{"pool stride 0", pool(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("strides", 0, 0))},
+		{"pool dilation max", pool(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("dilations", math.MaxInt64, 1))},
+		{"gather", gather("GatherElements", 99)},
+		{"gather below", gather("GatherElements", math.MinInt64)},
+		{"gather plain", gather("Gather", 8)},
+		{"gatherND", func(b *onnx.Builder, x string) string {
+			return b.Op("GatherND", "", []string{x, b.Initializer("i", int64s(0, 1<<40))})
+		}},
+		{"scatter", func(b *onnx.Builder, x string) string {
+			i := b.Initializer("i", tensor.Must(tensor.Of([]int64{-9}, 1, 1, 1, 1)))
+			return b.Op("ScatterElements", "", []string{x, i, b.Initializer("u", float32s(1, 1, 1, 1))}, onnx.AttrI("axis", 3))
+		}},
+		{"scatterND", func(b *onnx.Builder, x string) string {
+			i := b.Initializer("i", tensor.Must(tensor.Of([]int64{0, 0, 0, 8}, 1, 4)))
+			return b.Op("ScatterND", "", []string{x, i, b.Initializer("u", float32s(1))})
+		}},
+		{"axis", func(b *onnx.Builder, x string) string {
+			return b.Op("Softmax", "", []string{x}, onnx.AttrI("axis", 1<<40))
+		}},
+		{"reshape overflow", func(b *onnx.Builder, x string) string {
+			return b.Op("Reshape", "", []string{x, b.Initializer("s", int64s(1<<32, 1<<32))})
+		}},
+		{"reshape negative", func(b *onnx.Builder, x string) string {
+			return b.Op("Reshape", "", []string{x, b.Initializer("s", int64s(-2, 4))})
+		}},
+		{"reshape two unknown", func(b *onnx.Builder, x string) string {
+			return b.Op("Reshape", "", []string{x, b.Initializer("s", int64s(-1, -1))})
+		}},
+		{"pad negative", func(b *onnx.Builder, x string) string {
+			return b.Op("Pad", "", []string{x, b.Initializer("s", int64s(0, 0, math.MinInt64, 0, 0, 0, 0, 0))})
+		}},
+		{"range step 0", func(b *onnx.Builder, x string) string {
+			s := func(n string, v int64) string { return b.Initializer(n, tensor.Scalar(v)) }
+			return b.Op("Range", "", []string{s("a", 0), s("b", 1), s("c", 0)})
+		}},
+		{"split", func(b *onnx.Builder, x string) string {
+			return b.Op("Split", "", []string{x, b.Initializer("s", int64s(math.MaxInt64, math.MaxInt64, 10))})
+		}},
+		{"topk", func(b *onnx.Builder, x string) string {
+			return b.Op("TopK", "", []string{x, b.Initializer("s", int64s(1<<40))})
+		}},
+		{"attribute of another kind", func(b *onnx.Builder, x string) string {
+			return b.Op("Softmax", "", []string{x}, onnx.AttrF("axis", 1))
+		}},
+		{"list for a number", func(b *onnx.Builder, x string) string {
+			return b.Op("Softmax", "", []string{x}, onnx.AttrIs("axis", 1))
+		}},
+		{"graph for a number", func(b *onnx.Builder, x string) string {
+			g := onnx.NewBuilder(17)
+			g.Output(g.Input("q", tensor.Float32), tensor.Float32)
+			return b.Op("Softmax", "", []string{x}, onnx.AttrG("axis", g.Graph()))
+		}},
+		{"unknown attribute", func(b *onnx.Builder, x string) string {
+			return b.Op("Relu", "", []string{x}, onnx.AttrI("turbo", 1))
+		}},
+		{"no inputs", func(b *onnx.Builder, x string) string { return b.Op("Relu", "", nil) }},
+		{"too many inputs", func(b *onnx.Builder, x string) string { return b.Op("Relu", "", []string{x, x, x}) }},
+		{"wrong ranks", func(b *onnx.Builder, x string) string {
+			return b.Op("Gemm", "", []string{x, b.Initializer("w", float32s(2, 2))})
+		}},
+		{"shapes that do not meet", func(b *onnx.Builder, x string) string {
+			return b.Op("Add", "", []string{x, b.Initializer("w", float32s(5))})
+		}},
+		{"types that do not meet", func(b *onnx.Builder, x string) string {
+			return b.Op("Add", "", []string{x, b.Initializer("w", int64s(5))})
+		}},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			err := attack(t, hostileModel(t, 17, []int64{1, 3, 8, 8}, c.f), runtime.Options{})
+			if err == nil {
+				t.Error("accepted")
+			} else if !strings.Contains(err.Error(), "node") {
+				t.Errorf("%v: does not name the node", err)
+			}
+		})
+	}
+}
+
+// TestHostileExtents: inputs whose declared extents are absurd.
+func TestHostileExtents(t *testing.T) {
+	for _, dims := range [][]int64{
+		{1 << 31}, {1 << 40, 1 << 40}, {math.MaxInt64}, {1 << 16, 1 << 16, 1 << 16, 1 << 16}, {-5}, {math.MinInt64},
+	} {
+		t.Run(fmt.Sprint(dims), func(t *testing.T) {
+			b := onnx.NewBuilder(17)
+			b.Output(b.Op("Relu", "", []string{b.Input("x", tensor.Float32)}), tensor.Float32)
+			m, err := b.Model()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range append(m.Graph.Inputs, m.Graph.Outputs...) {
+				v.Type.Shape, v.Type.HasShape = nil, true
+				for _, d := range dims {
+					v.Type.Shape = append(v.Type.Shape, onnx.Dim{Value: d})
+				}
+			}
+			err = attack(t, m, runtime.Options{})
+			if dims[0] > 0 && !errors.Is(err, runtime.ErrLimit) {
+				t.Errorf("%v, want ErrLimit", err)
+			}
+			if err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+	t.Run("zero", func(t *testing.T) {
+		m := hostileModel(t, 17, []int64{0, 3, 8, 8}, func(b *onnx.Builder, x string) string {
+			y := b.Op("Conv", "", []string{x, b.Initializer("w", float32s(4, 3, 3, 3))})
+			y = b.Op("Flatten", "", []string{b.Op("Relu", "", []string{y})})
+			return b.Op("Gemm", "", []string{y, b.Initializer("v", float32s(144, 2))})
+		})
+		if err := attack(t, m, runtime.Options{}); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package runtime
+
+func systemBound() (memoryBound, bool) { return memoryBound{}, false }
