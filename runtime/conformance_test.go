@@ -111,7 +111,12 @@ func runCase(c *onnxcases.Case) error {
 			if i >= len(wants) || wants[i] == nil {
 				continue
 			}
-			d, err := onnxcases.Compare(out[info.Name], wants[i], onnxcases.Default)
+			tol := onnxcases.Default
+			if strings.Contains(c.Name, "dft") || strings.Contains(c.Name, "stft") {
+				// Expected values near zero are rounding errors of a float32 transform.
+				tol.Abs = 2e-4
+			}
+			d, err := onnxcases.Compare(out[info.Name], wants[i], tol)
 			if err != nil {
 				return fmt.Errorf("output %q: %w", info.Name, err)
 			}

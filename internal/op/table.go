@@ -204,6 +204,7 @@ var Core = Set{
 	{"com.microsoft", "BiasGelu"}: {{Since: 1, New: newBiasGelu(fnGelu, false), Types: typesFloat}},
 	{"com.microsoft", "DynamicQuantizeMatMul"}:    {{Since: 1, New: newDynamicQuantizeMatMul, Types: typesOf(tensor.Float32)}},
 	{"com.microsoft", "FastGelu"}:                 {{Since: 1, New: newBiasGelu(fnGeluTanh, true), Types: typesFloat}},
+	{"com.microsoft", "FusedConv"}:                {{Since: 1, New: newFusedConv, Types: typesOf(tensor.Float32)}},
 	{"com.microsoft", "FusedGemm"}:                {{Since: 1, New: newFusedGemm, Types: typesOf(tensor.Float32)}},
 	{"com.microsoft", "FusedMatMul"}:              {{Since: 1, New: newFusedMatMul, Types: typesFloat}},
 	{"com.microsoft", "Gelu"}:                     {{Since: 1, New: newUnary(fnGelu, nil), Types: typesFloat}},
