@@ -49,7 +49,12 @@ type cellGroup struct {
 	k, n   int // terms and columns of the product, for one group of channels
 	cells  int
 	blocks int
+	flat   bool // the products of a unit are requantised as one row, before they are placed
 }
+
+// flatColumns is the number of columns up to which requantising cell by cell would mostly be
+// the cost of calls.
+const flatColumns = 48
 
 // cellGroups divides the residues of a transposed convolution. It depends on the weights'
 // shape, strides and dilations only, but for the cells that have results.
@@ -72,6 +77,7 @@ func cellGroups(s *convShape) []cellGroup {
 				for _, c := range g.ax {
 					g.n, g.k = mulSize(g.n, c.hi-c.lo), mulSize(g.k, c.window)
 				}
+				g.flat = g.n <= flatColumns
 				g.cells = mulSize(d.count, h.count, w.count)
 				groups = append(groups, g)
 			}
@@ -163,7 +169,8 @@ type cellPlan struct {
 	rows           int   // cells of a unit
 	units, chunks  int
 	source, result int // bytes of channels-last copies; 0 where tensors are in that order
-	gather, sums   int // bytes of a chunk
+	gather, sums   int // bytes of a chunk: rows of the left matrix, and products
+	flat           int // bytes of a chunk: requantised products of flat parts
 	bytes          int
 }
 
@@ -188,6 +195,9 @@ func planCells(s *convShape, last bool) cellPlan {
 		work = max(work, mulSize(len(p.parts), g.cells, g.n, g.k, s.groups))
 		p.gather = max(p.gather, mulSize(p.rows, g.k))
 		p.sums = max(p.sums, mulSize(p.rows, g.n, 4))
+		if g.flat {
+			p.flat = max(p.flat, p.rows*g.n)
+		}
 	}
 	p.units = mulSize(p.units, s.n)
 	p.chunks = chunksFor(p.units, mulSize(work, s.n))
@@ -201,12 +211,12 @@ func planCells(s *convShape, last bool) cellPlan {
 		}
 		return (n + tensor.Align - 1) / tensor.Align * tensor.Align
 	}
-	p.source, p.result, p.gather, p.sums = lines(p.source), lines(p.result), lines(p.gather), lines(p.sums)
+	p.source, p.result, p.gather, p.sums, p.flat = lines(p.source), lines(p.result), lines(p.gather), lines(p.sums), lines(p.flat)
 	if per = max(p.gather, p.sums); per > math.MaxInt/4 || max(p.source, p.result) > math.MaxInt/4 {
 		p.bytes = math.MaxInt
 		return p
 	}
-	if per = mulSize(p.chunks, p.gather+p.sums); per > math.MaxInt/4 {
+	if per = mulSize(p.chunks, p.gather+p.sums+p.flat); per > math.MaxInt/4 {
 		p.bytes = math.MaxInt
 		return p
 	}

@@ -120,11 +120,17 @@ func (o *quantConv) Infer(in []Fact) ([]Fact, error) {
 
 // PackKey implements [Prepacker].
 func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
+	if i == o.wScale && !o.integer {
+		return factorsKey(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[0], 1)
+	}
 	return fmt.Sprintf("conv-i8 g%d", o.group), i == o.w
 }
 
 // Prepack implements [Prepacker].
 func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
+	if i == o.wScale {
+		return packFactors(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[0], 1), nil
+	}
 	f, err := o.facts(in)
 	if err != nil {
 		return nil, err
@@ -248,6 +254,7 @@ type quantConvState struct {
 	own       *packed8 // weights that are not constant
 	wZero     []int32
 	wScale    []float32
+	own32     []float32 // factors that are not constant
 	scale     []float32
 	bias      []int32
 	yZero     int32
@@ -289,7 +296,7 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	t.wZero = signedZeros(t.wZero[:0], optional(in, o.wZero), w.dtype)
 	t.bias = nil
 	if !o.integer {
-		t.factors(o, in)
+		t.factors(ctx, o, in)
 	}
 	t.source, t.scratch = t.x, ctx.Scratch[t.conv8Plan.source:]
 	if t.conv8Plan.source > 0 {
@@ -304,16 +311,13 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // factors sets the multiplier of each output channel, the zero point and the bias.
-func (t *quantConvState) factors(o *quantConv, in []*tensor.Tensor) {
-	x, y := scalarOf(in[o.xScale]), scalarOf(in[o.yScale])
-	t.wScale = floats32(t.wScale[:0], in[o.wScale])
-	t.scale = t.scale[:0]
-	for i := range t.o * t.groups {
-		w := t.wScale[0]
-		if len(t.wScale) > 1 {
-			w = t.wScale[i]
-		}
-		t.scale = append(t.scale, multiplier(x, w, y))
+func (t *quantConvState) factors(ctx *Context, o *quantConv, in []*tensor.Tensor) {
+	if p, ok := ctx.PackedInput(o.wScale).(*packedFactors); ok {
+		t.scale = p.scale
+	} else {
+		t.wScale = floats32(t.wScale[:0], in[o.wScale])
+		t.own32 = factorsOf(t.own32[:0], scalarOf(in[o.xScale]), t.wScale, in[o.yScale], t.o*t.groups, 1)
+		t.scale = t.own32
 	}
 	t.yZero = zeroOf(in[o.yZero])
 	if b := optional(in, o.bias); b != nil {
@@ -454,9 +458,15 @@ func (t *quantConvState) gather(rows []byte, n, g, first, m int) {
 					fillByte(row, zero)
 					continue
 				}
+				line := (d*t.src[1] + h) * t.src[2]
+				if w0 == 0 && len(row) <= 16 && w1 == a[2].kernel && t.groups == 1 && a[2].dilation == 1 {
+					for i, v := range x[(line+wAt)*c:][:len(row)] {
+						row[i] = v
+					}
+					continue
+				}
 				fillByte(row[:w0*t.c], zero)
 				fillByte(row[w1*t.c:], zero)
-				line := (d*t.src[1] + h) * t.src[2]
 				if t.groups == 1 && a[2].dilation == 1 {
 					copy(row[w0*t.c:w1*t.c], x[(line+wAt+w0)*c:])
 					continue

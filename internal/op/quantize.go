@@ -201,7 +201,35 @@ type linearTask struct {
 	zero  []int32
 	x, y  *tensor.Tensor
 	wide  []float32 // x or y as float32, where it has another type
+	table linearTable
 }
+
+// linearTable holds what each 8-bit value stands for.
+type linearTable struct {
+	ready  bool
+	dtype  tensor.DType
+	scale  float32
+	zero   int32
+	values [256]float32
+}
+
+// set fills the table, unless it is what it was.
+func (t *linearTable) set(d tensor.DType, scale float32, zero int32) {
+	if t.ready && t.dtype == d && math.Float32bits(t.scale) == math.Float32bits(scale) && t.zero == zero {
+		return
+	}
+	for i := range t.values {
+		v := int32(i)
+		if d == tensor.Int8 {
+			v = int32(int8(i))
+		}
+		t.values[i] = float32(v-zero) * scale
+	}
+	t.ready, t.dtype, t.scale, t.zero = true, d, scale, zero
+}
+
+// tableElements is the number of elements from which a table pays.
+const tableElements = 512
 
 // linearRun is how many elements of a tensor with one scale are one unit.
 const linearRun = 16 << 10
@@ -250,6 +278,11 @@ func (o *linear) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	units := l.outer * l.dim
 	if len(t.scale) == 1 {
 		units = (n + linearRun - 1) / linearRun
+		if !o.quantize && n >= tableElements && types8.Has(in[0].DType()) {
+			t.table.set(in[0].DType(), t.scale[0], t.zero[0])
+		} else {
+			t.table.ready = false
+		}
 	}
 	t.run(ctx.Pool, units, mulSize(copyCost, n))
 	if t.wide != nil && !o.quantize {
@@ -280,6 +313,16 @@ func (t *linearTask) units(lo, hi int) {
 	y := t.wide
 	if y == nil {
 		y = t.y.Float32s()
+	}
+	if t.table.ready && len(t.scale) == 1 {
+		for u := lo; u < hi; u++ {
+			from, to, _ := t.span(u, len(y))
+			row := y[from:to]
+			for i, v := range t.x.Bytes()[from:to] {
+				row[i] = t.table.values[v]
+			}
+		}
+		return
 	}
 	switch t.x.DType() {
 	case tensor.Int8:
@@ -328,6 +371,9 @@ func quantizeUnits[T narrowInt](t *linearTask, y []T, x []float32, lo, hi int) {
 func quantizeRow[T narrowInt](y []T, x []float32, scale float32, zero, least, most int32) {
 	x = x[:len(y)]
 	lo, hi := float32(least-zero), float32(most-zero)
+	// Adding 1.5·2²³ rounds half to even to an integer, which the low bits then hold.
+	const magic = 3 << 22
+	zero -= int32(math.Float32bits(magic))
 	for i := range y {
 		v := x[i] / scale
 		switch {
@@ -338,7 +384,7 @@ func quantizeRow[T narrowInt](y []T, x []float32, scale float32, zero, least, mo
 		case v > hi:
 			v = hi
 		}
-		y[i] = T(int32(math.RoundToEven(float64(v))) + zero)
+		y[i] = T(int32(math.Float32bits(v+magic)) + zero)
 	}
 }
 

@@ -159,6 +159,13 @@ func (o *quantMatMul) MACs(in, out []Fact) int64 {
 
 // PackKey implements [Prepacker].
 func (o *quantMatMul) PackKey(i int, in []Fact) (string, bool) {
+	if i == o.bScale && o.aScale >= 0 {
+		d, y, ok := o.columns(in)
+		if !ok {
+			return "", false
+		}
+		return factorsKey(in, o.aScale, o.bScale, y, d.n, o.alpha)
+	}
 	if i != o.b || len(in[o.b].Shape) < 2 {
 		return "", false
 	}
@@ -169,8 +176,24 @@ func (o *quantMatMul) PackKey(i int, in []Fact) (string, bool) {
 	return fmt.Sprintf("gemm-i8 trans=%t", o.transB), true
 }
 
+// columns returns the extents of the product and the index of the scale of its result, or
+// -1. ok is false where factors are not those of columns alone.
+func (o *quantMatMul) columns(in []Fact) (d matmulDims, y int, ok bool) {
+	d, _, err := o.shape(in[o.a].Shape, in[o.b].Shape)
+	y = -1
+	if o.yScale >= 0 && present(in, o.yScale) {
+		y = o.yScale
+	}
+	n, _ := in[o.aScale].Shape.Elems()
+	return d, y, err == nil && n == 1
+}
+
 // Prepack implements [Prepacker].
 func (o *quantMatMul) Prepack(i int, in []Fact) (Packed, error) {
+	if i == o.bScale {
+		d, y, _ := o.columns(in)
+		return packFactors(in, o.aScale, o.bScale, y, d.n, o.alpha), nil
+	}
 	d, _, err := o.shape(in[o.a].Shape, in[o.b].Shape)
 	if err != nil {
 		return nil, err
@@ -218,6 +241,7 @@ type quantMatMulState struct {
 	dims             matmulDims
 	aSteps, bSteps   []int
 	aScales, bScales []float32
+	own              []float32 // factors that are not constant
 	biases           []int32
 }
 
@@ -255,7 +279,7 @@ func (o *quantMatMul) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	}
 	a := o.left(t, in, scratch)
 	t.wZero = signedZeros(t.wZero[:0], optional(in, o.bZero), bType)
-	o.prepareFinish(t, out, in)
+	o.prepareFinish(ctx, t, out, in)
 	batches := product(d.batch)
 	for i := range batches {
 		ai, bi := batchAt(i, d.batch, t.aSteps), batchAt(i, d.batch, t.bSteps)
@@ -320,38 +344,28 @@ func (o *quantMatMul) left(t *quantMatMulState, in []*tensor.Tensor, scratch []b
 }
 
 // prepareFinish sets the factors and addends of the results.
-func (o *quantMatMul) prepareFinish(t *quantMatMulState, out, in []*tensor.Tensor) {
-	t.finish8 = finish8{scale: t.scale[:0], ldy: t.n}
+func (o *quantMatMul) prepareFinish(ctx *Context, t *quantMatMulState, out, in []*tensor.Tensor) {
+	t.finish8 = finish8{ldy: t.n}
 	if o.integer {
 		return
 	}
 	t.y = out[0]
-	t.bScales = floats32(t.bScales[:0], in[o.bScale])
-	aScale := t.aScales[0]
-	if len(t.aScales) > 1 {
-		t.rowScale, aScale = t.aScales, 1
+	var ys *tensor.Tensor
+	if ys = optional(in, o.yScale); ys != nil {
+		t.yScale, t.yZero = scalarOf(ys), zeroOf(in[o.yZero])
 	}
-	if o.alpha != 1 {
-		aScale = float32(o.alpha * aScale)
-	}
-	quantised := optional(in, o.yScale) != nil
-	if quantised {
-		t.yScale = scalarOf(in[o.yScale])
-		t.yZero = zeroOf(in[o.yZero])
-	}
-	for j := range t.n {
-		w := t.bScales[0]
-		if len(t.bScales) > 1 {
-			w = t.bScales[j]
+	if p, ok := ctx.PackedInput(o.bScale).(*packedFactors); ok {
+		t.scale = p.scale
+	} else {
+		t.bScales = floats32(t.bScales[:0], in[o.bScale])
+		if len(t.aScales) > 1 {
+			// Each row has a factor of its own, which finish applies.
+			t.rowScale = t.aScales
+			t.own = factorsOf(t.own[:0], 1, t.bScales, nil, t.n, o.alpha)
+		} else {
+			t.own = factorsOf(t.own[:0], t.aScales[0], t.bScales, ys, t.n, o.alpha)
 		}
-		switch {
-		case t.rowScale != nil:
-			t.scale = append(t.scale, w)
-		case quantised:
-			t.scale = append(t.scale, multiplier(aScale, w, t.yScale))
-		default:
-			t.scale = append(t.scale, float32(aScale*w))
-		}
+		t.scale = t.own
 	}
 	b := optional(in, o.bias)
 	switch {
@@ -369,6 +383,10 @@ func (o *quantMatMul) integerBias(t *quantMatMulState, b *tensor.Tensor) {
 	v := tensor.Data[int32](b)
 	t.biases = t.biases[:0]
 	s := b.Shape()
+	if len(v) == t.n && (len(s) < 2 || s[0] == 1) {
+		t.bias = v
+		return
+	}
 	if len(s) < 2 || s[0] == 1 || t.m == 1 {
 		for j := range t.n {
 			t.biases = append(t.biases, v[j%len(v)])

@@ -3,6 +3,7 @@ package op
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
@@ -118,6 +119,12 @@ func allZero(f Fact) bool {
 
 // PackKey implements [Prepacker].
 func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
+	if i == o.wScale {
+		return factorsKey(in, o.xScale, o.wScale, o.yScale, mulSize(in[o.w].Shape[1], o.group), 1)
+	}
+	if i == o.bias {
+		return "int32", in[i].Const != nil
+	}
 	if i != o.w {
 		return "", false
 	}
@@ -132,8 +139,20 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	return fmt.Sprintf("cells-i8 g%d s%v d%v", o.group, v[:3], v[3:]), true
 }
 
+// packedInts is a constant bias.
+type packedInts struct{ v []int32 }
+
+// Bytes implements [Packed].
+func (p *packedInts) Bytes() int { return 4 * len(p.v) }
+
 // Prepack implements [Prepacker].
 func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
+	if i == o.wScale {
+		return packFactors(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[1]*o.group, 1), nil
+	}
+	if i == o.bias {
+		return &packedInts{slices.Clone(tensor.Data[int32](in[i].Const))}, nil
+	}
 	f, err := o.extents(in[0].Shape, in[o.w].Shape)
 	if err != nil {
 		return nil, err
@@ -174,9 +193,17 @@ type cellState struct {
 	signed      bool
 	zero, yZero int32
 	yType       tensor.DType
-	scale       []float32 // by column of the widest group
-	bias        []int32
+	columns     []cellColumns // by part and group of channels
+	factorsFrom *packedFactors
+	biasFrom    *packedInts
 	wScale      []float32
+}
+
+// cellColumns are the multiplier and the bias of each column of a part, or for all rows of
+// a unit, one after the other, where the part is flat.
+type cellColumns struct {
+	scale []float32
+	bias  []int32
 }
 
 // Run implements [Op].
@@ -207,7 +234,7 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if z := optional(in, o.xZero); z != nil {
 		t.zero = zeroOf(z)
 	}
-	t.factors(o, in)
+	t.factors(ctx, o, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
 	channels, positions := t.c*t.groups, t.src[0]*t.src[1]*t.src[2]
 	outs, results := t.o*t.groups, t.dst[0]*t.dst[1]*t.dst[2]
@@ -239,34 +266,42 @@ func transposeBytes(dst, src []uint8, rows, cols int) {
 	}
 }
 
-// factors sets the multipliers and the bias, repeated for the residues of a cell.
-func (t *cellState) factors(o *quantConvTranspose, in []*tensor.Tensor) {
-	x, y := scalarOf(in[o.xScale]), scalarOf(in[o.yScale])
+// factors sets the multipliers and the bias, in the order of the columns of each part.
+func (t *cellState) factors(ctx *Context, o *quantConvTranspose, in []*tensor.Tensor) {
 	t.yZero = zeroOf(in[o.yZero])
-	t.wScale = floats32(t.wScale[:0], in[o.wScale])
-	wide := 1
-	for _, g := range t.parts {
-		wide = max(wide, g.ax[2].hi-g.ax[2].lo)
+	scale, _ := ctx.PackedInput(o.wScale).(*packedFactors)
+	constBias, _ := ctx.PackedInput(o.bias).(*packedInts)
+	constant := scale != nil && optional(in, o.bias) == nil
+	if constant && t.columns != nil && t.factorsFrom == scale && t.biasFrom == constBias {
+		return
 	}
-	t.scale, t.bias = t.scale[:0], t.bias[:0]
+	t.factorsFrom, t.biasFrom = scale, constBias
 	var bias []int32
+	if constBias != nil {
+		bias = constBias.v
+	}
+	if scale == nil {
+		t.wScale = floats32(t.wScale[:0], in[o.wScale])
+		scale = &packedFactors{factorsOf(nil, scalarOf(in[o.xScale]), t.wScale, in[o.yScale], t.o*t.groups, 1)}
+	}
 	if b := optional(in, o.bias); b != nil {
 		bias = tensor.Data[int32](b)
 	}
-	// For each group of channels, the channels as often as a row of a cell has them.
-	for g := range t.groups {
-		for range wide {
-			for i := range t.o {
-				k := g*t.o + i
-				w := t.wScale[0]
-				if len(t.wScale) > 1 {
-					w = t.wScale[k]
-				}
-				t.scale = append(t.scale, multiplier(x, w, y))
+	t.columns = t.columns[:0]
+	for _, part := range t.parts {
+		for g := range t.groups {
+			repeat := part.n / t.o
+			if part.flat {
+				repeat *= t.rows
+			}
+			var c cellColumns
+			for range repeat {
+				c.scale = append(c.scale, scale.scale[g*t.o:][:t.o]...)
 				if bias != nil {
-					t.bias = append(t.bias, bias[k])
+					c.bias = append(c.bias, bias[g*t.o:][:t.o]...)
 				}
 			}
+			t.columns = append(t.columns, c)
 		}
 	}
 }
@@ -274,9 +309,10 @@ func (t *cellState) factors(o *quantConvTranspose, in []*tensor.Tensor) {
 // Do implements [parallel.Task]: one chunk of units.
 func (t *cellState) Do(chunk, _ int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.scratch[chunk*(t.gather+t.sums):]
-	rows := mem[:t.gather]
-	f, _ := floatsOf(mem[t.gather:], t.sums/4)
+	mem := t.scratch[chunk*(t.gather+t.sums+t.flat):]
+	rows, mem := mem[:t.gather], mem[t.gather:]
+	f, _ := floatsOf(mem, t.sums/4)
+	result := mem[t.sums:][:t.flat]
 	sums := intsIn(f)
 	perImage := t.units / t.n
 	for u := lo; u < hi; u++ {
@@ -300,7 +336,12 @@ func (t *cellState) Do(chunk, _ int) {
 					kernel.GemmU8(m, rows, g.k, uint8(t.zero), w, 0, w.Panels(), sums, g.n, false)
 				}
 			}
-			t.store(sums, g, n, c, first, m)
+			w := cellWriter{cellState: t, part: g, columns: &t.columns[i*t.groups+c], sums: sums, group: c}
+			if g.flat {
+				w.bytes = result
+				w.requantise(1, m*g.n, result, m*g.n, sums, m*g.n, 0)
+			}
+			w.store(n, first, m)
 		}
 	}
 }
@@ -341,9 +382,20 @@ func (t *cellState) gatherCells(rows []uint8, g *cellGroup, n, c, first, m int) 
 	}
 }
 
-// store requantises the sums of m cells into the result. Cells side by side whose results
-// all exist are taken together.
-func (t *cellState) store(sums []int32, g *cellGroup, n, c, first, m int) {
+// cellWriter writes the results of a block of cells.
+type cellWriter struct {
+	*cellState
+	part    *cellGroup
+	columns *cellColumns
+	sums    []int32
+	bytes   []uint8 // the sums of a flat part, requantised
+	group   int     // of channels
+}
+
+// store writes the results of m cells. Cells side by side whose results all exist are taken
+// together.
+func (t *cellWriter) store(n, first, m int) {
+	g := t.part
 	d, h, w := &g.ax[0], &g.ax[1], &g.ax[2]
 	a := &t.cube
 	nd, nh, nw := d.hi-d.lo, h.hi-h.lo, w.hi-w.lo
@@ -363,16 +415,17 @@ func (t *cellState) store(sums []int32, g *cellGroup, n, c, first, m int) {
 					continue
 				}
 				line := ((n*t.dst[0]+od)*t.dst[1] + oh) * t.dst[2]
-				t.storeRow(sums[i*g.n+(rd*nh+rh)*nw*t.o:], g.n, line, jw*a[2].stride+w.lo-a[2].begin, run, nw, c)
+				t.storeRow(i, (rd*nh+rh)*nw*t.o, line, jw*a[2].stride+w.lo-a[2].begin, run, nw)
 			}
 		}
 		i += run
 	}
 }
 
-// storeRow requantises the results of run cells in one line; nw results of the first cell
-// begin at position ow, which may lie before the line.
-func (t *cellState) storeRow(sums []int32, lda, line, ow, run, nw, c int) {
+// storeRow writes the results of run cells from cell on that lie in one line; nw results of
+// the first cell, whose columns begin at col, begin at position ow, which may lie before
+// the line.
+func (t *cellWriter) storeRow(cell, col, line, ow, run, nw int) {
 	stride, co := t.cube[2].stride, t.o*t.groups
 	whole := func(p int) bool { return p >= 0 && p+nw <= t.dst[2] }
 	for i := 0; i < run; {
@@ -380,7 +433,7 @@ func (t *cellState) storeRow(sums []int32, lda, line, ow, run, nw, c int) {
 		if !whole(p) || t.groups > 1 {
 			for r := range nw {
 				if p+r >= 0 && p+r < t.dst[2] {
-					t.requantise(1, t.o, (line+p+r)*co+c*t.o, co, sums[i*lda+r*t.o:], lda, c)
+					t.write(1, t.o, (line+p+r)*co+t.group*t.o, co, cell+i, col+r*t.o)
 				}
 			}
 			i++
@@ -390,21 +443,37 @@ func (t *cellState) storeRow(sums []int32, lda, line, ow, run, nw, c int) {
 		for i+k < run && whole(ow+(i+k)*stride) {
 			k++
 		}
-		t.requantise(k, nw*t.o, (line+p)*co, stride*co, sums[i*lda:], lda, c)
+		t.write(k, nw*t.o, (line+p)*co, stride*co, cell+i, col)
 		i += k
 	}
 }
 
-func (t *cellState) requantise(m, n, at, ldy int, sums []int32, lda, c int) {
-	wide := len(t.scale) / t.groups
-	scale := t.scale[c*wide:][:n]
-	var bias []int32
-	if len(t.bias) > 0 {
-		bias = t.bias[c*wide:][:n]
-	}
-	if t.yType == tensor.Int8 {
-		kernel.RequantI8(m, n, asInt8(t.y[at:]), ldy, sums, lda, bias, scale, t.yZero, -128, 127)
+// write writes n columns from col on of m cells to element at of the result.
+func (t *cellWriter) write(m, n, at, ldy, cell, col int) {
+	from := cell*t.part.n + col
+	if t.bytes == nil {
+		t.requantise(m, n, t.y[at:], ldy, t.sums[from:], t.part.n, col)
 		return
 	}
-	kernel.RequantU8(m, n, t.y[at:], ldy, sums, lda, bias, scale, t.yZero, 0, 255)
+	for range m {
+		dst := t.y[at:][:n]
+		for i, v := range t.bytes[from:][:n] {
+			dst[i] = v
+		}
+		at += ldy
+		from += t.part.n
+	}
+}
+
+func (t *cellWriter) requantise(m, n int, dst []uint8, ldd int, sums []int32, lda, col int) {
+	scale := t.columns.scale[col:][:n]
+	var bias []int32
+	if t.columns.bias != nil {
+		bias = t.columns.bias[col:][:n]
+	}
+	if t.yType == tensor.Int8 {
+		kernel.RequantI8(m, n, asInt8(dst), ldd, sums, lda, bias, scale, t.yZero, -128, 127)
+		return
+	}
+	kernel.RequantU8(m, n, dst, ldd, sums, lda, bias, scale, t.yZero, 0, 255)
 }
