@@ -129,16 +129,29 @@ func (h *histogram) mse(levels int) (lo, hi float64) {
 // entropy returns the range whose quantised distribution has the smallest Kullback-Leibler
 // divergence from the recorded one (Migacz, "8-bit inference with TensorRT", 2017): values
 // outside a range count at its ends; inside, the counts of each level are spread evenly
-// over the bins that had any.
+// over the bins that had any. Bins are merged until they hold entropyCount values on
+// average, since the divergence of sparse counts is that of noise and favours short ranges.
 func (h *histogram) entropy(levels int) (lo, hi float64) {
+	counts, limit := h.Counts, h.Limit
+	for used := int((h.Max - h.Min) / (limit / float64(len(counts)/2))); used > levels && h.N/uint64(used) < entropyCount; used /= 2 {
+		merged := make([]uint64, len(counts)/2)
+		for i, c := range counts {
+			merged[i/2] += c
+		}
+		counts = merged
+	}
+	half := len(counts) / 2
+	bin := func(x float64) int {
+		return min(len(counts)-1, max(0, int(math.Floor(x*float64(half)/limit))+half))
+	}
 	return h.candidates(func(l, u float64) float64 {
-		first, last := h.bin(l, histBins/h.Limit), h.bin(u, histBins/h.Limit)
+		first, last := bin(l), bin(u)
 		n := last - first + 1
-		if n < levels {
+		if n < levels && u-l < h.Max-h.Min {
 			return math.Inf(1)
 		}
 		p := make([]float64, n)
-		for i, c := range h.Counts {
+		for i, c := range counts {
 			p[min(n-1, max(0, i-first))] += float64(c)
 		}
 		q := make([]float64, n)
@@ -146,9 +159,7 @@ func (h *histogram) entropy(levels int) (lo, hi float64) {
 			from, to := k*n/levels, (k+1)*n/levels
 			sum, used := 0.0, 0
 			for i := from; i < to; i++ {
-				if c := h.Counts[first+i]; c > 0 {
-					sum += float64(c)
-				}
+				sum += float64(counts[first+i])
 				if p[i] > 0 {
 					used++
 				}
@@ -162,6 +173,9 @@ func (h *histogram) entropy(levels int) (lo, hi float64) {
 		return divergence(p, q)
 	})
 }
+
+// entropyCount is how many values a bin is to hold on average.
+const entropyCount = 16
 
 func divergence(p, q []float64) float64 {
 	sp, sq := 0.0, 0.0

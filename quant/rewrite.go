@@ -38,11 +38,19 @@ var tables = []string{"LeakyRelu", "Sigmoid", "Tanh"}
 
 func (r *rewriter) run() error {
 	g := r.g
-	for _, n := range slices.Clone(g.Nodes) {
-		w, axis, ok := r.weightOf(n)
-		if !ok {
-			continue
+	type candidate struct {
+		n    *graph.Node
+		w    *tensor.Tensor
+		axis int
+	}
+	var list []candidate
+	for _, n := range g.Nodes {
+		if w, axis, ok := r.weightOf(n); ok {
+			list = append(list, candidate{n, w, axis})
 		}
+	}
+	for _, c := range list {
+		n, w, axis := c.n, c.w, c.axis
 		layer := Layer{Node: n.Name, OpType: n.OpType, Weights: w.Elems()}
 		if r.opts.Exclude != nil && r.opts.Exclude(n.Name) {
 			layer.Float = true
@@ -54,8 +62,11 @@ func (r *rewriter) run() error {
 		}
 		r.report.Layers = append(r.report.Layers, layer)
 	}
+	if err := g.Sort(); err != nil {
+		return err
+	}
 	g.RemoveDead()
-	return g.Sort()
+	return nil
 }
 
 // weightOf returns the weights of a node that can become integer, and the axis of their
