@@ -66,7 +66,7 @@ func runZeros(s *runtime.Session) error {
 		}
 		in[v.Name] = x
 	}
-	c, cancel := context.WithTimeout(ctx, hostileTime)
+	c, cancel := context.WithTimeout(ctx, hostileTime/4)
 	defer cancel()
 	_, err := s.Run(c, in)
 	return err
