@@ -120,9 +120,6 @@ type subject struct {
 
 func (a *app) bench(f *benchFlags, path string) error {
 	var results []benchResult
-	if !f.json {
-		fmt.Fprintf(a.stdout, "%-24s %-8s %6s %8s %8s %12s %12s %12s %9s %7s\n", "model", "backend", "batch", "threads", "runs", "median µs", "p99 µs", "images/s", "GFLOP/s", "ratio")
-	}
 	var native *runtime.Session
 	var inputs map[string]*tensor.Tensor
 	for _, threads := range f.threads {
@@ -139,6 +136,9 @@ func (a *app) bench(f *benchFlags, path string) error {
 			rs, err := a.measure(f, subjects, in, batch)
 			if err != nil {
 				return named(path, err)
+			}
+			if !f.json && len(results) == 0 {
+				fmt.Fprintf(a.stdout, "%-24s %-8s %6s %8s %8s %12s %12s %12s %9s %7s\n", "model", "backend", "batch", "threads", "runs", "median µs", "p99 µs", "images/s", "GFLOP/s", "ratio")
 			}
 			for i := range rs {
 				rs[i].Model, rs[i].Threads = filepath.Base(path), threads

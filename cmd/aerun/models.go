@@ -1,14 +1,17 @@
 package main
 
 import (
+	"github.com/aekit/aekit/models/digitsvae"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
 )
 
 // embedded are the models inside the program, the smallest first.
-var embedded []struct {
+var embedded = []struct {
 	name string
 	open func(runtime.Options) (*runtime.Session, error)
+}{
+	{"digitsvae", digitsvae.Open},
 }
 
 // loadEmbedded returns the smallest built-in model.

@@ -174,6 +174,43 @@ func TestHalves(t *testing.T) {
 	}
 }
 
+// The files that a model splits into carry its metadata, and half of its values.
+func TestSplitFiles(t *testing.T) {
+	b := onnx.NewBuilder(17)
+	x := b.Input("image", tensor.Float32, batchDim, onnx.FixedDim(4))
+	b.Op("Identity", "mu", []string{x})
+	b.Op("Neg", "logvar", []string{x})
+	b.Op("Identity", "z", []string{"mu"})
+	b.Op("Neg", "reconstruction", []string{"z"})
+	for _, name := range []string{"mu", "logvar", "z", "reconstruction"} {
+		b.Output(name, tensor.Float32, batchDim, onnx.FixedDim(4))
+	}
+	md := linearMeta()
+	md.Kind, md.Values.Mu, md.Values.LogVar = meta.KindVAE, "mu", "logvar"
+	whole := finish(t, b, md)
+	part := func(in string, out ...string) *Model {
+		m, err := onnx.Extract(whole, []string{in}, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return open(t, m, Options{})
+	}
+	enc, dec := part("image", "mu", "logvar"), part("z", "reconstruction")
+	l, err := enc.Encode(ctx, grey(2, 0, 0, 0, 255))
+	if err != nil || l.Z.Float32s()[3] != 1 || l.Mu.Float32s()[3] != 1 || l.LogVar.Float32s()[3] != -1 {
+		t.Errorf("encoder: %+v, %v", l, err)
+	}
+	if _, err := enc.Generate(ctx, 1, Sampling{}); !errors.Is(err, ErrNoDecoder) && !errors.Is(err, ErrNoPrior) {
+		t.Errorf("encoder: Generate gives %v", err)
+	}
+	if img, err := dec.Generate(ctx, 5, Sampling{Seed: 1}); err != nil || len(img) != 5 {
+		t.Errorf("decoder: %v, %v", img, err)
+	}
+	if _, err := dec.Encode(ctx, grey(1, 0)); !errors.Is(err, ErrNoEncoder) {
+		t.Errorf("decoder: Encode gives %v", err)
+	}
+}
+
 // A model whose encoder and decoder take a class label.
 func conditional(t testing.TB, oneHot bool) *onnx.Model {
 	b := onnx.NewBuilder(17)

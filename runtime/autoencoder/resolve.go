@@ -58,6 +58,10 @@ func (c *core) fromMeta(m *meta.Model) {
 		Width: m.Image.Width, Height: m.Image.Height, Channels: m.Image.Channels, Layout: m.Image.Layout,
 		Mean: m.Image.Mean, Std: m.Image.Std, Threshold: -1,
 	}
+	if c.info.Latent == "" {
+		// An encoder alone: its z, where that is not the mean itself, went with the decoder.
+		c.info.Latent = c.info.Mu
+	}
 	if m.Anomaly != nil {
 		c.info.Threshold = m.Anomaly.Threshold
 	}
