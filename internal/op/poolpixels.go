@@ -67,6 +67,9 @@ func (t *poolPixels) pixels(lo, hi int) {
 	}
 }
 
+// fewChannels is how many channels it takes to pay for the call of a vector function.
+const fewChannels = 16
+
 // addPixel adds one position's channels to the result; the first one begins it.
 func (o *pool) addPixel(y, x []float32, first bool) {
 	switch {
@@ -79,6 +82,15 @@ func (o *pool) addPixel(y, x []float32, first bool) {
 		}
 	case first:
 		copy(y, x)
+	case len(y) < fewChannels:
+		x = x[:len(y)]
+		for i, v := range x {
+			if o.kind == poolAverage {
+				y[i] += v
+			} else if v > y[i] || v != v {
+				y[i] = v
+			}
+		}
 	case o.kind == poolMax:
 		kernel.MaximumF32(y, y, x)
 	default:
