@@ -15,66 +15,122 @@ TEXT ·expF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS constb95e8083<>+0(SB), Y5
 	VMOVUPS const3f800000<>+0(SB), Y6
 	VMOVUPS const3efffffe<>+0(SB), Y7
-	VMOVUPS const3e2aaa49<>+0(SB), Y8
-	VMOVUPS const3d2aac79<>+0(SB), Y9
-	VMOVUPS const3c091cf9<>+0(SB), Y10
-	VMOVUPS const3ab51211<>+0(SB), Y11
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector1:
-	CMPQ         DX, $0x00000008
-	JLT          tail2
-	VMOVUPS      (CX)(BX*1), Y12
-	VMAXPS       Y12, Y1, Y12
-	VMINPS       Y12, Y2, Y12
-	VMOVUPS      Y0, Y13
-	VFMADD231PS  Y3, Y12, Y13
-	VSUBPS       Y0, Y13, Y14
-	VFNMADD231PS Y4, Y14, Y12
-	VFNMADD231PS Y5, Y14, Y12
-	VMOVUPS      Y11, Y14
-	VFMADD213PS  Y10, Y12, Y14
-	VFMADD213PS  Y9, Y12, Y14
-	VFMADD213PS  Y8, Y12, Y14
-	VFMADD213PS  Y7, Y12, Y14
-	VMULPS       Y12, Y12, Y15
-	VFMADD213PS  Y12, Y15, Y14
+many1:
+	CMPQ         DX, $0x00000010
+	JLT          one2
+	VMOVUPS      (CX)(BX*1), Y8
+	VMOVUPS      32(CX)(BX*1), Y9
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y9, Y1, Y11
+	VMINPS       Y8, Y2, Y8
+	VMINPS       Y11, Y2, Y11
+	VMOVUPS      Y0, Y9
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y3, Y8, Y9
+	VFMADD231PS  Y3, Y11, Y12
+	VSUBPS       Y0, Y9, Y10
+	VSUBPS       Y0, Y12, Y13
+	VFNMADD231PS Y4, Y10, Y8
+	VFNMADD231PS Y4, Y13, Y11
+	VFNMADD231PS Y5, Y10, Y8
+	VFNMADD231PS Y5, Y13, Y11
+	VMOVUPS      const3ab51211<>+0(SB), Y10
+	VMOVUPS      const3ab51211<>+0(SB), Y14
+	VFMADD213PS  const3c091cf9<>+0(SB), Y8, Y10
+	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
+	VFMADD213PS  Y7, Y8, Y10
+	VFMADD213PS  Y7, Y11, Y14
+	VMULPS       Y8, Y8, Y13
+	VMULPS       Y11, Y11, Y15
+	VFMADD213PS  Y8, Y13, Y10
+	VFMADD213PS  Y11, Y15, Y14
+	VADDPS       Y6, Y10, Y10
 	VADDPS       Y6, Y14, Y14
-	VPSUBD       Y0, Y13, Y13
-	VPSRAD       $0x01, Y13, Y12
-	VPSUBD       Y12, Y13, Y13
+	VPSUBD       Y0, Y9, Y9
+	VPSUBD       Y0, Y12, Y12
+	VPSRAD       $0x01, Y9, Y8
+	VPSRAD       $0x01, Y12, Y11
+	VPSUBD       Y8, Y9, Y9
+	VPSUBD       Y11, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y8, Y10, Y10
+	VMULPS       Y11, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
 	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y12, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y13, Y13
-	VPSLLD       $0x17, Y13, Y13
-	VMULPS       Y13, Y14, Y14
-	VMOVUPS      Y14, (AX)(BX*1)
+	VMOVUPS      Y10, (AX)(BX*1)
+	VMOVUPS      Y14, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many1
+
+one2:
+vector3:
+	CMPQ         DX, $0x00000008
+	JLT          tail4
+	VMOVUPS      (CX)(BX*1), Y8
+	VMAXPS       Y8, Y1, Y8
+	VMINPS       Y8, Y2, Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y3, Y8, Y9
+	VSUBPS       Y0, Y9, Y10
+	VFNMADD231PS Y4, Y10, Y8
+	VFNMADD231PS Y5, Y10, Y8
+	VMOVUPS      const3ab51211<>+0(SB), Y10
+	VFMADD213PS  const3c091cf9<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  Y7, Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VFMADD213PS  Y8, Y11, Y10
+	VADDPS       Y6, Y10, Y10
+	VPSUBD       Y0, Y9, Y9
+	VPSRAD       $0x01, Y9, Y8
+	VPSUBD       Y8, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y10, Y10
+	VMOVUPS      Y10, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
-	JMP          vector1
+	JMP          vector3
 
-tail2:
+tail4:
 	TESTQ        DX, DX
-	JEQ          end3
+	JEQ          end5
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y12
-	VMASKMOVPS   (CX)(BX*1), Y12, Y13
-	VMAXPS       Y13, Y1, Y1
+	VMOVDQU      (SI)(DX*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y9
+	VMAXPS       Y9, Y1, Y1
 	VMINPS       Y1, Y2, Y1
 	VMOVUPS      Y0, Y2
 	VFMADD231PS  Y3, Y1, Y2
 	VSUBPS       Y0, Y2, Y3
 	VFNMADD231PS Y4, Y3, Y1
 	VFNMADD231PS Y5, Y3, Y1
-	VMOVUPS      Y11, Y3
-	VFMADD213PS  Y10, Y1, Y3
-	VFMADD213PS  Y9, Y1, Y3
-	VFMADD213PS  Y8, Y1, Y3
+	VMOVUPS      const3ab51211<>+0(SB), Y3
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
 	VFMADD213PS  Y7, Y1, Y3
 	VMULPS       Y1, Y1, Y4
 	VFMADD213PS  Y1, Y4, Y3
@@ -88,9 +144,9 @@ tail2:
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y2, Y3, Y3
-	VMASKMOVPS   Y3, Y12, (AX)(BX*1)
+	VMASKMOVPS   Y3, Y8, (AX)(BX*1)
 
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -238,41 +294,23 @@ DATA const3efffffe<>+56(SB)/4, $0x3efffffe
 DATA const3efffffe<>+60(SB)/4, $0x3efffffe
 GLOBL const3efffffe<>(SB), RODATA|NOPTR, $64
 
-DATA const3e2aaa49<>+0(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+4(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+8(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+12(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+16(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+20(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+24(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+28(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+32(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+36(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+40(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+44(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+48(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+52(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+56(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+60(SB)/4, $0x3e2aaa49
-GLOBL const3e2aaa49<>(SB), RODATA|NOPTR, $64
-
-DATA const3d2aac79<>+0(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+4(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+8(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+12(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+16(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+20(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+24(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+28(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+32(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+36(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+40(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+44(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+48(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+52(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+56(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+60(SB)/4, $0x3d2aac79
-GLOBL const3d2aac79<>(SB), RODATA|NOPTR, $64
+DATA const3ab51211<>+0(SB)/4, $0x3ab51211
+DATA const3ab51211<>+4(SB)/4, $0x3ab51211
+DATA const3ab51211<>+8(SB)/4, $0x3ab51211
+DATA const3ab51211<>+12(SB)/4, $0x3ab51211
+DATA const3ab51211<>+16(SB)/4, $0x3ab51211
+DATA const3ab51211<>+20(SB)/4, $0x3ab51211
+DATA const3ab51211<>+24(SB)/4, $0x3ab51211
+DATA const3ab51211<>+28(SB)/4, $0x3ab51211
+DATA const3ab51211<>+32(SB)/4, $0x3ab51211
+DATA const3ab51211<>+36(SB)/4, $0x3ab51211
+DATA const3ab51211<>+40(SB)/4, $0x3ab51211
+DATA const3ab51211<>+44(SB)/4, $0x3ab51211
+DATA const3ab51211<>+48(SB)/4, $0x3ab51211
+DATA const3ab51211<>+52(SB)/4, $0x3ab51211
+DATA const3ab51211<>+56(SB)/4, $0x3ab51211
+DATA const3ab51211<>+60(SB)/4, $0x3ab51211
+GLOBL const3ab51211<>(SB), RODATA|NOPTR, $64
 
 DATA const3c091cf9<>+0(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+4(SB)/4, $0x3c091cf9
@@ -292,23 +330,41 @@ DATA const3c091cf9<>+56(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+60(SB)/4, $0x3c091cf9
 GLOBL const3c091cf9<>(SB), RODATA|NOPTR, $64
 
-DATA const3ab51211<>+0(SB)/4, $0x3ab51211
-DATA const3ab51211<>+4(SB)/4, $0x3ab51211
-DATA const3ab51211<>+8(SB)/4, $0x3ab51211
-DATA const3ab51211<>+12(SB)/4, $0x3ab51211
-DATA const3ab51211<>+16(SB)/4, $0x3ab51211
-DATA const3ab51211<>+20(SB)/4, $0x3ab51211
-DATA const3ab51211<>+24(SB)/4, $0x3ab51211
-DATA const3ab51211<>+28(SB)/4, $0x3ab51211
-DATA const3ab51211<>+32(SB)/4, $0x3ab51211
-DATA const3ab51211<>+36(SB)/4, $0x3ab51211
-DATA const3ab51211<>+40(SB)/4, $0x3ab51211
-DATA const3ab51211<>+44(SB)/4, $0x3ab51211
-DATA const3ab51211<>+48(SB)/4, $0x3ab51211
-DATA const3ab51211<>+52(SB)/4, $0x3ab51211
-DATA const3ab51211<>+56(SB)/4, $0x3ab51211
-DATA const3ab51211<>+60(SB)/4, $0x3ab51211
-GLOBL const3ab51211<>(SB), RODATA|NOPTR, $64
+DATA const3d2aac79<>+0(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+4(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+8(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+12(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+16(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+20(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+24(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+28(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+32(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+36(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+40(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+44(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+48(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+52(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+56(SB)/4, $0x3d2aac79
+DATA const3d2aac79<>+60(SB)/4, $0x3d2aac79
+GLOBL const3d2aac79<>(SB), RODATA|NOPTR, $64
+
+DATA const3e2aaa49<>+0(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+4(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+8(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+12(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+16(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+20(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+24(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+28(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+32(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+36(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+40(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+44(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+48(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+52(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+56(SB)/4, $0x3e2aaa49
+DATA const3e2aaa49<>+60(SB)/4, $0x3e2aaa49
+GLOBL const3e2aaa49<>(SB), RODATA|NOPTR, $64
 
 DATA const0000007f<>+0(SB)/4, $0x0000007f
 DATA const0000007f<>+4(SB)/4, $0x0000007f
@@ -353,107 +409,182 @@ TEXT ·logF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS const4b000000<>+0(SB), Y1
 	VMOVUPS constc1b80000<>+0(SB), Y2
 	VMOVUPS const00000000<>+0(SB), Y3
-	VMOVUPS const3f318000<>+0(SB), Y4
-	VMOVUPS constb95e8083<>+0(SB), Y5
-	VMOVUPS const3f000000<>+0(SB), Y6
-	VMOVUPS const3eaaaaa4<>+0(SB), Y7
-	VMOVUPS constbe800003<>+0(SB), Y8
-	VMOVUPS const3e4cd25b<>+0(SB), Y9
-	VMOVUPS constbe2aae27<>+0(SB), Y10
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector4:
+many6:
+	CMPQ         DX, $0x00000010
+	JLT          one7
+	VMOVUPS      (CX)(BX*1), Y4
+	VMOVUPS      32(CX)(BX*1), Y7
+	VCMPPS       $0x11, const00800000<>+0(SB), Y4, Y5
+	VCMPPS       $0x11, const00800000<>+0(SB), Y7, Y8
+	VMULPS       Y1, Y4, Y6
+	VMULPS       Y1, Y7, Y9
+	VBLENDVPS    Y5, Y6, Y4, Y6
+	VBLENDVPS    Y8, Y9, Y7, Y9
+	VBLENDVPS    Y5, Y2, Y3, Y5
+	VBLENDVPS    Y8, Y2, Y3, Y11
+	VPSUBD       const3f3504f3<>+0(SB), Y6, Y8
+	VPSUBD       const3f3504f3<>+0(SB), Y9, Y12
+	VPSRAD       $0x17, Y8, Y8
+	VPSRAD       $0x17, Y12, Y12
+	VCVTDQ2PS    Y8, Y10
+	VCVTDQ2PS    Y12, Y13
+	VADDPS       Y5, Y10, Y10
+	VADDPS       Y11, Y13, Y13
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VPSUBD       Y8, Y6, Y6
+	VPSUBD       Y12, Y9, Y9
+	VSUBPS       Y0, Y6, Y6
+	VSUBPS       Y0, Y9, Y9
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y5
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y11
+	VFMADD213PS  constbdef1e09<>+0(SB), Y6, Y5
+	VFMADD213PS  constbdef1e09<>+0(SB), Y9, Y11
+	VFMADD213PS  const3df37836<>+0(SB), Y6, Y5
+	VFMADD213PS  const3df37836<>+0(SB), Y9, Y11
+	VFMADD213PS  constbdfe1105<>+0(SB), Y6, Y5
+	VFMADD213PS  constbdfe1105<>+0(SB), Y9, Y11
+	VFMADD213PS  const3e119bb4<>+0(SB), Y6, Y5
+	VFMADD213PS  const3e119bb4<>+0(SB), Y9, Y11
+	VFMADD213PS  constbe2aae27<>+0(SB), Y6, Y5
+	VFMADD213PS  constbe2aae27<>+0(SB), Y9, Y11
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y6, Y5
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y9, Y11
+	VFMADD213PS  constbe800003<>+0(SB), Y6, Y5
+	VFMADD213PS  constbe800003<>+0(SB), Y9, Y11
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y6, Y5
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y9, Y11
+	VMULPS       Y6, Y6, Y8
+	VMULPS       Y9, Y9, Y12
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y12, Y11, Y11
+	VFMADD231PS  constb95e8083<>+0(SB), Y10, Y5
+	VFMADD231PS  constb95e8083<>+0(SB), Y13, Y11
+	VFNMADD231PS const3f000000<>+0(SB), Y8, Y5
+	VFNMADD231PS const3f000000<>+0(SB), Y12, Y11
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y9, Y11, Y11
+	VFMADD231PS  const3f318000<>+0(SB), Y10, Y5
+	VFMADD231PS  const3f318000<>+0(SB), Y13, Y11
+	VCMPPS       $0x15, const7f800000<>+0(SB), Y4, Y6
+	VCMPPS       $0x15, const7f800000<>+0(SB), Y7, Y8
+	VBLENDVPS    Y6, Y4, Y5, Y5
+	VBLENDVPS    Y8, Y7, Y11, Y9
+	VCMPPS       $0x11, Y3, Y4, Y6
+	VCMPPS       $0x11, Y3, Y7, Y10
+	VMOVUPS      const7fc00000<>+0(SB), Y8
+	VMOVUPS      const7fc00000<>+0(SB), Y11
+	VBLENDVPS    Y6, Y8, Y5, Y5
+	VBLENDVPS    Y10, Y11, Y9, Y6
+	VCMPPS       $0x00, Y3, Y4, Y4
+	VCMPPS       $0x00, Y3, Y7, Y8
+	VMOVUPS      constff800000<>+0(SB), Y7
+	VMOVUPS      constff800000<>+0(SB), Y9
+	VBLENDVPS    Y4, Y7, Y5, Y4
+	VBLENDVPS    Y8, Y9, Y6, Y5
+	VMOVUPS      Y4, (AX)(BX*1)
+	VMOVUPS      Y5, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many6
+
+one7:
+vector8:
 	CMPQ         DX, $0x00000008
-	JLT          tail5
-	VMOVUPS      (CX)(BX*1), Y11
-	VCMPPS       $0x11, const00800000<>+0(SB), Y11, Y12
-	VMULPS       Y1, Y11, Y13
-	VBLENDVPS    Y12, Y13, Y11, Y13
-	VBLENDVPS    Y12, Y2, Y3, Y12
-	VPSUBD       const3f3504f3<>+0(SB), Y13, Y14
-	VPSRAD       $0x17, Y14, Y14
-	VCVTDQ2PS    Y14, Y15
-	VADDPS       Y12, Y15, Y15
-	VPSLLD       $0x17, Y14, Y14
-	VPSUBD       Y14, Y13, Y13
-	VSUBPS       Y0, Y13, Y13
-	VMOVUPS      const3d8a2bd0<>+0(SB), Y12
-	VFMADD213PS  constbdef1e09<>+0(SB), Y13, Y12
-	VFMADD213PS  const3df37836<>+0(SB), Y13, Y12
-	VFMADD213PS  constbdfe1105<>+0(SB), Y13, Y12
-	VFMADD213PS  const3e119bb4<>+0(SB), Y13, Y12
-	VFMADD213PS  Y10, Y13, Y12
-	VFMADD213PS  Y9, Y13, Y12
-	VFMADD213PS  Y8, Y13, Y12
-	VFMADD213PS  Y7, Y13, Y12
-	VMULPS       Y13, Y13, Y14
-	VMULPS       Y13, Y12, Y12
-	VMULPS       Y14, Y12, Y12
-	VFMADD231PS  Y5, Y15, Y12
-	VFNMADD231PS Y6, Y14, Y12
-	VADDPS       Y13, Y12, Y12
-	VFMADD231PS  Y4, Y15, Y12
-	VCMPPS       $0x15, const7f800000<>+0(SB), Y11, Y13
-	VBLENDVPS    Y13, Y11, Y12, Y12
-	VCMPPS       $0x11, Y3, Y11, Y13
-	VMOVUPS      const7fc00000<>+0(SB), Y14
-	VBLENDVPS    Y13, Y14, Y12, Y12
-	VCMPPS       $0x00, Y3, Y11, Y11
-	VMOVUPS      constff800000<>+0(SB), Y13
-	VBLENDVPS    Y11, Y13, Y12, Y11
-	VMOVUPS      Y11, (AX)(BX*1)
+	JLT          tail9
+	VMOVUPS      (CX)(BX*1), Y4
+	VCMPPS       $0x11, const00800000<>+0(SB), Y4, Y5
+	VMULPS       Y1, Y4, Y6
+	VBLENDVPS    Y5, Y6, Y4, Y6
+	VBLENDVPS    Y5, Y2, Y3, Y5
+	VPSUBD       const3f3504f3<>+0(SB), Y6, Y7
+	VPSRAD       $0x17, Y7, Y7
+	VCVTDQ2PS    Y7, Y8
+	VADDPS       Y5, Y8, Y8
+	VPSLLD       $0x17, Y7, Y7
+	VPSUBD       Y7, Y6, Y6
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y5
+	VFMADD213PS  constbdef1e09<>+0(SB), Y6, Y5
+	VFMADD213PS  const3df37836<>+0(SB), Y6, Y5
+	VFMADD213PS  constbdfe1105<>+0(SB), Y6, Y5
+	VFMADD213PS  const3e119bb4<>+0(SB), Y6, Y5
+	VFMADD213PS  constbe2aae27<>+0(SB), Y6, Y5
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y6, Y5
+	VFMADD213PS  constbe800003<>+0(SB), Y6, Y5
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y6, Y5
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y7, Y5, Y5
+	VFMADD231PS  constb95e8083<>+0(SB), Y8, Y5
+	VFNMADD231PS const3f000000<>+0(SB), Y7, Y5
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  const3f318000<>+0(SB), Y8, Y5
+	VCMPPS       $0x15, const7f800000<>+0(SB), Y4, Y6
+	VBLENDVPS    Y6, Y4, Y5, Y5
+	VCMPPS       $0x11, Y3, Y4, Y6
+	VMOVUPS      const7fc00000<>+0(SB), Y7
+	VBLENDVPS    Y6, Y7, Y5, Y5
+	VCMPPS       $0x00, Y3, Y4, Y4
+	VMOVUPS      constff800000<>+0(SB), Y6
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VMOVUPS      Y4, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
-	JMP          vector4
+	JMP          vector8
 
-tail5:
+tail9:
 	TESTQ        DX, DX
-	JEQ          end6
+	JEQ          end10
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y11
-	VMASKMOVPS   (CX)(BX*1), Y11, Y12
-	VCMPPS       $0x11, const00800000<>+0(SB), Y12, Y13
-	VMULPS       Y1, Y12, Y1
-	VBLENDVPS    Y13, Y1, Y12, Y1
-	VBLENDVPS    Y13, Y2, Y3, Y2
-	VPSUBD       const3f3504f3<>+0(SB), Y1, Y13
-	VPSRAD       $0x17, Y13, Y13
-	VCVTDQ2PS    Y13, Y14
-	VADDPS       Y2, Y14, Y14
-	VPSLLD       $0x17, Y13, Y13
-	VPSUBD       Y13, Y1, Y1
+	VMOVDQU      (SI)(DX*4), Y4
+	VMASKMOVPS   (CX)(BX*1), Y4, Y5
+	VCMPPS       $0x11, const00800000<>+0(SB), Y5, Y6
+	VMULPS       Y1, Y5, Y1
+	VBLENDVPS    Y6, Y1, Y5, Y1
+	VBLENDVPS    Y6, Y2, Y3, Y2
+	VPSUBD       const3f3504f3<>+0(SB), Y1, Y6
+	VPSRAD       $0x17, Y6, Y6
+	VCVTDQ2PS    Y6, Y7
+	VADDPS       Y2, Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
 	VSUBPS       Y0, Y1, Y1
 	VMOVUPS      const3d8a2bd0<>+0(SB), Y0
 	VFMADD213PS  constbdef1e09<>+0(SB), Y1, Y0
 	VFMADD213PS  const3df37836<>+0(SB), Y1, Y0
 	VFMADD213PS  constbdfe1105<>+0(SB), Y1, Y0
 	VFMADD213PS  const3e119bb4<>+0(SB), Y1, Y0
-	VFMADD213PS  Y10, Y1, Y0
-	VFMADD213PS  Y9, Y1, Y0
-	VFMADD213PS  Y8, Y1, Y0
-	VFMADD213PS  Y7, Y1, Y0
+	VFMADD213PS  constbe2aae27<>+0(SB), Y1, Y0
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y1, Y0
+	VFMADD213PS  constbe800003<>+0(SB), Y1, Y0
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y1, Y0
 	VMULPS       Y1, Y1, Y2
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y2, Y0, Y0
-	VFMADD231PS  Y5, Y14, Y0
-	VFNMADD231PS Y6, Y2, Y0
+	VFMADD231PS  constb95e8083<>+0(SB), Y7, Y0
+	VFNMADD231PS const3f000000<>+0(SB), Y2, Y0
 	VADDPS       Y1, Y0, Y0
-	VFMADD231PS  Y4, Y14, Y0
-	VCMPPS       $0x15, const7f800000<>+0(SB), Y12, Y1
-	VBLENDVPS    Y1, Y12, Y0, Y0
-	VCMPPS       $0x11, Y3, Y12, Y1
+	VFMADD231PS  const3f318000<>+0(SB), Y7, Y0
+	VCMPPS       $0x15, const7f800000<>+0(SB), Y5, Y1
+	VBLENDVPS    Y1, Y5, Y0, Y0
+	VCMPPS       $0x11, Y3, Y5, Y1
 	VMOVUPS      const7fc00000<>+0(SB), Y2
 	VBLENDVPS    Y1, Y2, Y0, Y0
-	VCMPPS       $0x00, Y3, Y12, Y1
+	VCMPPS       $0x00, Y3, Y5, Y1
 	VMOVUPS      constff800000<>+0(SB), Y2
 	VBLENDVPS    Y1, Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y11, (AX)(BX*1)
+	VMASKMOVPS   Y0, Y4, (AX)(BX*1)
 
-end6:
+end10:
 	VZEROUPPER
 	RET
 
@@ -510,96 +641,6 @@ DATA const00000000<>+52(SB)/4, $0x00000000
 DATA const00000000<>+56(SB)/4, $0x00000000
 DATA const00000000<>+60(SB)/4, $0x00000000
 GLOBL const00000000<>(SB), RODATA|NOPTR, $64
-
-DATA const3f000000<>+0(SB)/4, $0x3f000000
-DATA const3f000000<>+4(SB)/4, $0x3f000000
-DATA const3f000000<>+8(SB)/4, $0x3f000000
-DATA const3f000000<>+12(SB)/4, $0x3f000000
-DATA const3f000000<>+16(SB)/4, $0x3f000000
-DATA const3f000000<>+20(SB)/4, $0x3f000000
-DATA const3f000000<>+24(SB)/4, $0x3f000000
-DATA const3f000000<>+28(SB)/4, $0x3f000000
-DATA const3f000000<>+32(SB)/4, $0x3f000000
-DATA const3f000000<>+36(SB)/4, $0x3f000000
-DATA const3f000000<>+40(SB)/4, $0x3f000000
-DATA const3f000000<>+44(SB)/4, $0x3f000000
-DATA const3f000000<>+48(SB)/4, $0x3f000000
-DATA const3f000000<>+52(SB)/4, $0x3f000000
-DATA const3f000000<>+56(SB)/4, $0x3f000000
-DATA const3f000000<>+60(SB)/4, $0x3f000000
-GLOBL const3f000000<>(SB), RODATA|NOPTR, $64
-
-DATA const3eaaaaa4<>+0(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+4(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+8(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+12(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+16(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+20(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+24(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+28(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+32(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+36(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+40(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+44(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+48(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+52(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+56(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+60(SB)/4, $0x3eaaaaa4
-GLOBL const3eaaaaa4<>(SB), RODATA|NOPTR, $64
-
-DATA constbe800003<>+0(SB)/4, $0xbe800003
-DATA constbe800003<>+4(SB)/4, $0xbe800003
-DATA constbe800003<>+8(SB)/4, $0xbe800003
-DATA constbe800003<>+12(SB)/4, $0xbe800003
-DATA constbe800003<>+16(SB)/4, $0xbe800003
-DATA constbe800003<>+20(SB)/4, $0xbe800003
-DATA constbe800003<>+24(SB)/4, $0xbe800003
-DATA constbe800003<>+28(SB)/4, $0xbe800003
-DATA constbe800003<>+32(SB)/4, $0xbe800003
-DATA constbe800003<>+36(SB)/4, $0xbe800003
-DATA constbe800003<>+40(SB)/4, $0xbe800003
-DATA constbe800003<>+44(SB)/4, $0xbe800003
-DATA constbe800003<>+48(SB)/4, $0xbe800003
-DATA constbe800003<>+52(SB)/4, $0xbe800003
-DATA constbe800003<>+56(SB)/4, $0xbe800003
-DATA constbe800003<>+60(SB)/4, $0xbe800003
-GLOBL constbe800003<>(SB), RODATA|NOPTR, $64
-
-DATA const3e4cd25b<>+0(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+4(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+8(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+12(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+16(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+20(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+24(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+28(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+32(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+36(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+40(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+44(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+48(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+52(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+56(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+60(SB)/4, $0x3e4cd25b
-GLOBL const3e4cd25b<>(SB), RODATA|NOPTR, $64
-
-DATA constbe2aae27<>+0(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+4(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+8(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+12(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+16(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+20(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+24(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+28(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+32(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+36(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+40(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+44(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+48(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+52(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+56(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+60(SB)/4, $0xbe2aae27
-GLOBL constbe2aae27<>(SB), RODATA|NOPTR, $64
 
 DATA const00800000<>+0(SB)/4, $0x00800000
 DATA const00800000<>+4(SB)/4, $0x00800000
@@ -727,6 +768,96 @@ DATA const3e119bb4<>+56(SB)/4, $0x3e119bb4
 DATA const3e119bb4<>+60(SB)/4, $0x3e119bb4
 GLOBL const3e119bb4<>(SB), RODATA|NOPTR, $64
 
+DATA constbe2aae27<>+0(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+4(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+8(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+12(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+16(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+20(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+24(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+28(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+32(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+36(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+40(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+44(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+48(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+52(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+56(SB)/4, $0xbe2aae27
+DATA constbe2aae27<>+60(SB)/4, $0xbe2aae27
+GLOBL constbe2aae27<>(SB), RODATA|NOPTR, $64
+
+DATA const3e4cd25b<>+0(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+4(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+8(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+12(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+16(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+20(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+24(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+28(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+32(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+36(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+40(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+44(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+48(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+52(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+56(SB)/4, $0x3e4cd25b
+DATA const3e4cd25b<>+60(SB)/4, $0x3e4cd25b
+GLOBL const3e4cd25b<>(SB), RODATA|NOPTR, $64
+
+DATA constbe800003<>+0(SB)/4, $0xbe800003
+DATA constbe800003<>+4(SB)/4, $0xbe800003
+DATA constbe800003<>+8(SB)/4, $0xbe800003
+DATA constbe800003<>+12(SB)/4, $0xbe800003
+DATA constbe800003<>+16(SB)/4, $0xbe800003
+DATA constbe800003<>+20(SB)/4, $0xbe800003
+DATA constbe800003<>+24(SB)/4, $0xbe800003
+DATA constbe800003<>+28(SB)/4, $0xbe800003
+DATA constbe800003<>+32(SB)/4, $0xbe800003
+DATA constbe800003<>+36(SB)/4, $0xbe800003
+DATA constbe800003<>+40(SB)/4, $0xbe800003
+DATA constbe800003<>+44(SB)/4, $0xbe800003
+DATA constbe800003<>+48(SB)/4, $0xbe800003
+DATA constbe800003<>+52(SB)/4, $0xbe800003
+DATA constbe800003<>+56(SB)/4, $0xbe800003
+DATA constbe800003<>+60(SB)/4, $0xbe800003
+GLOBL constbe800003<>(SB), RODATA|NOPTR, $64
+
+DATA const3eaaaaa4<>+0(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+4(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+8(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+12(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+16(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+20(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+24(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+28(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+32(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+36(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+40(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+44(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+48(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+52(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+56(SB)/4, $0x3eaaaaa4
+DATA const3eaaaaa4<>+60(SB)/4, $0x3eaaaaa4
+GLOBL const3eaaaaa4<>(SB), RODATA|NOPTR, $64
+
+DATA const3f000000<>+0(SB)/4, $0x3f000000
+DATA const3f000000<>+4(SB)/4, $0x3f000000
+DATA const3f000000<>+8(SB)/4, $0x3f000000
+DATA const3f000000<>+12(SB)/4, $0x3f000000
+DATA const3f000000<>+16(SB)/4, $0x3f000000
+DATA const3f000000<>+20(SB)/4, $0x3f000000
+DATA const3f000000<>+24(SB)/4, $0x3f000000
+DATA const3f000000<>+28(SB)/4, $0x3f000000
+DATA const3f000000<>+32(SB)/4, $0x3f000000
+DATA const3f000000<>+36(SB)/4, $0x3f000000
+DATA const3f000000<>+40(SB)/4, $0x3f000000
+DATA const3f000000<>+44(SB)/4, $0x3f000000
+DATA const3f000000<>+48(SB)/4, $0x3f000000
+DATA const3f000000<>+52(SB)/4, $0x3f000000
+DATA const3f000000<>+56(SB)/4, $0x3f000000
+DATA const3f000000<>+60(SB)/4, $0x3f000000
+GLOBL const3f000000<>(SB), RODATA|NOPTR, $64
+
 DATA const7f800000<>+0(SB)/4, $0x7f800000
 DATA const7f800000<>+4(SB)/4, $0x7f800000
 DATA const7f800000<>+8(SB)/4, $0x7f800000
@@ -790,62 +921,128 @@ TEXT ·sigmoidF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS const3fb8aa3b<>+0(SB), Y3
 	VMOVUPS const3f318000<>+0(SB), Y4
 	VMOVUPS constb95e8083<>+0(SB), Y5
-	VMOVUPS const3f800000<>+0(SB), Y6
-	VMOVUPS const3efffffe<>+0(SB), Y7
-	VMOVUPS const3e2aaa49<>+0(SB), Y8
-	VMOVUPS const3d2aac79<>+0(SB), Y9
-	VMOVUPS const3c091cf9<>+0(SB), Y10
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector7:
-	CMPQ         DX, $0x00000008
-	JLT          tail8
-	VMOVUPS      (CX)(BX*1), Y11
-	VORPS        const80000000<>+0(SB), Y11, Y12
-	VMAXPS       Y12, Y1, Y12
-	VMINPS       Y12, Y2, Y12
-	VMOVUPS      Y0, Y13
-	VFMADD231PS  Y3, Y12, Y13
-	VSUBPS       Y0, Y13, Y14
-	VFNMADD231PS Y4, Y14, Y12
-	VFNMADD231PS Y5, Y14, Y12
+many11:
+	CMPQ         DX, $0x00000010
+	JLT          one12
+	VMOVUPS      (CX)(BX*1), Y6
+	VMOVUPS      32(CX)(BX*1), Y8
+	VORPS        const80000000<>+0(SB), Y6, Y7
+	VORPS        const80000000<>+0(SB), Y8, Y9
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y9, Y1, Y11
+	VMINPS       Y7, Y2, Y7
+	VMINPS       Y11, Y2, Y11
+	VMOVUPS      Y0, Y9
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y3, Y7, Y9
+	VFMADD231PS  Y3, Y11, Y12
+	VSUBPS       Y0, Y9, Y10
+	VSUBPS       Y0, Y12, Y13
+	VFNMADD231PS Y4, Y10, Y7
+	VFNMADD231PS Y4, Y13, Y11
+	VFNMADD231PS Y5, Y10, Y7
+	VFNMADD231PS Y5, Y13, Y11
+	VMOVUPS      const3ab51211<>+0(SB), Y10
 	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  Y10, Y12, Y14
-	VFMADD213PS  Y9, Y12, Y14
-	VFMADD213PS  Y8, Y12, Y14
-	VFMADD213PS  Y7, Y12, Y14
-	VMULPS       Y12, Y12, Y15
-	VFMADD213PS  Y12, Y15, Y14
-	VADDPS       Y6, Y14, Y14
-	VPSUBD       Y0, Y13, Y13
-	VPSRAD       $0x01, Y13, Y12
-	VPSUBD       Y12, Y13, Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y10
+	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
+	VMULPS       Y7, Y7, Y13
+	VMULPS       Y11, Y11, Y15
+	VFMADD213PS  Y7, Y13, Y10
+	VFMADD213PS  Y11, Y15, Y14
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y14, Y14
+	VPSUBD       Y0, Y9, Y9
+	VPSUBD       Y0, Y12, Y12
+	VPSRAD       $0x01, Y9, Y7
+	VPSRAD       $0x01, Y12, Y11
+	VPSUBD       Y7, Y9, Y9
+	VPSUBD       Y11, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VMULPS       Y11, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
 	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y12, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y13, Y13
-	VPSLLD       $0x17, Y13, Y13
-	VMULPS       Y13, Y14, Y14
-	VBLENDVPS    Y11, Y14, Y6, Y11
-	VADDPS       Y6, Y14, Y14
-	VDIVPS       Y14, Y11, Y11
-	VMOVUPS      Y11, (AX)(BX*1)
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y10, Y7, Y6
+	VBLENDVPS    Y8, Y14, Y9, Y8
+	VADDPS       Y7, Y10, Y10
+	VADDPS       Y9, Y14, Y14
+	VDIVPS       Y10, Y6, Y6
+	VDIVPS       Y14, Y8, Y8
+	VMOVUPS      Y6, (AX)(BX*1)
+	VMOVUPS      Y8, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many11
+
+one12:
+vector13:
+	CMPQ         DX, $0x00000008
+	JLT          tail14
+	VMOVUPS      (CX)(BX*1), Y6
+	VORPS        const80000000<>+0(SB), Y6, Y7
+	VMAXPS       Y7, Y1, Y7
+	VMINPS       Y7, Y2, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y3, Y7, Y8
+	VSUBPS       Y0, Y8, Y9
+	VFNMADD231PS Y4, Y9, Y7
+	VFNMADD231PS Y5, Y9, Y7
+	VMOVUPS      const3ab51211<>+0(SB), Y9
+	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VFMADD213PS  Y7, Y10, Y9
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VPSUBD       Y0, Y8, Y8
+	VPSRAD       $0x01, Y8, Y7
+	VPSUBD       Y7, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VBLENDVPS    Y6, Y9, Y7, Y6
+	VADDPS       Y7, Y9, Y9
+	VDIVPS       Y9, Y6, Y6
+	VMOVUPS      Y6, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
-	JMP          vector7
+	JMP          vector13
 
-tail8:
+tail14:
 	TESTQ        DX, DX
-	JEQ          end9
+	JEQ          end15
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y11
-	VMASKMOVPS   (CX)(BX*1), Y11, Y12
-	VORPS        const80000000<>+0(SB), Y12, Y13
-	VMAXPS       Y13, Y1, Y1
+	VMOVDQU      (SI)(DX*4), Y6
+	VMASKMOVPS   (CX)(BX*1), Y6, Y7
+	VORPS        const80000000<>+0(SB), Y7, Y8
+	VMAXPS       Y8, Y1, Y1
 	VMINPS       Y1, Y2, Y1
 	VMOVUPS      Y0, Y2
 	VFMADD231PS  Y3, Y1, Y2
@@ -853,13 +1050,13 @@ tail8:
 	VFNMADD231PS Y4, Y3, Y1
 	VFNMADD231PS Y5, Y3, Y1
 	VMOVUPS      const3ab51211<>+0(SB), Y3
-	VFMADD213PS  Y10, Y1, Y3
-	VFMADD213PS  Y9, Y1, Y3
-	VFMADD213PS  Y8, Y1, Y3
-	VFMADD213PS  Y7, Y1, Y3
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
 	VMULPS       Y1, Y1, Y4
 	VFMADD213PS  Y1, Y4, Y3
-	VADDPS       Y6, Y3, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VPSUBD       Y0, Y2, Y2
 	VPSRAD       $0x01, Y2, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -869,12 +1066,13 @@ tail8:
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y2, Y3, Y3
-	VBLENDVPS    Y12, Y3, Y6, Y0
-	VADDPS       Y6, Y3, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMASKMOVPS   Y0, Y11, (AX)(BX*1)
+	VMOVUPS      const3f800000<>+0(SB), Y0
+	VBLENDVPS    Y7, Y3, Y0, Y1
+	VADDPS       Y0, Y3, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMASKMOVPS   Y1, Y6, (AX)(BX*1)
 
-end9:
+end15:
 	VZEROUPPER
 	RET
 
@@ -903,92 +1101,185 @@ TEXT ·tanhF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS constc2d00000<>+0(SB), Y1
 	VMOVUPS const42b20000<>+0(SB), Y2
 	VMOVUPS const3fb8aa3b<>+0(SB), Y3
-	VMOVUPS const3f318000<>+0(SB), Y4
-	VMOVUPS constb95e8083<>+0(SB), Y5
-	VMOVUPS const3f800000<>+0(SB), Y6
-	VMOVUPS const40000000<>+0(SB), Y7
-	VMOVUPS const3efffffe<>+0(SB), Y8
-	VMOVUPS const3e2aaa49<>+0(SB), Y9
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector10:
-	CMPQ         DX, $0x00000008
-	JLT          tail11
-	VMOVUPS      (CX)(BX*1), Y10
-	VANDPS       const7fffffff<>+0(SB), Y10, Y11
-	VADDPS       Y11, Y11, Y12
-	VMAXPS       Y12, Y1, Y12
-	VMINPS       Y12, Y2, Y12
-	VMOVUPS      Y0, Y13
-	VFMADD231PS  Y3, Y12, Y13
-	VSUBPS       Y0, Y13, Y14
-	VFNMADD231PS Y4, Y14, Y12
-	VFNMADD231PS Y5, Y14, Y12
+many16:
+	CMPQ         DX, $0x00000010
+	JLT          one17
+	VMOVUPS      (CX)(BX*1), Y4
+	VMOVUPS      32(CX)(BX*1), Y7
+	VANDPS       const7fffffff<>+0(SB), Y4, Y5
+	VANDPS       const7fffffff<>+0(SB), Y7, Y8
+	VADDPS       Y5, Y5, Y6
+	VADDPS       Y8, Y8, Y9
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y9, Y1, Y11
+	VMINPS       Y6, Y2, Y6
+	VMINPS       Y11, Y2, Y11
+	VMOVUPS      Y0, Y9
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y3, Y6, Y9
+	VFMADD231PS  Y3, Y11, Y12
+	VSUBPS       Y0, Y9, Y10
+	VSUBPS       Y0, Y12, Y13
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y13, Y11
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y13, Y11
+	VMOVUPS      const3ab51211<>+0(SB), Y10
 	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  const3c091cf9<>+0(SB), Y12, Y14
-	VFMADD213PS  const3d2aac79<>+0(SB), Y12, Y14
-	VFMADD213PS  Y9, Y12, Y14
-	VFMADD213PS  Y8, Y12, Y14
-	VMULPS       Y12, Y12, Y15
-	VFMADD213PS  Y12, Y15, Y14
-	VADDPS       Y6, Y14, Y14
-	VPSUBD       Y0, Y13, Y13
-	VPSRAD       $0x01, Y13, Y12
-	VPSUBD       Y12, Y13, Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y10
+	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
+	VMULPS       Y6, Y6, Y13
+	VMULPS       Y11, Y11, Y15
+	VFMADD213PS  Y6, Y13, Y10
+	VFMADD213PS  Y11, Y15, Y14
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y14, Y14
+	VPSUBD       Y0, Y9, Y9
+	VPSUBD       Y0, Y12, Y12
+	VPSRAD       $0x01, Y9, Y6
+	VPSRAD       $0x01, Y12, Y11
+	VPSUBD       Y6, Y9, Y9
+	VPSUBD       Y11, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y11, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
 	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y12, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y13, Y13
-	VPSLLD       $0x17, Y13, Y13
-	VMULPS       Y13, Y14, Y14
-	VADDPS       Y6, Y14, Y14
-	VMOVUPS      Y7, Y12
-	VDIVPS       Y14, Y12, Y12
-	VSUBPS       Y12, Y6, Y12
-	VANDPS       const80000000<>+0(SB), Y10, Y13
-	VORPS        Y13, Y12, Y12
-	VMULPS       Y10, Y10, Y13
-	VMOVUPS      constbbbaf0e1<>+0(SB), Y14
-	VFMADD213PS  const3ca9134c<>+0(SB), Y13, Y14
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Y13, Y14
-	VFMADD213PS  const3e088393<>+0(SB), Y13, Y14
-	VFMADD213PS  constbeaaaa99<>+0(SB), Y13, Y14
-	VMULPS       Y13, Y14, Y14
-	VFMADD213PS  Y10, Y10, Y14
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y11, Y10
-	VBLENDVPS    Y10, Y14, Y12, Y10
-	VMOVUPS      Y10, (AX)(BX*1)
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y14, Y14
+	VMOVUPS      const40000000<>+0(SB), Y6
+	VMOVUPS      const40000000<>+0(SB), Y9
+	VDIVPS       Y10, Y6, Y6
+	VDIVPS       Y14, Y9, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VSUBPS       Y6, Y10, Y6
+	VSUBPS       Y9, Y11, Y9
+	VANDPS       const80000000<>+0(SB), Y4, Y10
+	VANDPS       const80000000<>+0(SB), Y7, Y11
+	VORPS        Y10, Y6, Y6
+	VORPS        Y11, Y9, Y9
+	VMULPS       Y4, Y4, Y10
+	VMULPS       Y7, Y7, Y12
+	VMOVUPS      constbbbaf0e1<>+0(SB), Y11
+	VMOVUPS      constbbbaf0e1<>+0(SB), Y13
+	VFMADD213PS  const3ca9134c<>+0(SB), Y10, Y11
+	VFMADD213PS  const3ca9134c<>+0(SB), Y12, Y13
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Y10, Y11
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Y12, Y13
+	VFMADD213PS  const3e088393<>+0(SB), Y10, Y11
+	VFMADD213PS  const3e088393<>+0(SB), Y12, Y13
+	VFMADD213PS  constbeaaaa99<>+0(SB), Y10, Y11
+	VFMADD213PS  constbeaaaa99<>+0(SB), Y12, Y13
+	VMULPS       Y10, Y11, Y11
+	VMULPS       Y12, Y13, Y13
+	VFMADD213PS  Y4, Y4, Y11
+	VFMADD213PS  Y7, Y7, Y13
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y8, Y5
+	VBLENDVPS    Y4, Y11, Y6, Y4
+	VBLENDVPS    Y5, Y13, Y9, Y5
+	VMOVUPS      Y4, (AX)(BX*1)
+	VMOVUPS      Y5, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many16
+
+one17:
+vector18:
+	CMPQ         DX, $0x00000008
+	JLT          tail19
+	VMOVUPS      (CX)(BX*1), Y4
+	VANDPS       const7fffffff<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y5, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMINPS       Y6, Y2, Y6
+	VMOVUPS      Y0, Y7
+	VFMADD231PS  Y3, Y6, Y7
+	VSUBPS       Y0, Y7, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab51211<>+0(SB), Y8
+	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VFMADD213PS  Y6, Y9, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VPSUBD       Y0, Y7, Y7
+	VPSRAD       $0x01, Y7, Y6
+	VPSUBD       Y6, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VMOVUPS      const40000000<>+0(SB), Y6
+	VDIVPS       Y8, Y6, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y6
+	VANDPS       const80000000<>+0(SB), Y4, Y7
+	VORPS        Y7, Y6, Y6
+	VMULPS       Y4, Y4, Y7
+	VMOVUPS      constbbbaf0e1<>+0(SB), Y8
+	VFMADD213PS  const3ca9134c<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e088393<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa99<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD213PS  Y4, Y4, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y4
+	VBLENDVPS    Y4, Y8, Y6, Y4
+	VMOVUPS      Y4, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
-	JMP          vector10
+	JMP          vector18
 
-tail11:
+tail19:
 	TESTQ        DX, DX
-	JEQ          end12
+	JEQ          end20
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y10
-	VMASKMOVPS   (CX)(BX*1), Y10, Y11
-	VANDPS       const7fffffff<>+0(SB), Y11, Y12
-	VADDPS       Y12, Y12, Y13
-	VMAXPS       Y13, Y1, Y1
+	VMOVDQU      (SI)(DX*4), Y4
+	VMASKMOVPS   (CX)(BX*1), Y4, Y5
+	VANDPS       const7fffffff<>+0(SB), Y5, Y6
+	VADDPS       Y6, Y6, Y7
+	VMAXPS       Y7, Y1, Y1
 	VMINPS       Y1, Y2, Y1
 	VMOVUPS      Y0, Y2
 	VFMADD231PS  Y3, Y1, Y2
 	VSUBPS       Y0, Y2, Y3
-	VFNMADD231PS Y4, Y3, Y1
-	VFNMADD231PS Y5, Y3, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab51211<>+0(SB), Y3
 	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
 	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VFMADD213PS  Y9, Y1, Y3
-	VFMADD213PS  Y8, Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VFMADD213PS  Y1, Y4, Y3
-	VADDPS       Y6, Y3, Y3
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y7
+	VFMADD213PS  Y1, Y7, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VPSUBD       Y0, Y2, Y2
 	VPSRAD       $0x01, Y2, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -998,45 +1289,28 @@ tail11:
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y2, Y3, Y3
-	VADDPS       Y6, Y3, Y3
-	VMOVUPS      Y7, Y0
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VMOVUPS      const40000000<>+0(SB), Y0
 	VDIVPS       Y3, Y0, Y0
-	VSUBPS       Y0, Y6, Y0
-	VANDPS       const80000000<>+0(SB), Y11, Y1
+	VMOVUPS      const3f800000<>+0(SB), Y1
+	VSUBPS       Y0, Y1, Y0
+	VANDPS       const80000000<>+0(SB), Y5, Y1
 	VORPS        Y1, Y0, Y0
-	VMULPS       Y11, Y11, Y1
+	VMULPS       Y5, Y5, Y1
 	VMOVUPS      constbbbaf0e1<>+0(SB), Y2
 	VFMADD213PS  const3ca9134c<>+0(SB), Y1, Y2
 	VFMADD213PS  constbd5c1e2d<>+0(SB), Y1, Y2
 	VFMADD213PS  const3e088393<>+0(SB), Y1, Y2
 	VFMADD213PS  constbeaaaa99<>+0(SB), Y1, Y2
 	VMULPS       Y1, Y2, Y2
-	VFMADD213PS  Y11, Y11, Y2
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y12, Y1
+	VFMADD213PS  Y5, Y5, Y2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y6, Y1
 	VBLENDVPS    Y1, Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y10, (AX)(BX*1)
+	VMASKMOVPS   Y0, Y4, (AX)(BX*1)
 
-end12:
+end20:
 	VZEROUPPER
 	RET
-
-DATA const40000000<>+0(SB)/4, $0x40000000
-DATA const40000000<>+4(SB)/4, $0x40000000
-DATA const40000000<>+8(SB)/4, $0x40000000
-DATA const40000000<>+12(SB)/4, $0x40000000
-DATA const40000000<>+16(SB)/4, $0x40000000
-DATA const40000000<>+20(SB)/4, $0x40000000
-DATA const40000000<>+24(SB)/4, $0x40000000
-DATA const40000000<>+28(SB)/4, $0x40000000
-DATA const40000000<>+32(SB)/4, $0x40000000
-DATA const40000000<>+36(SB)/4, $0x40000000
-DATA const40000000<>+40(SB)/4, $0x40000000
-DATA const40000000<>+44(SB)/4, $0x40000000
-DATA const40000000<>+48(SB)/4, $0x40000000
-DATA const40000000<>+52(SB)/4, $0x40000000
-DATA const40000000<>+56(SB)/4, $0x40000000
-DATA const40000000<>+60(SB)/4, $0x40000000
-GLOBL const40000000<>(SB), RODATA|NOPTR, $64
 
 DATA const7fffffff<>+0(SB)/4, $0x7fffffff
 DATA const7fffffff<>+4(SB)/4, $0x7fffffff
@@ -1055,6 +1329,24 @@ DATA const7fffffff<>+52(SB)/4, $0x7fffffff
 DATA const7fffffff<>+56(SB)/4, $0x7fffffff
 DATA const7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA const40000000<>+0(SB)/4, $0x40000000
+DATA const40000000<>+4(SB)/4, $0x40000000
+DATA const40000000<>+8(SB)/4, $0x40000000
+DATA const40000000<>+12(SB)/4, $0x40000000
+DATA const40000000<>+16(SB)/4, $0x40000000
+DATA const40000000<>+20(SB)/4, $0x40000000
+DATA const40000000<>+24(SB)/4, $0x40000000
+DATA const40000000<>+28(SB)/4, $0x40000000
+DATA const40000000<>+32(SB)/4, $0x40000000
+DATA const40000000<>+36(SB)/4, $0x40000000
+DATA const40000000<>+40(SB)/4, $0x40000000
+DATA const40000000<>+44(SB)/4, $0x40000000
+DATA const40000000<>+48(SB)/4, $0x40000000
+DATA const40000000<>+52(SB)/4, $0x40000000
+DATA const40000000<>+56(SB)/4, $0x40000000
+DATA const40000000<>+60(SB)/4, $0x40000000
+GLOBL const40000000<>(SB), RODATA|NOPTR, $64
 
 DATA constbbbaf0e1<>+0(SB)/4, $0xbbbaf0e1
 DATA constbbbaf0e1<>+4(SB)/4, $0xbbbaf0e1
@@ -1173,82 +1465,197 @@ TEXT ·softplusF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS const3fb8aa3b<>+0(SB), Y3
 	VMOVUPS const3f318000<>+0(SB), Y4
 	VMOVUPS constb95e8083<>+0(SB), Y5
-	VMOVUPS const3f800000<>+0(SB), Y6
-	VMOVUPS const3f000000<>+0(SB), Y7
-	VMOVUPS const00000000<>+0(SB), Y8
-	VMOVUPS const3efffffe<>+0(SB), Y9
-	VMOVUPS const3e2aaa49<>+0(SB), Y10
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector13:
-	CMPQ         DX, $0x00000008
-	JLT          tail14
-	VMOVUPS      (CX)(BX*1), Y11
-	VORPS        const80000000<>+0(SB), Y11, Y12
-	VMAXPS       Y12, Y1, Y12
-	VMINPS       Y12, Y2, Y12
-	VMOVUPS      Y0, Y13
-	VFMADD231PS  Y3, Y12, Y13
-	VSUBPS       Y0, Y13, Y14
-	VFNMADD231PS Y4, Y14, Y12
-	VFNMADD231PS Y5, Y14, Y12
+many21:
+	CMPQ         DX, $0x00000010
+	JLT          one22
+	VMOVUPS      (CX)(BX*1), Y6
+	VMOVUPS      32(CX)(BX*1), Y8
+	VORPS        const80000000<>+0(SB), Y6, Y7
+	VORPS        const80000000<>+0(SB), Y8, Y9
+	VMAXPS       Y7, Y1, Y7
+	VMAXPS       Y9, Y1, Y11
+	VMINPS       Y7, Y2, Y7
+	VMINPS       Y11, Y2, Y11
+	VMOVUPS      Y0, Y9
+	VMOVUPS      Y0, Y12
+	VFMADD231PS  Y3, Y7, Y9
+	VFMADD231PS  Y3, Y11, Y12
+	VSUBPS       Y0, Y9, Y10
+	VSUBPS       Y0, Y12, Y13
+	VFNMADD231PS Y4, Y10, Y7
+	VFNMADD231PS Y4, Y13, Y11
+	VFNMADD231PS Y5, Y10, Y7
+	VFNMADD231PS Y5, Y13, Y11
+	VMOVUPS      const3ab51211<>+0(SB), Y10
 	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  const3c091cf9<>+0(SB), Y12, Y14
-	VFMADD213PS  const3d2aac79<>+0(SB), Y12, Y14
-	VFMADD213PS  Y10, Y12, Y14
-	VFMADD213PS  Y9, Y12, Y14
-	VMULPS       Y12, Y12, Y15
-	VFMADD213PS  Y12, Y15, Y14
-	VADDPS       Y6, Y14, Y14
-	VPSUBD       Y0, Y13, Y13
-	VPSRAD       $0x01, Y13, Y12
-	VPSUBD       Y12, Y13, Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y10
+	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
+	VMULPS       Y7, Y7, Y13
+	VMULPS       Y11, Y11, Y15
+	VFMADD213PS  Y7, Y13, Y10
+	VFMADD213PS  Y11, Y15, Y14
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y14, Y14
+	VPSUBD       Y0, Y9, Y9
+	VPSUBD       Y0, Y12, Y12
+	VPSRAD       $0x01, Y9, Y7
+	VPSRAD       $0x01, Y12, Y11
+	VPSUBD       Y7, Y9, Y9
+	VPSUBD       Y11, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VMULPS       Y11, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
 	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y9, Y10, Y10
 	VMULPS       Y12, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y13, Y13
-	VPSLLD       $0x17, Y13, Y13
-	VMULPS       Y13, Y14, Y14
+	VMOVUPS      const3f000000<>+0(SB), Y7
+	VMOVUPS      const3f000000<>+0(SB), Y11
+	VMOVUPS      Y10, Y9
 	VMOVUPS      Y14, Y12
-	VFMSUB213PS  Y7, Y7, Y12
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y14, Y13
-	VBLENDVPS    Y13, Y12, Y14, Y12
-	VBLENDVPS    Y13, Y6, Y8, Y13
+	VFMSUB213PS  Y7, Y7, Y9
+	VFMSUB213PS  Y11, Y11, Y12
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y10, Y7
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y14, Y11
+	VBLENDVPS    Y7, Y9, Y10, Y9
+	VBLENDVPS    Y11, Y12, Y14, Y13
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VMOVUPS      const3f800000<>+0(SB), Y14
+	VMOVUPS      const00000000<>+0(SB), Y12
+	VMOVUPS      const00000000<>+0(SB), Y15
+	VBLENDVPS    Y7, Y10, Y12, Y7
+	VBLENDVPS    Y11, Y14, Y15, Y12
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y10
 	VMOVUPS      const3d8a2bd0<>+0(SB), Y14
-	VFMADD213PS  constbdef1e09<>+0(SB), Y12, Y14
-	VFMADD213PS  const3df37836<>+0(SB), Y12, Y14
-	VFMADD213PS  constbdfe1105<>+0(SB), Y12, Y14
-	VFMADD213PS  const3e119bb4<>+0(SB), Y12, Y14
-	VFMADD213PS  constbe2aae27<>+0(SB), Y12, Y14
-	VFMADD213PS  const3e4cd25b<>+0(SB), Y12, Y14
-	VFMADD213PS  constbe800003<>+0(SB), Y12, Y14
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Y12, Y14
-	VMULPS       Y12, Y12, Y15
-	VMULPS       Y12, Y14, Y14
+	VFMADD213PS  constbdef1e09<>+0(SB), Y9, Y10
+	VFMADD213PS  constbdef1e09<>+0(SB), Y13, Y14
+	VFMADD213PS  const3df37836<>+0(SB), Y9, Y10
+	VFMADD213PS  const3df37836<>+0(SB), Y13, Y14
+	VFMADD213PS  constbdfe1105<>+0(SB), Y9, Y10
+	VFMADD213PS  constbdfe1105<>+0(SB), Y13, Y14
+	VFMADD213PS  const3e119bb4<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e119bb4<>+0(SB), Y13, Y14
+	VFMADD213PS  constbe2aae27<>+0(SB), Y9, Y10
+	VFMADD213PS  constbe2aae27<>+0(SB), Y13, Y14
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y13, Y14
+	VFMADD213PS  constbe800003<>+0(SB), Y9, Y10
+	VFMADD213PS  constbe800003<>+0(SB), Y13, Y14
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y9, Y10
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y13, Y14
+	VMULPS       Y9, Y9, Y11
+	VMULPS       Y13, Y13, Y15
+	VMULPS       Y9, Y10, Y10
+	VMULPS       Y13, Y14, Y14
+	VMULPS       Y11, Y10, Y10
 	VMULPS       Y15, Y14, Y14
-	VFMADD231PS  Y5, Y13, Y14
-	VFNMADD231PS Y7, Y15, Y14
-	VADDPS       Y12, Y14, Y14
-	VFMADD231PS  Y4, Y13, Y14
-	VMAXPS       Y11, Y8, Y11
-	VADDPS       Y11, Y14, Y14
-	VMOVUPS      Y14, (AX)(BX*1)
+	VFMADD231PS  Y5, Y7, Y10
+	VFMADD231PS  Y5, Y12, Y14
+	VFNMADD231PS const3f000000<>+0(SB), Y11, Y10
+	VFNMADD231PS const3f000000<>+0(SB), Y15, Y14
+	VADDPS       Y9, Y10, Y10
+	VADDPS       Y13, Y14, Y14
+	VFMADD231PS  Y4, Y7, Y10
+	VFMADD231PS  Y4, Y12, Y14
+	VMOVUPS      const00000000<>+0(SB), Y7
+	VMOVUPS      const00000000<>+0(SB), Y9
+	VMAXPS       Y6, Y7, Y6
+	VMAXPS       Y8, Y9, Y7
+	VADDPS       Y6, Y10, Y10
+	VADDPS       Y7, Y14, Y14
+	VMOVUPS      Y10, (AX)(BX*1)
+	VMOVUPS      Y14, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many21
+
+one22:
+vector23:
+	CMPQ         DX, $0x00000008
+	JLT          tail24
+	VMOVUPS      (CX)(BX*1), Y6
+	VORPS        const80000000<>+0(SB), Y6, Y7
+	VMAXPS       Y7, Y1, Y7
+	VMINPS       Y7, Y2, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y3, Y7, Y8
+	VSUBPS       Y0, Y8, Y9
+	VFNMADD231PS Y4, Y9, Y7
+	VFNMADD231PS Y5, Y9, Y7
+	VMOVUPS      const3ab51211<>+0(SB), Y9
+	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VFMADD213PS  Y7, Y10, Y9
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VPSUBD       Y0, Y8, Y8
+	VPSRAD       $0x01, Y8, Y7
+	VPSUBD       Y7, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VMOVUPS      const3f000000<>+0(SB), Y7
+	VMOVUPS      Y9, Y8
+	VFMSUB213PS  Y7, Y7, Y8
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y9, Y7
+	VBLENDVPS    Y7, Y8, Y9, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VMOVUPS      const00000000<>+0(SB), Y10
+	VBLENDVPS    Y7, Y9, Y10, Y7
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y9
+	VFMADD213PS  constbdef1e09<>+0(SB), Y8, Y9
+	VFMADD213PS  const3df37836<>+0(SB), Y8, Y9
+	VFMADD213PS  constbdfe1105<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e119bb4<>+0(SB), Y8, Y9
+	VFMADD213PS  constbe2aae27<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y8, Y9
+	VFMADD213PS  constbe800003<>+0(SB), Y8, Y9
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y8, Y9
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VFMADD231PS  Y5, Y7, Y9
+	VFNMADD231PS const3f000000<>+0(SB), Y10, Y9
+	VADDPS       Y8, Y9, Y9
+	VFMADD231PS  Y4, Y7, Y9
+	VMOVUPS      const00000000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VADDPS       Y6, Y9, Y9
+	VMOVUPS      Y9, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
-	JMP          vector13
+	JMP          vector23
 
-tail14:
+tail24:
 	TESTQ        DX, DX
-	JEQ          end15
+	JEQ          end25
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y11
-	VMASKMOVPS   (CX)(BX*1), Y11, Y12
-	VORPS        const80000000<>+0(SB), Y12, Y13
-	VMAXPS       Y13, Y1, Y1
+	VMOVDQU      (SI)(DX*4), Y6
+	VMASKMOVPS   (CX)(BX*1), Y6, Y7
+	VORPS        const80000000<>+0(SB), Y7, Y8
+	VMAXPS       Y8, Y1, Y1
 	VMINPS       Y1, Y2, Y1
 	VMOVUPS      Y0, Y2
 	VFMADD231PS  Y3, Y1, Y2
@@ -1258,11 +1665,11 @@ tail14:
 	VMOVUPS      const3ab51211<>+0(SB), Y3
 	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
 	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VFMADD213PS  Y10, Y1, Y3
-	VFMADD213PS  Y9, Y1, Y3
-	VMULPS       Y1, Y1, Y9
-	VFMADD213PS  Y1, Y9, Y3
-	VADDPS       Y6, Y3, Y3
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y8
+	VFMADD213PS  Y1, Y8, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VPSUBD       Y0, Y2, Y2
 	VPSRAD       $0x01, Y2, Y0
 	VPSUBD       Y0, Y2, Y2
@@ -1272,32 +1679,36 @@ tail14:
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y2, Y3, Y3
-	VMOVUPS      Y3, Y0
-	VFMSUB213PS  Y7, Y7, Y0
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y3, Y1
-	VBLENDVPS    Y1, Y0, Y3, Y0
-	VBLENDVPS    Y1, Y6, Y8, Y1
+	VMOVUPS      const3f000000<>+0(SB), Y0
+	VMOVUPS      Y3, Y1
+	VFMSUB213PS  Y0, Y0, Y1
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y3, Y0
+	VBLENDVPS    Y0, Y1, Y3, Y1
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VMOVUPS      const00000000<>+0(SB), Y3
+	VBLENDVPS    Y0, Y2, Y3, Y0
 	VMOVUPS      const3d8a2bd0<>+0(SB), Y2
-	VFMADD213PS  constbdef1e09<>+0(SB), Y0, Y2
-	VFMADD213PS  const3df37836<>+0(SB), Y0, Y2
-	VFMADD213PS  constbdfe1105<>+0(SB), Y0, Y2
-	VFMADD213PS  const3e119bb4<>+0(SB), Y0, Y2
-	VFMADD213PS  constbe2aae27<>+0(SB), Y0, Y2
-	VFMADD213PS  const3e4cd25b<>+0(SB), Y0, Y2
-	VFMADD213PS  constbe800003<>+0(SB), Y0, Y2
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  constbdef1e09<>+0(SB), Y1, Y2
+	VFMADD213PS  const3df37836<>+0(SB), Y1, Y2
+	VFMADD213PS  constbdfe1105<>+0(SB), Y1, Y2
+	VFMADD213PS  const3e119bb4<>+0(SB), Y1, Y2
+	VFMADD213PS  constbe2aae27<>+0(SB), Y1, Y2
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y1, Y2
+	VFMADD213PS  constbe800003<>+0(SB), Y1, Y2
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y1, Y3
+	VMULPS       Y1, Y2, Y2
 	VMULPS       Y3, Y2, Y2
-	VFMADD231PS  Y5, Y1, Y2
-	VFNMADD231PS Y7, Y3, Y2
+	VFMADD231PS  Y5, Y0, Y2
+	VFNMADD231PS const3f000000<>+0(SB), Y3, Y2
+	VADDPS       Y1, Y2, Y2
+	VFMADD231PS  Y4, Y0, Y2
+	VMOVUPS      const00000000<>+0(SB), Y0
+	VMAXPS       Y7, Y0, Y0
 	VADDPS       Y0, Y2, Y2
-	VFMADD231PS  Y4, Y1, Y2
-	VMAXPS       Y12, Y8, Y0
-	VADDPS       Y0, Y2, Y2
-	VMASKMOVPS   Y2, Y11, (AX)(BX*1)
+	VMASKMOVPS   Y2, Y6, (AX)(BX*1)
 
-end15:
+end25:
 	VZEROUPPER
 	RET
 
@@ -1324,132 +1735,242 @@ GLOBL const3ed413cd<>(SB), RODATA|NOPTR, $64
 TEXT ·erfF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS const4b400000<>+0(SB), Y0
 	VMOVUPS constc2d00000<>+0(SB), Y1
-	VMOVUPS const42b20000<>+0(SB), Y2
-	VMOVUPS const3fb8aa3b<>+0(SB), Y3
-	VMOVUPS const3f318000<>+0(SB), Y4
-	VMOVUPS constb95e8083<>+0(SB), Y5
-	VMOVUPS const3f800000<>+0(SB), Y6
-	VMOVUPS const3efffffe<>+0(SB), Y7
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector16:
-	CMPQ         DX, $0x00000008
-	JLT          tail17
-	VMOVUPS      (CX)(BX*1), Y8
-	VANDPS       const7fffffff<>+0(SB), Y8, Y9
-	VMULPS       Y8, Y8, Y10
-	VMOVUPS      const38a4b518<>+0(SB), Y11
-	VFMADD213PS  constba51fb80<>+0(SB), Y10, Y11
-	VFMADD213PS  const3baa02d9<>+0(SB), Y10, Y11
-	VFMADD213PS  constbcdbfc87<>+0(SB), Y10, Y11
-	VFMADD213PS  const3de7167c<>+0(SB), Y10, Y11
-	VFMADD213PS  constbec0939f<>+0(SB), Y10, Y11
-	VFMADD213PS  const3e0375d4<>+0(SB), Y10, Y11
-	VFMADD213PS  Y8, Y8, Y11
-	VMOVUPS      const407ccccd<>+0(SB), Y10
-	VMINPS       Y9, Y10, Y10
-	VMOVUPS      const39436e56<>+0(SB), Y12
-	VFMADD213PS  constbb412d3d<>+0(SB), Y10, Y12
-	VFMADD213PS  const3cb2e59d<>+0(SB), Y10, Y12
-	VFMADD213PS  constbdd32993<>+0(SB), Y10, Y12
-	VFMADD213PS  constbf235d78<>+0(SB), Y10, Y12
-	VFMADD213PS  constbf904475<>+0(SB), Y10, Y12
-	VFMADD213PS  constb9b310ac<>+0(SB), Y10, Y12
-	VMAXPS       Y12, Y1, Y10
-	VMINPS       Y10, Y2, Y10
+many26:
+	CMPQ         DX, $0x00000010
+	JLT          one27
+	VMOVUPS      (CX)(BX*1), Y2
+	VMOVUPS      32(CX)(BX*1), Y6
+	VANDPS       const7fffffff<>+0(SB), Y2, Y3
+	VANDPS       const7fffffff<>+0(SB), Y6, Y7
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      const38a4b518<>+0(SB), Y5
+	VMOVUPS      const38a4b518<>+0(SB), Y9
+	VFMADD213PS  constba51fb80<>+0(SB), Y4, Y5
+	VFMADD213PS  constba51fb80<>+0(SB), Y8, Y9
+	VFMADD213PS  const3baa02d9<>+0(SB), Y4, Y5
+	VFMADD213PS  const3baa02d9<>+0(SB), Y8, Y9
+	VFMADD213PS  constbcdbfc87<>+0(SB), Y4, Y5
+	VFMADD213PS  constbcdbfc87<>+0(SB), Y8, Y9
+	VFMADD213PS  const3de7167c<>+0(SB), Y4, Y5
+	VFMADD213PS  const3de7167c<>+0(SB), Y8, Y9
+	VFMADD213PS  constbec0939f<>+0(SB), Y4, Y5
+	VFMADD213PS  constbec0939f<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e0375d4<>+0(SB), Y4, Y5
+	VFMADD213PS  const3e0375d4<>+0(SB), Y8, Y9
+	VFMADD213PS  Y2, Y2, Y5
+	VFMADD213PS  Y6, Y6, Y9
+	VMOVUPS      const407ccccd<>+0(SB), Y4
+	VMOVUPS      const407ccccd<>+0(SB), Y8
+	VMINPS       Y3, Y4, Y4
+	VMINPS       Y7, Y8, Y10
+	VMOVUPS      const39436e56<>+0(SB), Y8
+	VMOVUPS      const39436e56<>+0(SB), Y11
+	VFMADD213PS  constbb412d3d<>+0(SB), Y4, Y8
+	VFMADD213PS  constbb412d3d<>+0(SB), Y10, Y11
+	VFMADD213PS  const3cb2e59d<>+0(SB), Y4, Y8
+	VFMADD213PS  const3cb2e59d<>+0(SB), Y10, Y11
+	VFMADD213PS  constbdd32993<>+0(SB), Y4, Y8
+	VFMADD213PS  constbdd32993<>+0(SB), Y10, Y11
+	VFMADD213PS  constbf235d78<>+0(SB), Y4, Y8
+	VFMADD213PS  constbf235d78<>+0(SB), Y10, Y11
+	VFMADD213PS  constbf904475<>+0(SB), Y4, Y8
+	VFMADD213PS  constbf904475<>+0(SB), Y10, Y11
+	VFMADD213PS  constb9b310ac<>+0(SB), Y4, Y8
+	VFMADD213PS  constb9b310ac<>+0(SB), Y10, Y11
+	VMOVUPS      const42b20000<>+0(SB), Y4
+	VMOVUPS      const42b20000<>+0(SB), Y10
+	VMAXPS       Y8, Y1, Y8
+	VMAXPS       Y11, Y1, Y11
+	VMINPS       Y8, Y4, Y8
+	VMINPS       Y11, Y10, Y11
+	VMOVUPS      Y0, Y4
 	VMOVUPS      Y0, Y12
-	VFMADD231PS  Y3, Y10, Y12
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y8, Y4
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       Y0, Y4, Y10
 	VSUBPS       Y0, Y12, Y13
-	VFNMADD231PS Y4, Y13, Y10
-	VFNMADD231PS Y5, Y13, Y10
-	VMOVUPS      const3ab51211<>+0(SB), Y13
-	VFMADD213PS  const3c091cf9<>+0(SB), Y10, Y13
-	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y13
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y13
-	VFMADD213PS  Y7, Y10, Y13
-	VMULPS       Y10, Y10, Y14
-	VFMADD213PS  Y10, Y14, Y13
-	VADDPS       Y6, Y13, Y13
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y13, Y11
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y13, Y11
+	VMOVUPS      const3ab51211<>+0(SB), Y10
+	VMOVUPS      const3ab51211<>+0(SB), Y14
+	VFMADD213PS  const3c091cf9<>+0(SB), Y8, Y10
+	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
+	VMULPS       Y8, Y8, Y13
+	VMULPS       Y11, Y11, Y15
+	VFMADD213PS  Y8, Y13, Y10
+	VFMADD213PS  Y11, Y15, Y14
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y14, Y14
+	VPSUBD       Y0, Y4, Y4
 	VPSUBD       Y0, Y12, Y12
-	VPSRAD       $0x01, Y12, Y10
-	VPSUBD       Y10, Y12, Y12
-	VPADDD       const0000007f<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y13, Y13
+	VPSRAD       $0x01, Y4, Y8
+	VPSRAD       $0x01, Y12, Y11
+	VPSUBD       Y8, Y4, Y4
+	VPSUBD       Y11, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y8, Y10, Y10
+	VMULPS       Y11, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y12, Y13, Y13
-	VSUBPS       Y13, Y6, Y10
-	VANDPS       const80000000<>+0(SB), Y8, Y8
-	VORPS        Y8, Y10, Y10
-	VCMPPS       $0x11, Y6, Y9, Y8
-	VBLENDVPS    Y8, Y11, Y10, Y8
-	VMOVUPS      Y8, (AX)(BX*1)
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y12, Y14, Y14
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VSUBPS       Y10, Y4, Y4
+	VSUBPS       Y14, Y8, Y8
+	VANDPS       const80000000<>+0(SB), Y2, Y2
+	VANDPS       const80000000<>+0(SB), Y6, Y6
+	VORPS        Y2, Y4, Y4
+	VORPS        Y6, Y8, Y8
+	VCMPPS       $0x11, const3f800000<>+0(SB), Y3, Y2
+	VCMPPS       $0x11, const3f800000<>+0(SB), Y7, Y3
+	VBLENDVPS    Y2, Y5, Y4, Y2
+	VBLENDVPS    Y3, Y9, Y8, Y3
+	VMOVUPS      Y2, (AX)(BX*1)
+	VMOVUPS      Y3, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many26
+
+one27:
+vector28:
+	CMPQ         DX, $0x00000008
+	JLT          tail29
+	VMOVUPS      (CX)(BX*1), Y2
+	VANDPS       const7fffffff<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VMOVUPS      const38a4b518<>+0(SB), Y5
+	VFMADD213PS  constba51fb80<>+0(SB), Y4, Y5
+	VFMADD213PS  const3baa02d9<>+0(SB), Y4, Y5
+	VFMADD213PS  constbcdbfc87<>+0(SB), Y4, Y5
+	VFMADD213PS  const3de7167c<>+0(SB), Y4, Y5
+	VFMADD213PS  constbec0939f<>+0(SB), Y4, Y5
+	VFMADD213PS  const3e0375d4<>+0(SB), Y4, Y5
+	VFMADD213PS  Y2, Y2, Y5
+	VMOVUPS      const407ccccd<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y4
+	VMOVUPS      const39436e56<>+0(SB), Y6
+	VFMADD213PS  constbb412d3d<>+0(SB), Y4, Y6
+	VFMADD213PS  const3cb2e59d<>+0(SB), Y4, Y6
+	VFMADD213PS  constbdd32993<>+0(SB), Y4, Y6
+	VFMADD213PS  constbf235d78<>+0(SB), Y4, Y6
+	VFMADD213PS  constbf904475<>+0(SB), Y4, Y6
+	VFMADD213PS  constb9b310ac<>+0(SB), Y4, Y6
+	VMOVUPS      const42b20000<>+0(SB), Y4
+	VMAXPS       Y6, Y1, Y6
+	VMINPS       Y6, Y4, Y6
+	VMOVUPS      Y0, Y4
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y6, Y4
+	VSUBPS       Y0, Y4, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab51211<>+0(SB), Y7
+	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y6, Y8
+	VFMADD213PS  Y6, Y8, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VPSUBD       Y0, Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y7, Y4, Y4
+	VANDPS       const80000000<>+0(SB), Y2, Y2
+	VORPS        Y2, Y4, Y4
+	VCMPPS       $0x11, const3f800000<>+0(SB), Y3, Y2
+	VBLENDVPS    Y2, Y5, Y4, Y2
+	VMOVUPS      Y2, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
-	JMP          vector16
+	JMP          vector28
 
-tail17:
+tail29:
 	TESTQ        DX, DX
-	JEQ          end18
+	JEQ          end30
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y8
-	VMASKMOVPS   (CX)(BX*1), Y8, Y9
-	VANDPS       const7fffffff<>+0(SB), Y9, Y10
-	VMULPS       Y9, Y9, Y11
-	VMOVUPS      const38a4b518<>+0(SB), Y12
-	VFMADD213PS  constba51fb80<>+0(SB), Y11, Y12
-	VFMADD213PS  const3baa02d9<>+0(SB), Y11, Y12
-	VFMADD213PS  constbcdbfc87<>+0(SB), Y11, Y12
-	VFMADD213PS  const3de7167c<>+0(SB), Y11, Y12
-	VFMADD213PS  constbec0939f<>+0(SB), Y11, Y12
-	VFMADD213PS  const3e0375d4<>+0(SB), Y11, Y12
-	VFMADD213PS  Y9, Y9, Y12
-	VMOVUPS      const407ccccd<>+0(SB), Y11
-	VMINPS       Y10, Y11, Y11
-	VMOVUPS      const39436e56<>+0(SB), Y13
-	VFMADD213PS  constbb412d3d<>+0(SB), Y11, Y13
-	VFMADD213PS  const3cb2e59d<>+0(SB), Y11, Y13
-	VFMADD213PS  constbdd32993<>+0(SB), Y11, Y13
-	VFMADD213PS  constbf235d78<>+0(SB), Y11, Y13
-	VFMADD213PS  constbf904475<>+0(SB), Y11, Y13
-	VFMADD213PS  constb9b310ac<>+0(SB), Y11, Y13
-	VMAXPS       Y13, Y1, Y1
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      Y0, Y2
-	VFMADD231PS  Y3, Y1, Y2
-	VSUBPS       Y0, Y2, Y3
-	VFNMADD231PS Y4, Y3, Y1
-	VFNMADD231PS Y5, Y3, Y1
-	VMOVUPS      const3ab51211<>+0(SB), Y3
-	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VFMADD213PS  Y7, Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VFMADD213PS  Y1, Y4, Y3
-	VADDPS       Y6, Y3, Y3
-	VPSUBD       Y0, Y2, Y2
-	VPSRAD       $0x01, Y2, Y0
-	VPSUBD       Y0, Y2, Y2
+	VMOVDQU      (SI)(DX*4), Y2
+	VMASKMOVPS   (CX)(BX*1), Y2, Y3
+	VANDPS       const7fffffff<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      const38a4b518<>+0(SB), Y6
+	VFMADD213PS  constba51fb80<>+0(SB), Y5, Y6
+	VFMADD213PS  const3baa02d9<>+0(SB), Y5, Y6
+	VFMADD213PS  constbcdbfc87<>+0(SB), Y5, Y6
+	VFMADD213PS  const3de7167c<>+0(SB), Y5, Y6
+	VFMADD213PS  constbec0939f<>+0(SB), Y5, Y6
+	VFMADD213PS  const3e0375d4<>+0(SB), Y5, Y6
+	VFMADD213PS  Y3, Y3, Y6
+	VMOVUPS      const407ccccd<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y5
+	VMOVUPS      const39436e56<>+0(SB), Y7
+	VFMADD213PS  constbb412d3d<>+0(SB), Y5, Y7
+	VFMADD213PS  const3cb2e59d<>+0(SB), Y5, Y7
+	VFMADD213PS  constbdd32993<>+0(SB), Y5, Y7
+	VFMADD213PS  constbf235d78<>+0(SB), Y5, Y7
+	VFMADD213PS  constbf904475<>+0(SB), Y5, Y7
+	VFMADD213PS  constb9b310ac<>+0(SB), Y5, Y7
+	VMOVUPS      const42b20000<>+0(SB), Y5
+	VMAXPS       Y7, Y1, Y1
+	VMINPS       Y1, Y5, Y1
+	VMOVUPS      Y0, Y5
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y1, Y5
+	VSUBPS       Y0, Y5, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y1
+	VMOVUPS      const3ab51211<>+0(SB), Y7
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
+	VFMADD213PS  Y1, Y8, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VPSUBD       Y0, Y5, Y5
+	VPSRAD       $0x01, Y5, Y0
+	VPSUBD       Y0, Y5, Y5
 	VPADDD       const0000007f<>+0(SB), Y0, Y0
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y3, Y6, Y0
-	VANDPS       const80000000<>+0(SB), Y9, Y1
+	VMULPS       Y0, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y0
+	VSUBPS       Y7, Y0, Y0
+	VANDPS       const80000000<>+0(SB), Y3, Y1
 	VORPS        Y1, Y0, Y0
-	VCMPPS       $0x11, Y6, Y10, Y1
-	VBLENDVPS    Y1, Y12, Y0, Y0
-	VMASKMOVPS   Y0, Y8, (AX)(BX*1)
+	VCMPPS       $0x11, const3f800000<>+0(SB), Y4, Y1
+	VBLENDVPS    Y1, Y6, Y0, Y0
+	VMASKMOVPS   Y0, Y2, (AX)(BX*1)
 
-end18:
+end30:
 	VZEROUPPER
 	RET
 
@@ -1734,58 +2255,98 @@ TEXT ·expF32AVX512(SB), NOSPLIT, $0-48
 	VMOVUPS constb95e8083<>+0(SB), Z5
 	VMOVUPS const3f800000<>+0(SB), Z6
 	VMOVUPS const3efffffe<>+0(SB), Z7
-	VMOVUPS const3e2aaa49<>+0(SB), Z8
-	VMOVUPS const3d2aac79<>+0(SB), Z9
-	VMOVUPS const3c091cf9<>+0(SB), Z10
-	VMOVUPS const3ab51211<>+0(SB), Z11
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector19:
-	CMPQ         DX, $0x00000010
-	JLT          tail20
-	VMOVUPS      (CX)(BX*1), Z12
-	VMAXPS       Z12, Z1, Z12
-	VMINPS       Z12, Z2, Z12
-	VMOVUPS      Z0, Z13
-	VFMADD231PS  Z3, Z12, Z13
-	VSUBPS       Z0, Z13, Z13
-	VFNMADD231PS Z4, Z13, Z12
-	VFNMADD231PS Z5, Z13, Z12
-	VMOVUPS      Z11, Z14
-	VFMADD213PS  Z10, Z12, Z14
-	VFMADD213PS  Z9, Z12, Z14
-	VFMADD213PS  Z8, Z12, Z14
-	VFMADD213PS  Z7, Z12, Z14
-	VMULPS       Z12, Z12, Z15
-	VFMADD213PS  Z12, Z15, Z14
+many31:
+	CMPQ         DX, $0x00000020
+	JLT          one32
+	VMOVUPS      (CX)(BX*1), Z8
+	VMOVUPS      64(CX)(BX*1), Z9
+	VMAXPS       Z8, Z1, Z8
+	VMAXPS       Z9, Z1, Z10
+	VMINPS       Z8, Z2, Z8
+	VMINPS       Z10, Z2, Z10
+	VMOVUPS      Z0, Z9
+	VMOVUPS      Z0, Z11
+	VFMADD231PS  Z3, Z8, Z9
+	VFMADD231PS  Z3, Z10, Z11
+	VSUBPS       Z0, Z9, Z9
+	VSUBPS       Z0, Z11, Z13
+	VFNMADD231PS Z4, Z9, Z8
+	VFNMADD231PS Z4, Z13, Z10
+	VFNMADD231PS Z5, Z9, Z8
+	VFNMADD231PS Z5, Z13, Z10
+	VMOVUPS      const3ab51211<>+0(SB), Z11
+	VMOVUPS      const3ab51211<>+0(SB), Z14
+	VFMADD213PS  const3c091cf9<>+0(SB), Z8, Z11
+	VFMADD213PS  const3c091cf9<>+0(SB), Z10, Z14
+	VFMADD213PS  const3d2aac79<>+0(SB), Z8, Z11
+	VFMADD213PS  const3d2aac79<>+0(SB), Z10, Z14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z8, Z11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z10, Z14
+	VFMADD213PS  Z7, Z8, Z11
+	VFMADD213PS  Z7, Z10, Z14
+	VMULPS       Z8, Z8, Z12
+	VMULPS       Z10, Z10, Z15
+	VFMADD213PS  Z8, Z12, Z11
+	VFMADD213PS  Z10, Z15, Z14
+	VADDPS       Z6, Z11, Z11
 	VADDPS       Z6, Z14, Z14
+	VSCALEFPS    Z9, Z11, Z11
 	VSCALEFPS    Z13, Z14, Z14
-	VMOVUPS      Z14, (AX)(BX*1)
+	VMOVUPS      Z11, (AX)(BX*1)
+	VMOVUPS      Z14, 64(AX)(BX*1)
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000020, DX
+	JMP          many31
+
+one32:
+vector33:
+	CMPQ         DX, $0x00000010
+	JLT          tail34
+	VMOVUPS      (CX)(BX*1), Z8
+	VMAXPS       Z8, Z1, Z8
+	VMINPS       Z8, Z2, Z8
+	VMOVUPS      Z0, Z9
+	VFMADD231PS  Z3, Z8, Z9
+	VSUBPS       Z0, Z9, Z9
+	VFNMADD231PS Z4, Z9, Z8
+	VFNMADD231PS Z5, Z9, Z8
+	VMOVUPS      const3ab51211<>+0(SB), Z10
+	VFMADD213PS  const3c091cf9<>+0(SB), Z8, Z10
+	VFMADD213PS  const3d2aac79<>+0(SB), Z8, Z10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z8, Z10
+	VFMADD213PS  Z7, Z8, Z10
+	VMULPS       Z8, Z8, Z11
+	VFMADD213PS  Z8, Z11, Z10
+	VADDPS       Z6, Z10, Z10
+	VSCALEFPS    Z9, Z10, Z10
+	VMOVUPS      Z10, (AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
-	JMP          vector19
+	JMP          vector33
 
-tail20:
+tail34:
 	TESTQ        DX, DX
-	JEQ          end21
+	JEQ          end35
 	MOVL         $-1, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z12
-	VMAXPS       Z12, Z1, Z1
+	VMOVUPS.Z    (CX)(BX*1), K1, Z8
+	VMAXPS       Z8, Z1, Z1
 	VMINPS       Z1, Z2, Z1
 	VMOVUPS      Z0, Z2
 	VFMADD231PS  Z3, Z1, Z2
 	VSUBPS       Z0, Z2, Z0
 	VFNMADD231PS Z4, Z0, Z1
 	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      Z11, Z2
-	VFMADD213PS  Z10, Z1, Z2
-	VFMADD213PS  Z9, Z1, Z2
-	VFMADD213PS  Z8, Z1, Z2
+	VMOVUPS      const3ab51211<>+0(SB), Z2
+	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
+	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
 	VFMADD213PS  Z7, Z1, Z2
 	VMULPS       Z1, Z1, Z3
 	VFMADD213PS  Z1, Z3, Z2
@@ -1793,7 +2354,7 @@ tail20:
 	VSCALEFPS    Z0, Z2, Z2
 	VMOVUPS      Z2, K1, (AX)(BX*1)
 
-end21:
+end35:
 	VZEROUPPER
 	RET
 
@@ -1804,77 +2365,147 @@ TEXT ·logF32AVX512(SB), NOSPLIT, $0-48
 	VMOVUPS const4b000000<>+0(SB), Z1
 	VMOVUPS constc1b80000<>+0(SB), Z2
 	VMOVUPS const00000000<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	VMOVUPS const3f000000<>+0(SB), Z6
-	VMOVUPS const3eaaaaa4<>+0(SB), Z7
-	VMOVUPS constbe800003<>+0(SB), Z8
-	VMOVUPS const3e4cd25b<>+0(SB), Z9
-	VMOVUPS constbe2aae27<>+0(SB), Z10
-	VMOVUPS const3e119bb4<>+0(SB), Z11
-	VMOVUPS constbdfe1105<>+0(SB), Z12
-	VMOVUPS const3df37836<>+0(SB), Z13
-	VMOVUPS constbdef1e09<>+0(SB), Z14
-	VMOVUPS const3d8a2bd0<>+0(SB), Z15
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector22:
+many36:
+	CMPQ         DX, $0x00000020
+	JLT          one37
+	VMOVUPS      (CX)(BX*1), Z4
+	VMOVUPS      64(CX)(BX*1), Z11
+	VCMPPS       $0x11, const00800000<>+0(SB), Z4, K1
+	VCMPPS       $0x11, const00800000<>+0(SB), Z11, K2
+	VMULPS       Z1, Z4, Z5
+	VMULPS       Z1, Z11, Z12
+	VBLENDMPS    Z5, Z4, K1, Z6
+	VBLENDMPS    Z12, Z11, K2, Z13
+	VBLENDMPS    Z2, Z3, K1, Z7
+	VBLENDMPS    Z2, Z3, K2, Z14
+	VPSUBD       const3f3504f3<>+0(SB), Z6, Z5
+	VPSUBD       const3f3504f3<>+0(SB), Z13, Z28
+	VPSRAD       $0x17, Z5, Z5
+	VPSRAD       $0x17, Z28, Z28
+	VCVTDQ2PS    Z5, Z12
+	VCVTDQ2PS    Z28, Z29
+	VADDPS       Z7, Z12, Z12
+	VADDPS       Z14, Z29, Z29
+	VPSLLD       $0x17, Z5, Z5
+	VPSLLD       $0x17, Z28, Z28
+	VPSUBD       Z5, Z6, Z6
+	VPSUBD       Z28, Z13, Z13
+	VSUBPS       Z0, Z6, Z6
+	VSUBPS       Z0, Z13, Z13
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z5
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z30
+	VFMADD213PS  constbdef1e09<>+0(SB), Z6, Z5
+	VFMADD213PS  constbdef1e09<>+0(SB), Z13, Z30
+	VFMADD213PS  const3df37836<>+0(SB), Z6, Z5
+	VFMADD213PS  const3df37836<>+0(SB), Z13, Z30
+	VFMADD213PS  constbdfe1105<>+0(SB), Z6, Z5
+	VFMADD213PS  constbdfe1105<>+0(SB), Z13, Z30
+	VFMADD213PS  const3e119bb4<>+0(SB), Z6, Z5
+	VFMADD213PS  const3e119bb4<>+0(SB), Z13, Z30
+	VFMADD213PS  constbe2aae27<>+0(SB), Z6, Z5
+	VFMADD213PS  constbe2aae27<>+0(SB), Z13, Z30
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z6, Z5
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z13, Z30
+	VFMADD213PS  constbe800003<>+0(SB), Z6, Z5
+	VFMADD213PS  constbe800003<>+0(SB), Z13, Z30
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z6, Z5
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z13, Z30
+	VMULPS       Z6, Z6, Z28
+	VMULPS       Z13, Z13, Z31
+	VMULPS       Z6, Z5, Z5
+	VMULPS       Z13, Z30, Z30
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z31, Z30, Z30
+	VFMADD231PS  constb95e8083<>+0(SB), Z12, Z5
+	VFMADD231PS  constb95e8083<>+0(SB), Z29, Z30
+	VFNMADD231PS const3f000000<>+0(SB), Z28, Z5
+	VFNMADD231PS const3f000000<>+0(SB), Z31, Z30
+	VADDPS       Z6, Z5, Z5
+	VADDPS       Z13, Z30, Z30
+	VFMADD231PS  const3f318000<>+0(SB), Z12, Z5
+	VFMADD231PS  const3f318000<>+0(SB), Z29, Z30
+	VCMPPS       $0x15, const7f800000<>+0(SB), Z4, K1
+	VCMPPS       $0x15, const7f800000<>+0(SB), Z11, K2
+	VBLENDMPS    Z4, Z5, K1, Z8
+	VBLENDMPS    Z11, Z30, K2, Z15
+	VCMPPS       $0x11, Z3, Z4, K1
+	VCMPPS       $0x11, Z3, Z11, K2
+	VMOVUPS      const7fc00000<>+0(SB), Z5
+	VMOVUPS      const7fc00000<>+0(SB), Z12
+	VBLENDMPS    Z5, Z8, K1, Z9
+	VBLENDMPS    Z12, Z15, K2, Z16
+	VCMPPS       $0x00, Z3, Z4, K1
+	VCMPPS       $0x00, Z3, Z11, K2
+	VMOVUPS      constff800000<>+0(SB), Z4
+	VMOVUPS      constff800000<>+0(SB), Z5
+	VBLENDMPS    Z4, Z9, K1, Z10
+	VBLENDMPS    Z5, Z16, K2, Z17
+	VMOVUPS      Z10, (AX)(BX*1)
+	VMOVUPS      Z17, 64(AX)(BX*1)
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000020, DX
+	JMP          many36
+
+one37:
+vector38:
 	CMPQ         DX, $0x00000010
-	JLT          tail23
-	VMOVUPS      (CX)(BX*1), Z16
-	VCMPPS       $0x11, const00800000<>+0(SB), Z16, K1
-	VMULPS       Z1, Z16, Z17
-	VBLENDMPS    Z17, Z16, K1, Z18
+	JLT          tail39
+	VMOVUPS      (CX)(BX*1), Z4
+	VCMPPS       $0x11, const00800000<>+0(SB), Z4, K1
+	VMULPS       Z1, Z4, Z5
+	VBLENDMPS    Z5, Z4, K1, Z18
 	VBLENDMPS    Z2, Z3, K1, Z19
-	VPSUBD       const3f3504f3<>+0(SB), Z18, Z17
-	VPSRAD       $0x17, Z17, Z17
-	VCVTDQ2PS    Z17, Z28
-	VADDPS       Z19, Z28, Z28
-	VPSLLD       $0x17, Z17, Z17
-	VPSUBD       Z17, Z18, Z18
+	VPSUBD       const3f3504f3<>+0(SB), Z18, Z5
+	VPSRAD       $0x17, Z5, Z5
+	VCVTDQ2PS    Z5, Z6
+	VADDPS       Z19, Z6, Z6
+	VPSLLD       $0x17, Z5, Z5
+	VPSUBD       Z5, Z18, Z18
 	VSUBPS       Z0, Z18, Z18
-	VMOVUPS      Z15, Z17
-	VFMADD213PS  Z14, Z18, Z17
-	VFMADD213PS  Z13, Z18, Z17
-	VFMADD213PS  Z12, Z18, Z17
-	VFMADD213PS  Z11, Z18, Z17
-	VFMADD213PS  Z10, Z18, Z17
-	VFMADD213PS  Z9, Z18, Z17
-	VFMADD213PS  Z8, Z18, Z17
-	VFMADD213PS  Z7, Z18, Z17
-	VMULPS       Z18, Z18, Z29
-	VMULPS       Z18, Z17, Z17
-	VMULPS       Z29, Z17, Z17
-	VFMADD231PS  Z5, Z28, Z17
-	VFNMADD231PS Z6, Z29, Z17
-	VADDPS       Z18, Z17, Z17
-	VFMADD231PS  Z4, Z28, Z17
-	VCMPPS       $0x15, const7f800000<>+0(SB), Z16, K1
-	VBLENDMPS    Z16, Z17, K1, Z20
-	VCMPPS       $0x11, Z3, Z16, K1
-	VMOVUPS      const7fc00000<>+0(SB), Z17
-	VBLENDMPS    Z17, Z20, K1, Z21
-	VCMPPS       $0x00, Z3, Z16, K1
-	VMOVUPS      constff800000<>+0(SB), Z16
-	VBLENDMPS    Z16, Z21, K1, Z22
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z5
+	VFMADD213PS  constbdef1e09<>+0(SB), Z18, Z5
+	VFMADD213PS  const3df37836<>+0(SB), Z18, Z5
+	VFMADD213PS  constbdfe1105<>+0(SB), Z18, Z5
+	VFMADD213PS  const3e119bb4<>+0(SB), Z18, Z5
+	VFMADD213PS  constbe2aae27<>+0(SB), Z18, Z5
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z18, Z5
+	VFMADD213PS  constbe800003<>+0(SB), Z18, Z5
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z18, Z5
+	VMULPS       Z18, Z18, Z7
+	VMULPS       Z18, Z5, Z5
+	VMULPS       Z7, Z5, Z5
+	VFMADD231PS  constb95e8083<>+0(SB), Z6, Z5
+	VFNMADD231PS const3f000000<>+0(SB), Z7, Z5
+	VADDPS       Z18, Z5, Z5
+	VFMADD231PS  const3f318000<>+0(SB), Z6, Z5
+	VCMPPS       $0x15, const7f800000<>+0(SB), Z4, K1
+	VBLENDMPS    Z4, Z5, K1, Z20
+	VCMPPS       $0x11, Z3, Z4, K1
+	VMOVUPS      const7fc00000<>+0(SB), Z5
+	VBLENDMPS    Z5, Z20, K1, Z21
+	VCMPPS       $0x00, Z3, Z4, K1
+	VMOVUPS      constff800000<>+0(SB), Z4
+	VBLENDMPS    Z4, Z21, K1, Z22
 	VMOVUPS      Z22, (AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
-	JMP          vector22
+	JMP          vector38
 
-tail23:
+tail39:
 	TESTQ        DX, DX
-	JEQ          end24
+	JEQ          end40
 	MOVL         $-1, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z16
-	VCMPPS       $0x11, const00800000<>+0(SB), Z16, K2
-	VMULPS       Z1, Z16, Z1
-	VBLENDMPS    Z1, Z16, K2, Z23
+	VMOVUPS.Z    (CX)(BX*1), K1, Z4
+	VCMPPS       $0x11, const00800000<>+0(SB), Z4, K2
+	VMULPS       Z1, Z4, Z1
+	VBLENDMPS    Z1, Z4, K2, Z23
 	VBLENDMPS    Z2, Z3, K2, Z24
 	VPSUBD       const3f3504f3<>+0(SB), Z23, Z1
 	VPSRAD       $0x17, Z1, Z1
@@ -1883,33 +2514,33 @@ tail23:
 	VPSLLD       $0x17, Z1, Z1
 	VPSUBD       Z1, Z23, Z23
 	VSUBPS       Z0, Z23, Z23
-	VMOVUPS      Z15, Z0
-	VFMADD213PS  Z14, Z23, Z0
-	VFMADD213PS  Z13, Z23, Z0
-	VFMADD213PS  Z12, Z23, Z0
-	VFMADD213PS  Z11, Z23, Z0
-	VFMADD213PS  Z10, Z23, Z0
-	VFMADD213PS  Z9, Z23, Z0
-	VFMADD213PS  Z8, Z23, Z0
-	VFMADD213PS  Z7, Z23, Z0
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z0
+	VFMADD213PS  constbdef1e09<>+0(SB), Z23, Z0
+	VFMADD213PS  const3df37836<>+0(SB), Z23, Z0
+	VFMADD213PS  constbdfe1105<>+0(SB), Z23, Z0
+	VFMADD213PS  const3e119bb4<>+0(SB), Z23, Z0
+	VFMADD213PS  constbe2aae27<>+0(SB), Z23, Z0
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z23, Z0
+	VFMADD213PS  constbe800003<>+0(SB), Z23, Z0
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z23, Z0
 	VMULPS       Z23, Z23, Z1
 	VMULPS       Z23, Z0, Z0
 	VMULPS       Z1, Z0, Z0
-	VFMADD231PS  Z5, Z2, Z0
-	VFNMADD231PS Z6, Z1, Z0
+	VFMADD231PS  constb95e8083<>+0(SB), Z2, Z0
+	VFNMADD231PS const3f000000<>+0(SB), Z1, Z0
 	VADDPS       Z23, Z0, Z0
-	VFMADD231PS  Z4, Z2, Z0
-	VCMPPS       $0x15, const7f800000<>+0(SB), Z16, K2
-	VBLENDMPS    Z16, Z0, K2, Z25
-	VCMPPS       $0x11, Z3, Z16, K2
+	VFMADD231PS  const3f318000<>+0(SB), Z2, Z0
+	VCMPPS       $0x15, const7f800000<>+0(SB), Z4, K2
+	VBLENDMPS    Z4, Z0, K2, Z25
+	VCMPPS       $0x11, Z3, Z4, K2
 	VMOVUPS      const7fc00000<>+0(SB), Z0
 	VBLENDMPS    Z0, Z25, K2, Z26
-	VCMPPS       $0x00, Z3, Z16, K2
+	VCMPPS       $0x00, Z3, Z4, K2
 	VMOVUPS      constff800000<>+0(SB), Z0
 	VBLENDMPS    Z0, Z26, K2, Z27
 	VMOVUPS      Z27, K1, (AX)(BX*1)
 
-end24:
+end40:
 	VZEROUPPER
 	RET
 
@@ -1922,78 +2553,130 @@ TEXT ·sigmoidF32AVX512(SB), NOSPLIT, $0-48
 	VMOVUPS const3fb8aa3b<>+0(SB), Z3
 	VMOVUPS const3f318000<>+0(SB), Z4
 	VMOVUPS constb95e8083<>+0(SB), Z5
-	VMOVUPS const3f800000<>+0(SB), Z6
-	VMOVUPS const3efffffe<>+0(SB), Z7
-	VMOVUPS const3e2aaa49<>+0(SB), Z8
-	VMOVUPS const3d2aac79<>+0(SB), Z9
-	VMOVUPS const3c091cf9<>+0(SB), Z10
-	VMOVUPS const3ab51211<>+0(SB), Z11
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector25:
+many41:
+	CMPQ         DX, $0x00000020
+	JLT          one42
+	VMOVUPS      (CX)(BX*1), Z6
+	VMOVUPS      64(CX)(BX*1), Z9
+	VORPS        const80000000<>+0(SB), Z6, Z7
+	VORPS        const80000000<>+0(SB), Z9, Z10
+	VMAXPS       Z7, Z1, Z7
+	VMAXPS       Z10, Z1, Z14
+	VMINPS       Z7, Z2, Z7
+	VMINPS       Z14, Z2, Z14
+	VMOVUPS      Z0, Z10
+	VMOVUPS      Z0, Z15
+	VFMADD231PS  Z3, Z7, Z10
+	VFMADD231PS  Z3, Z14, Z15
+	VSUBPS       Z0, Z10, Z10
+	VSUBPS       Z0, Z15, Z17
+	VFNMADD231PS Z4, Z10, Z7
+	VFNMADD231PS Z4, Z17, Z14
+	VFNMADD231PS Z5, Z10, Z7
+	VFNMADD231PS Z5, Z17, Z14
+	VMOVUPS      const3ab51211<>+0(SB), Z15
+	VMOVUPS      const3ab51211<>+0(SB), Z18
+	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z15
+	VFMADD213PS  const3c091cf9<>+0(SB), Z14, Z18
+	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z15
+	VFMADD213PS  const3d2aac79<>+0(SB), Z14, Z18
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z15
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z14, Z18
+	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z15
+	VFMADD213PS  const3efffffe<>+0(SB), Z14, Z18
+	VMULPS       Z7, Z7, Z16
+	VMULPS       Z14, Z14, Z19
+	VFMADD213PS  Z7, Z16, Z15
+	VFMADD213PS  Z14, Z19, Z18
+	VADDPS       const3f800000<>+0(SB), Z15, Z15
+	VADDPS       const3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS    Z10, Z15, Z15
+	VSCALEFPS    Z17, Z18, Z18
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VMOVUPS      const3f800000<>+0(SB), Z10
+	VPMOVD2M     Z6, K1
+	VPMOVD2M     Z9, K2
+	VBLENDMPS    Z15, Z7, K1, Z8
+	VBLENDMPS    Z18, Z10, K2, Z11
+	VADDPS       Z7, Z15, Z15
+	VADDPS       Z10, Z18, Z18
+	VDIVPS       Z15, Z8, Z8
+	VDIVPS       Z18, Z11, Z11
+	VMOVUPS      Z8, (AX)(BX*1)
+	VMOVUPS      Z11, 64(AX)(BX*1)
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000020, DX
+	JMP          many41
+
+one42:
+vector43:
 	CMPQ         DX, $0x00000010
-	JLT          tail26
-	VMOVUPS      (CX)(BX*1), Z12
-	VORPS        const80000000<>+0(SB), Z12, Z13
-	VMAXPS       Z13, Z1, Z13
-	VMINPS       Z13, Z2, Z13
-	VMOVUPS      Z0, Z16
-	VFMADD231PS  Z3, Z13, Z16
-	VSUBPS       Z0, Z16, Z16
-	VFNMADD231PS Z4, Z16, Z13
-	VFNMADD231PS Z5, Z16, Z13
-	VMOVUPS      Z11, Z17
-	VFMADD213PS  Z10, Z13, Z17
-	VFMADD213PS  Z9, Z13, Z17
-	VFMADD213PS  Z8, Z13, Z17
-	VFMADD213PS  Z7, Z13, Z17
-	VMULPS       Z13, Z13, Z18
-	VFMADD213PS  Z13, Z18, Z17
-	VADDPS       Z6, Z17, Z17
-	VSCALEFPS    Z16, Z17, Z17
-	VPMOVD2M     Z12, K1
-	VBLENDMPS    Z17, Z6, K1, Z14
-	VADDPS       Z6, Z17, Z17
-	VDIVPS       Z17, Z14, Z14
-	VMOVUPS      Z14, (AX)(BX*1)
+	JLT          tail44
+	VMOVUPS      (CX)(BX*1), Z6
+	VORPS        const80000000<>+0(SB), Z6, Z7
+	VMAXPS       Z7, Z1, Z7
+	VMINPS       Z7, Z2, Z7
+	VMOVUPS      Z0, Z8
+	VFMADD231PS  Z3, Z7, Z8
+	VSUBPS       Z0, Z8, Z8
+	VFNMADD231PS Z4, Z8, Z7
+	VFNMADD231PS Z5, Z8, Z7
+	VMOVUPS      const3ab51211<>+0(SB), Z9
+	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z9
+	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z9
+	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z9
+	VMULPS       Z7, Z7, Z10
+	VFMADD213PS  Z7, Z10, Z9
+	VADDPS       const3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS    Z8, Z9, Z9
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VPMOVD2M     Z6, K1
+	VBLENDMPS    Z9, Z7, K1, Z12
+	VADDPS       Z7, Z9, Z9
+	VDIVPS       Z9, Z12, Z12
+	VMOVUPS      Z12, (AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
-	JMP          vector25
+	JMP          vector43
 
-tail26:
+tail44:
 	TESTQ        DX, DX
-	JEQ          end27
+	JEQ          end45
 	MOVL         $-1, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z12
-	VORPS        const80000000<>+0(SB), Z12, Z13
-	VMAXPS       Z13, Z1, Z1
+	VMOVUPS.Z    (CX)(BX*1), K1, Z6
+	VORPS        const80000000<>+0(SB), Z6, Z7
+	VMAXPS       Z7, Z1, Z1
 	VMINPS       Z1, Z2, Z1
 	VMOVUPS      Z0, Z2
 	VFMADD231PS  Z3, Z1, Z2
 	VSUBPS       Z0, Z2, Z0
 	VFNMADD231PS Z4, Z0, Z1
 	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      Z11, Z2
-	VFMADD213PS  Z10, Z1, Z2
-	VFMADD213PS  Z9, Z1, Z2
-	VFMADD213PS  Z8, Z1, Z2
-	VFMADD213PS  Z7, Z1, Z2
+	VMOVUPS      const3ab51211<>+0(SB), Z2
+	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
+	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z1, Z3
 	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       Z6, Z2, Z2
+	VADDPS       const3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS    Z0, Z2, Z2
-	VPMOVD2M     Z12, K2
-	VBLENDMPS    Z2, Z6, K2, Z15
-	VADDPS       Z6, Z2, Z2
-	VDIVPS       Z2, Z15, Z15
-	VMOVUPS      Z15, K1, (AX)(BX*1)
+	VMOVUPS      const3f800000<>+0(SB), Z0
+	VPMOVD2M     Z6, K2
+	VBLENDMPS    Z2, Z0, K2, Z13
+	VADDPS       Z0, Z2, Z2
+	VDIVPS       Z2, Z13, Z13
+	VMOVUPS      Z13, K1, (AX)(BX*1)
 
-end27:
+end45:
 	VZEROUPPER
 	RET
 
@@ -2004,112 +2687,182 @@ TEXT ·tanhF32AVX512(SB), NOSPLIT, $0-48
 	VMOVUPS constc2d00000<>+0(SB), Z1
 	VMOVUPS const42b20000<>+0(SB), Z2
 	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	VMOVUPS const3f800000<>+0(SB), Z6
-	VMOVUPS const40000000<>+0(SB), Z7
-	VMOVUPS const3efffffe<>+0(SB), Z8
-	VMOVUPS const3e2aaa49<>+0(SB), Z9
-	VMOVUPS const3d2aac79<>+0(SB), Z10
-	VMOVUPS const3c091cf9<>+0(SB), Z11
-	VMOVUPS const3ab51211<>+0(SB), Z12
-	VMOVUPS constbeaaaa99<>+0(SB), Z13
-	VMOVUPS const3e088393<>+0(SB), Z14
-	VMOVUPS constbd5c1e2d<>+0(SB), Z15
-	VMOVUPS const3ca9134c<>+0(SB), Z16
-	VMOVUPS constbbbaf0e1<>+0(SB), Z17
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector28:
+many46:
+	CMPQ         DX, $0x00000020
+	JLT          one47
+	VMOVUPS      (CX)(BX*1), Z4
+	VMOVUPS      64(CX)(BX*1), Z8
+	VANDPS       const7fffffff<>+0(SB), Z4, Z5
+	VANDPS       const7fffffff<>+0(SB), Z8, Z9
+	VADDPS       Z5, Z5, Z6
+	VADDPS       Z9, Z9, Z10
+	VMAXPS       Z6, Z1, Z6
+	VMAXPS       Z10, Z1, Z14
+	VMINPS       Z6, Z2, Z6
+	VMINPS       Z14, Z2, Z14
+	VMOVUPS      Z0, Z10
+	VMOVUPS      Z0, Z15
+	VFMADD231PS  Z3, Z6, Z10
+	VFMADD231PS  Z3, Z14, Z15
+	VSUBPS       Z0, Z10, Z10
+	VSUBPS       Z0, Z15, Z17
+	VFNMADD231PS const3f318000<>+0(SB), Z10, Z6
+	VFNMADD231PS const3f318000<>+0(SB), Z17, Z14
+	VFNMADD231PS constb95e8083<>+0(SB), Z10, Z6
+	VFNMADD231PS constb95e8083<>+0(SB), Z17, Z14
+	VMOVUPS      const3ab51211<>+0(SB), Z15
+	VMOVUPS      const3ab51211<>+0(SB), Z18
+	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z15
+	VFMADD213PS  const3c091cf9<>+0(SB), Z14, Z18
+	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z15
+	VFMADD213PS  const3d2aac79<>+0(SB), Z14, Z18
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z15
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z14, Z18
+	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z15
+	VFMADD213PS  const3efffffe<>+0(SB), Z14, Z18
+	VMULPS       Z6, Z6, Z16
+	VMULPS       Z14, Z14, Z19
+	VFMADD213PS  Z6, Z16, Z15
+	VFMADD213PS  Z14, Z19, Z18
+	VADDPS       const3f800000<>+0(SB), Z15, Z15
+	VADDPS       const3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS    Z10, Z15, Z15
+	VSCALEFPS    Z17, Z18, Z18
+	VADDPS       const3f800000<>+0(SB), Z15, Z15
+	VADDPS       const3f800000<>+0(SB), Z18, Z18
+	VMOVUPS      const40000000<>+0(SB), Z6
+	VMOVUPS      const40000000<>+0(SB), Z10
+	VDIVPS       Z15, Z6, Z6
+	VDIVPS       Z18, Z10, Z10
+	VMOVUPS      const3f800000<>+0(SB), Z14
+	VMOVUPS      const3f800000<>+0(SB), Z15
+	VSUBPS       Z6, Z14, Z6
+	VSUBPS       Z10, Z15, Z10
+	VANDPS       const80000000<>+0(SB), Z4, Z14
+	VANDPS       const80000000<>+0(SB), Z8, Z15
+	VORPS        Z14, Z6, Z6
+	VORPS        Z15, Z10, Z10
+	VMULPS       Z4, Z4, Z14
+	VMULPS       Z8, Z8, Z16
+	VMOVUPS      constbbbaf0e1<>+0(SB), Z15
+	VMOVUPS      constbbbaf0e1<>+0(SB), Z17
+	VFMADD213PS  const3ca9134c<>+0(SB), Z14, Z15
+	VFMADD213PS  const3ca9134c<>+0(SB), Z16, Z17
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Z14, Z15
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Z16, Z17
+	VFMADD213PS  const3e088393<>+0(SB), Z14, Z15
+	VFMADD213PS  const3e088393<>+0(SB), Z16, Z17
+	VFMADD213PS  constbeaaaa99<>+0(SB), Z14, Z15
+	VFMADD213PS  constbeaaaa99<>+0(SB), Z16, Z17
+	VMULPS       Z14, Z15, Z15
+	VMULPS       Z16, Z17, Z17
+	VFMADD213PS  Z4, Z4, Z15
+	VFMADD213PS  Z8, Z8, Z17
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K1
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z9, K2
+	VBLENDMPS    Z15, Z6, K1, Z7
+	VBLENDMPS    Z17, Z10, K2, Z11
+	VMOVUPS      Z7, (AX)(BX*1)
+	VMOVUPS      Z11, 64(AX)(BX*1)
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000020, DX
+	JMP          many46
+
+one47:
+vector48:
 	CMPQ         DX, $0x00000010
-	JLT          tail29
-	VMOVUPS      (CX)(BX*1), Z18
-	VANDPS       const7fffffff<>+0(SB), Z18, Z19
-	VADDPS       Z19, Z19, Z20
-	VMAXPS       Z20, Z1, Z20
-	VMINPS       Z20, Z2, Z20
-	VMOVUPS      Z0, Z23
-	VFMADD231PS  Z3, Z20, Z23
-	VSUBPS       Z0, Z23, Z23
-	VFNMADD231PS Z4, Z23, Z20
-	VFNMADD231PS Z5, Z23, Z20
-	VMOVUPS      Z12, Z24
-	VFMADD213PS  Z11, Z20, Z24
-	VFMADD213PS  Z10, Z20, Z24
-	VFMADD213PS  Z9, Z20, Z24
-	VFMADD213PS  Z8, Z20, Z24
-	VMULPS       Z20, Z20, Z25
-	VFMADD213PS  Z20, Z25, Z24
-	VADDPS       Z6, Z24, Z24
-	VSCALEFPS    Z23, Z24, Z24
-	VADDPS       Z6, Z24, Z24
-	VMOVUPS      Z7, Z20
-	VDIVPS       Z24, Z20, Z20
-	VSUBPS       Z20, Z6, Z20
-	VANDPS       const80000000<>+0(SB), Z18, Z23
-	VORPS        Z23, Z20, Z20
-	VMULPS       Z18, Z18, Z23
-	VMOVUPS      Z17, Z24
-	VFMADD213PS  Z16, Z23, Z24
-	VFMADD213PS  Z15, Z23, Z24
-	VFMADD213PS  Z14, Z23, Z24
-	VFMADD213PS  Z13, Z23, Z24
-	VMULPS       Z23, Z24, Z24
-	VFMADD213PS  Z18, Z18, Z24
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z19, K1
-	VBLENDMPS    Z24, Z20, K1, Z21
-	VMOVUPS      Z21, (AX)(BX*1)
+	JLT          tail49
+	VMOVUPS      (CX)(BX*1), Z4
+	VANDPS       const7fffffff<>+0(SB), Z4, Z5
+	VADDPS       Z5, Z5, Z6
+	VMAXPS       Z6, Z1, Z6
+	VMINPS       Z6, Z2, Z6
+	VMOVUPS      Z0, Z7
+	VFMADD231PS  Z3, Z6, Z7
+	VSUBPS       Z0, Z7, Z7
+	VFNMADD231PS const3f318000<>+0(SB), Z7, Z6
+	VFNMADD231PS constb95e8083<>+0(SB), Z7, Z6
+	VMOVUPS      const3ab51211<>+0(SB), Z8
+	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z8
+	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z8
+	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z8
+	VMULPS       Z6, Z6, Z9
+	VFMADD213PS  Z6, Z9, Z8
+	VADDPS       const3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS    Z7, Z8, Z8
+	VADDPS       const3f800000<>+0(SB), Z8, Z8
+	VMOVUPS      const40000000<>+0(SB), Z6
+	VDIVPS       Z8, Z6, Z6
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VSUBPS       Z6, Z7, Z6
+	VANDPS       const80000000<>+0(SB), Z4, Z7
+	VORPS        Z7, Z6, Z6
+	VMULPS       Z4, Z4, Z7
+	VMOVUPS      constbbbaf0e1<>+0(SB), Z8
+	VFMADD213PS  const3ca9134c<>+0(SB), Z7, Z8
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Z7, Z8
+	VFMADD213PS  const3e088393<>+0(SB), Z7, Z8
+	VFMADD213PS  constbeaaaa99<>+0(SB), Z7, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD213PS  Z4, Z4, Z8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K1
+	VBLENDMPS    Z8, Z6, K1, Z12
+	VMOVUPS      Z12, (AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
-	JMP          vector28
+	JMP          vector48
 
-tail29:
+tail49:
 	TESTQ        DX, DX
-	JEQ          end30
+	JEQ          end50
 	MOVL         $-1, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z18
-	VANDPS       const7fffffff<>+0(SB), Z18, Z19
-	VADDPS       Z19, Z19, Z20
-	VMAXPS       Z20, Z1, Z1
+	VMOVUPS.Z    (CX)(BX*1), K1, Z4
+	VANDPS       const7fffffff<>+0(SB), Z4, Z5
+	VADDPS       Z5, Z5, Z6
+	VMAXPS       Z6, Z1, Z1
 	VMINPS       Z1, Z2, Z1
 	VMOVUPS      Z0, Z2
 	VFMADD231PS  Z3, Z1, Z2
 	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS Z4, Z0, Z1
-	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      Z12, Z2
-	VFMADD213PS  Z11, Z1, Z2
-	VFMADD213PS  Z10, Z1, Z2
-	VFMADD213PS  Z9, Z1, Z2
-	VFMADD213PS  Z8, Z1, Z2
+	VFNMADD231PS const3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS constb95e8083<>+0(SB), Z0, Z1
+	VMOVUPS      const3ab51211<>+0(SB), Z2
+	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
+	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z1, Z3
 	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       Z6, Z2, Z2
+	VADDPS       const3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS    Z0, Z2, Z2
-	VADDPS       Z6, Z2, Z2
-	VMOVUPS      Z7, Z0
+	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VMOVUPS      const40000000<>+0(SB), Z0
 	VDIVPS       Z2, Z0, Z0
-	VSUBPS       Z0, Z6, Z0
-	VANDPS       const80000000<>+0(SB), Z18, Z1
+	VMOVUPS      const3f800000<>+0(SB), Z1
+	VSUBPS       Z0, Z1, Z0
+	VANDPS       const80000000<>+0(SB), Z4, Z1
 	VORPS        Z1, Z0, Z0
-	VMULPS       Z18, Z18, Z1
-	VMOVUPS      Z17, Z2
-	VFMADD213PS  Z16, Z1, Z2
-	VFMADD213PS  Z15, Z1, Z2
-	VFMADD213PS  Z14, Z1, Z2
-	VFMADD213PS  Z13, Z1, Z2
+	VMULPS       Z4, Z4, Z1
+	VMOVUPS      constbbbaf0e1<>+0(SB), Z2
+	VFMADD213PS  const3ca9134c<>+0(SB), Z1, Z2
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Z1, Z2
+	VFMADD213PS  const3e088393<>+0(SB), Z1, Z2
+	VFMADD213PS  constbeaaaa99<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z2, Z2
-	VFMADD213PS  Z18, Z18, Z2
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z19, K2
-	VBLENDMPS    Z2, Z0, K2, Z22
-	VMOVUPS      Z22, K1, (AX)(BX*1)
+	VFMADD213PS  Z4, Z4, Z2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K2
+	VBLENDMPS    Z2, Z0, K2, Z13
+	VMOVUPS      Z13, K1, (AX)(BX*1)
 
-end30:
+end50:
 	VZEROUPPER
 	RET
 
@@ -2122,124 +2875,218 @@ TEXT ·softplusF32AVX512(SB), NOSPLIT, $0-48
 	VMOVUPS const3fb8aa3b<>+0(SB), Z3
 	VMOVUPS const3f318000<>+0(SB), Z4
 	VMOVUPS constb95e8083<>+0(SB), Z5
-	VMOVUPS const3f800000<>+0(SB), Z6
-	VMOVUPS const3f000000<>+0(SB), Z7
-	VMOVUPS const00000000<>+0(SB), Z8
-	VMOVUPS const3efffffe<>+0(SB), Z9
-	VMOVUPS const3e2aaa49<>+0(SB), Z10
-	VMOVUPS const3d2aac79<>+0(SB), Z11
-	VMOVUPS const3c091cf9<>+0(SB), Z12
-	VMOVUPS const3ab51211<>+0(SB), Z13
-	VMOVUPS const3eaaaaa4<>+0(SB), Z14
-	VMOVUPS constbe800003<>+0(SB), Z15
-	VMOVUPS const3e4cd25b<>+0(SB), Z16
-	VMOVUPS constbe2aae27<>+0(SB), Z17
-	VMOVUPS const3e119bb4<>+0(SB), Z18
-	VMOVUPS constbdfe1105<>+0(SB), Z19
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector31:
+many51:
+	CMPQ         DX, $0x00000020
+	JLT          one52
+	VMOVUPS      (CX)(BX*1), Z6
+	VMOVUPS      64(CX)(BX*1), Z10
+	VORPS        const80000000<>+0(SB), Z6, Z7
+	VORPS        const80000000<>+0(SB), Z10, Z11
+	VMAXPS       Z7, Z1, Z7
+	VMAXPS       Z11, Z1, Z18
+	VMINPS       Z7, Z2, Z7
+	VMINPS       Z18, Z2, Z18
+	VMOVUPS      Z0, Z11
+	VMOVUPS      Z0, Z19
+	VFMADD231PS  Z3, Z7, Z11
+	VFMADD231PS  Z3, Z18, Z19
+	VSUBPS       Z0, Z11, Z11
+	VSUBPS       Z0, Z19, Z21
+	VFNMADD231PS Z4, Z11, Z7
+	VFNMADD231PS Z4, Z21, Z18
+	VFNMADD231PS Z5, Z11, Z7
+	VFNMADD231PS Z5, Z21, Z18
+	VMOVUPS      const3ab51211<>+0(SB), Z19
+	VMOVUPS      const3ab51211<>+0(SB), Z22
+	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z19
+	VFMADD213PS  const3c091cf9<>+0(SB), Z18, Z22
+	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z19
+	VFMADD213PS  const3d2aac79<>+0(SB), Z18, Z22
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z19
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z18, Z22
+	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z19
+	VFMADD213PS  const3efffffe<>+0(SB), Z18, Z22
+	VMULPS       Z7, Z7, Z20
+	VMULPS       Z18, Z18, Z23
+	VFMADD213PS  Z7, Z20, Z19
+	VFMADD213PS  Z18, Z23, Z22
+	VADDPS       const3f800000<>+0(SB), Z19, Z19
+	VADDPS       const3f800000<>+0(SB), Z22, Z22
+	VSCALEFPS    Z11, Z19, Z19
+	VSCALEFPS    Z21, Z22, Z22
+	VMOVUPS      const3f000000<>+0(SB), Z7
+	VMOVUPS      const3f000000<>+0(SB), Z18
+	VMOVUPS      Z19, Z11
+	VMOVUPS      Z22, Z20
+	VFMSUB213PS  Z7, Z7, Z11
+	VFMSUB213PS  Z18, Z18, Z20
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z19, K1
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z22, K2
+	VBLENDMPS    Z11, Z19, K1, Z8
+	VBLENDMPS    Z20, Z22, K2, Z12
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VMOVUPS      const3f800000<>+0(SB), Z18
+	VMOVUPS      const00000000<>+0(SB), Z11
+	VMOVUPS      const00000000<>+0(SB), Z19
+	VBLENDMPS    Z7, Z11, K1, Z9
+	VBLENDMPS    Z18, Z19, K2, Z13
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z7
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z18
+	VFMADD213PS  constbdef1e09<>+0(SB), Z8, Z7
+	VFMADD213PS  constbdef1e09<>+0(SB), Z12, Z18
+	VFMADD213PS  const3df37836<>+0(SB), Z8, Z7
+	VFMADD213PS  const3df37836<>+0(SB), Z12, Z18
+	VFMADD213PS  constbdfe1105<>+0(SB), Z8, Z7
+	VFMADD213PS  constbdfe1105<>+0(SB), Z12, Z18
+	VFMADD213PS  const3e119bb4<>+0(SB), Z8, Z7
+	VFMADD213PS  const3e119bb4<>+0(SB), Z12, Z18
+	VFMADD213PS  constbe2aae27<>+0(SB), Z8, Z7
+	VFMADD213PS  constbe2aae27<>+0(SB), Z12, Z18
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z8, Z7
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z12, Z18
+	VFMADD213PS  constbe800003<>+0(SB), Z8, Z7
+	VFMADD213PS  constbe800003<>+0(SB), Z12, Z18
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z8, Z7
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z12, Z18
+	VMULPS       Z8, Z8, Z11
+	VMULPS       Z12, Z12, Z19
+	VMULPS       Z8, Z7, Z7
+	VMULPS       Z12, Z18, Z18
+	VMULPS       Z11, Z7, Z7
+	VMULPS       Z19, Z18, Z18
+	VFMADD231PS  Z5, Z9, Z7
+	VFMADD231PS  Z5, Z13, Z18
+	VFNMADD231PS const3f000000<>+0(SB), Z11, Z7
+	VFNMADD231PS const3f000000<>+0(SB), Z19, Z18
+	VADDPS       Z8, Z7, Z7
+	VADDPS       Z12, Z18, Z18
+	VFMADD231PS  Z4, Z9, Z7
+	VFMADD231PS  Z4, Z13, Z18
+	VMOVUPS      const00000000<>+0(SB), Z11
+	VMOVUPS      const00000000<>+0(SB), Z19
+	VMAXPS       Z6, Z11, Z6
+	VMAXPS       Z10, Z19, Z10
+	VADDPS       Z6, Z7, Z7
+	VADDPS       Z10, Z18, Z18
+	VMOVUPS      Z7, (AX)(BX*1)
+	VMOVUPS      Z18, 64(AX)(BX*1)
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000020, DX
+	JMP          many51
+
+one52:
+vector53:
 	CMPQ         DX, $0x00000010
-	JLT          tail32
-	VMOVUPS      (CX)(BX*1), Z20
-	VORPS        const80000000<>+0(SB), Z20, Z21
-	VMAXPS       Z21, Z1, Z21
-	VMINPS       Z21, Z2, Z21
-	VMOVUPS      Z0, Z26
-	VFMADD231PS  Z3, Z21, Z26
-	VSUBPS       Z0, Z26, Z26
-	VFNMADD231PS Z4, Z26, Z21
-	VFNMADD231PS Z5, Z26, Z21
-	VMOVUPS      Z13, Z27
-	VFMADD213PS  Z12, Z21, Z27
-	VFMADD213PS  Z11, Z21, Z27
-	VFMADD213PS  Z10, Z21, Z27
-	VFMADD213PS  Z9, Z21, Z27
-	VMULPS       Z21, Z21, Z28
-	VFMADD213PS  Z21, Z28, Z27
-	VADDPS       Z6, Z27, Z27
-	VSCALEFPS    Z26, Z27, Z27
-	VMOVUPS      Z27, Z21
-	VFMSUB213PS  Z7, Z7, Z21
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z27, K1
-	VBLENDMPS    Z21, Z27, K1, Z22
-	VBLENDMPS    Z6, Z8, K1, Z23
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z21
-	VFMADD213PS  constbdef1e09<>+0(SB), Z22, Z21
-	VFMADD213PS  const3df37836<>+0(SB), Z22, Z21
-	VFMADD213PS  Z19, Z22, Z21
-	VFMADD213PS  Z18, Z22, Z21
-	VFMADD213PS  Z17, Z22, Z21
-	VFMADD213PS  Z16, Z22, Z21
-	VFMADD213PS  Z15, Z22, Z21
-	VFMADD213PS  Z14, Z22, Z21
-	VMULPS       Z22, Z22, Z26
-	VMULPS       Z22, Z21, Z21
-	VMULPS       Z26, Z21, Z21
-	VFMADD231PS  Z5, Z23, Z21
-	VFNMADD231PS Z7, Z26, Z21
-	VADDPS       Z22, Z21, Z21
-	VFMADD231PS  Z4, Z23, Z21
-	VMAXPS       Z20, Z8, Z20
-	VADDPS       Z20, Z21, Z21
-	VMOVUPS      Z21, (AX)(BX*1)
+	JLT          tail54
+	VMOVUPS      (CX)(BX*1), Z6
+	VORPS        const80000000<>+0(SB), Z6, Z7
+	VMAXPS       Z7, Z1, Z7
+	VMINPS       Z7, Z2, Z7
+	VMOVUPS      Z0, Z8
+	VFMADD231PS  Z3, Z7, Z8
+	VSUBPS       Z0, Z8, Z8
+	VFNMADD231PS Z4, Z8, Z7
+	VFNMADD231PS Z5, Z8, Z7
+	VMOVUPS      const3ab51211<>+0(SB), Z9
+	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z9
+	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z9
+	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z9
+	VMULPS       Z7, Z7, Z10
+	VFMADD213PS  Z7, Z10, Z9
+	VADDPS       const3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS    Z8, Z9, Z9
+	VMOVUPS      const3f000000<>+0(SB), Z7
+	VMOVUPS      Z9, Z8
+	VFMSUB213PS  Z7, Z7, Z8
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z9, K1
+	VBLENDMPS    Z8, Z9, K1, Z14
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VMOVUPS      const00000000<>+0(SB), Z8
+	VBLENDMPS    Z7, Z8, K1, Z15
+	VMOVUPS      const3d8a2bd0<>+0(SB), Z7
+	VFMADD213PS  constbdef1e09<>+0(SB), Z14, Z7
+	VFMADD213PS  const3df37836<>+0(SB), Z14, Z7
+	VFMADD213PS  constbdfe1105<>+0(SB), Z14, Z7
+	VFMADD213PS  const3e119bb4<>+0(SB), Z14, Z7
+	VFMADD213PS  constbe2aae27<>+0(SB), Z14, Z7
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z14, Z7
+	VFMADD213PS  constbe800003<>+0(SB), Z14, Z7
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z14, Z7
+	VMULPS       Z14, Z14, Z8
+	VMULPS       Z14, Z7, Z7
+	VMULPS       Z8, Z7, Z7
+	VFMADD231PS  Z5, Z15, Z7
+	VFNMADD231PS const3f000000<>+0(SB), Z8, Z7
+	VADDPS       Z14, Z7, Z7
+	VFMADD231PS  Z4, Z15, Z7
+	VMOVUPS      const00000000<>+0(SB), Z8
+	VMAXPS       Z6, Z8, Z6
+	VADDPS       Z6, Z7, Z7
+	VMOVUPS      Z7, (AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
-	JMP          vector31
+	JMP          vector53
 
-tail32:
+tail54:
 	TESTQ        DX, DX
-	JEQ          end33
+	JEQ          end55
 	MOVL         $-1, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z20
-	VORPS        const80000000<>+0(SB), Z20, Z21
-	VMAXPS       Z21, Z1, Z1
+	VMOVUPS.Z    (CX)(BX*1), K1, Z6
+	VORPS        const80000000<>+0(SB), Z6, Z7
+	VMAXPS       Z7, Z1, Z1
 	VMINPS       Z1, Z2, Z1
 	VMOVUPS      Z0, Z2
 	VFMADD231PS  Z3, Z1, Z2
 	VSUBPS       Z0, Z2, Z0
 	VFNMADD231PS Z4, Z0, Z1
 	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      Z13, Z2
-	VFMADD213PS  Z12, Z1, Z2
-	VFMADD213PS  Z11, Z1, Z2
-	VFMADD213PS  Z10, Z1, Z2
-	VFMADD213PS  Z9, Z1, Z2
+	VMOVUPS      const3ab51211<>+0(SB), Z2
+	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
+	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z1, Z3
 	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       Z6, Z2, Z2
+	VADDPS       const3f800000<>+0(SB), Z2, Z2
 	VSCALEFPS    Z0, Z2, Z2
-	VMOVUPS      Z2, Z0
-	VFMSUB213PS  Z7, Z7, Z0
+	VMOVUPS      const3f000000<>+0(SB), Z0
+	VMOVUPS      Z2, Z1
+	VFMSUB213PS  Z0, Z0, Z1
 	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z2, K2
-	VBLENDMPS    Z0, Z2, K2, Z24
-	VBLENDMPS    Z6, Z8, K2, Z25
+	VBLENDMPS    Z1, Z2, K2, Z16
+	VMOVUPS      const3f800000<>+0(SB), Z0
+	VMOVUPS      const00000000<>+0(SB), Z1
+	VBLENDMPS    Z0, Z1, K2, Z17
 	VMOVUPS      const3d8a2bd0<>+0(SB), Z0
-	VFMADD213PS  constbdef1e09<>+0(SB), Z24, Z0
-	VFMADD213PS  const3df37836<>+0(SB), Z24, Z0
-	VFMADD213PS  Z19, Z24, Z0
-	VFMADD213PS  Z18, Z24, Z0
-	VFMADD213PS  Z17, Z24, Z0
-	VFMADD213PS  Z16, Z24, Z0
-	VFMADD213PS  Z15, Z24, Z0
-	VFMADD213PS  Z14, Z24, Z0
-	VMULPS       Z24, Z24, Z1
-	VMULPS       Z24, Z0, Z0
+	VFMADD213PS  constbdef1e09<>+0(SB), Z16, Z0
+	VFMADD213PS  const3df37836<>+0(SB), Z16, Z0
+	VFMADD213PS  constbdfe1105<>+0(SB), Z16, Z0
+	VFMADD213PS  const3e119bb4<>+0(SB), Z16, Z0
+	VFMADD213PS  constbe2aae27<>+0(SB), Z16, Z0
+	VFMADD213PS  const3e4cd25b<>+0(SB), Z16, Z0
+	VFMADD213PS  constbe800003<>+0(SB), Z16, Z0
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Z16, Z0
+	VMULPS       Z16, Z16, Z1
+	VMULPS       Z16, Z0, Z0
 	VMULPS       Z1, Z0, Z0
-	VFMADD231PS  Z5, Z25, Z0
-	VFNMADD231PS Z7, Z1, Z0
-	VADDPS       Z24, Z0, Z0
-	VFMADD231PS  Z4, Z25, Z0
-	VMAXPS       Z20, Z8, Z1
+	VFMADD231PS  Z5, Z17, Z0
+	VFNMADD231PS const3f000000<>+0(SB), Z1, Z0
+	VADDPS       Z16, Z0, Z0
+	VFMADD231PS  Z4, Z17, Z0
+	VMOVUPS      const00000000<>+0(SB), Z1
+	VMAXPS       Z6, Z1, Z1
 	VADDPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*1)
 
-end33:
+end55:
 	VZEROUPPER
 	RET
 
@@ -2248,126 +3095,209 @@ end33:
 TEXT ·erfF32AVX512(SB), NOSPLIT, $0-48
 	VMOVUPS const4b400000<>+0(SB), Z0
 	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	VMOVUPS const3f800000<>+0(SB), Z6
-	VMOVUPS const3efffffe<>+0(SB), Z7
-	VMOVUPS const3e2aaa49<>+0(SB), Z8
-	VMOVUPS const3d2aac79<>+0(SB), Z9
-	VMOVUPS const3c091cf9<>+0(SB), Z10
-	VMOVUPS const3ab51211<>+0(SB), Z11
-	VMOVUPS const3e0375d4<>+0(SB), Z12
-	VMOVUPS constbec0939f<>+0(SB), Z13
-	VMOVUPS const3de7167c<>+0(SB), Z14
-	VMOVUPS constbcdbfc87<>+0(SB), Z15
-	VMOVUPS const3baa02d9<>+0(SB), Z16
-	VMOVUPS constba51fb80<>+0(SB), Z17
-	VMOVUPS const38a4b518<>+0(SB), Z18
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-vector34:
+many56:
+	CMPQ         DX, $0x00000020
+	JLT          one57
+	VMOVUPS      (CX)(BX*1), Z2
+	VMOVUPS      64(CX)(BX*1), Z7
+	VANDPS       const7fffffff<>+0(SB), Z2, Z3
+	VANDPS       const7fffffff<>+0(SB), Z7, Z8
+	VMULPS       Z2, Z2, Z4
+	VMULPS       Z7, Z7, Z9
+	VMOVUPS      const38a4b518<>+0(SB), Z5
+	VMOVUPS      const38a4b518<>+0(SB), Z10
+	VFMADD213PS  constba51fb80<>+0(SB), Z4, Z5
+	VFMADD213PS  constba51fb80<>+0(SB), Z9, Z10
+	VFMADD213PS  const3baa02d9<>+0(SB), Z4, Z5
+	VFMADD213PS  const3baa02d9<>+0(SB), Z9, Z10
+	VFMADD213PS  constbcdbfc87<>+0(SB), Z4, Z5
+	VFMADD213PS  constbcdbfc87<>+0(SB), Z9, Z10
+	VFMADD213PS  const3de7167c<>+0(SB), Z4, Z5
+	VFMADD213PS  const3de7167c<>+0(SB), Z9, Z10
+	VFMADD213PS  constbec0939f<>+0(SB), Z4, Z5
+	VFMADD213PS  constbec0939f<>+0(SB), Z9, Z10
+	VFMADD213PS  const3e0375d4<>+0(SB), Z4, Z5
+	VFMADD213PS  const3e0375d4<>+0(SB), Z9, Z10
+	VFMADD213PS  Z2, Z2, Z5
+	VFMADD213PS  Z7, Z7, Z10
+	VMOVUPS      const407ccccd<>+0(SB), Z4
+	VMOVUPS      const407ccccd<>+0(SB), Z9
+	VMINPS       Z3, Z4, Z4
+	VMINPS       Z8, Z9, Z14
+	VMOVUPS      const39436e56<>+0(SB), Z9
+	VMOVUPS      const39436e56<>+0(SB), Z15
+	VFMADD213PS  constbb412d3d<>+0(SB), Z4, Z9
+	VFMADD213PS  constbb412d3d<>+0(SB), Z14, Z15
+	VFMADD213PS  const3cb2e59d<>+0(SB), Z4, Z9
+	VFMADD213PS  const3cb2e59d<>+0(SB), Z14, Z15
+	VFMADD213PS  constbdd32993<>+0(SB), Z4, Z9
+	VFMADD213PS  constbdd32993<>+0(SB), Z14, Z15
+	VFMADD213PS  constbf235d78<>+0(SB), Z4, Z9
+	VFMADD213PS  constbf235d78<>+0(SB), Z14, Z15
+	VFMADD213PS  constbf904475<>+0(SB), Z4, Z9
+	VFMADD213PS  constbf904475<>+0(SB), Z14, Z15
+	VFMADD213PS  constb9b310ac<>+0(SB), Z4, Z9
+	VFMADD213PS  constb9b310ac<>+0(SB), Z14, Z15
+	VMOVUPS      const42b20000<>+0(SB), Z4
+	VMOVUPS      const42b20000<>+0(SB), Z14
+	VMAXPS       Z9, Z1, Z9
+	VMAXPS       Z15, Z1, Z15
+	VMINPS       Z9, Z4, Z9
+	VMINPS       Z15, Z14, Z15
+	VMOVUPS      Z0, Z4
+	VMOVUPS      Z0, Z14
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Z9, Z4
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Z15, Z14
+	VSUBPS       Z0, Z4, Z4
+	VSUBPS       Z0, Z14, Z17
+	VFNMADD231PS const3f318000<>+0(SB), Z4, Z9
+	VFNMADD231PS const3f318000<>+0(SB), Z17, Z15
+	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z9
+	VFNMADD231PS constb95e8083<>+0(SB), Z17, Z15
+	VMOVUPS      const3ab51211<>+0(SB), Z14
+	VMOVUPS      const3ab51211<>+0(SB), Z18
+	VFMADD213PS  const3c091cf9<>+0(SB), Z9, Z14
+	VFMADD213PS  const3c091cf9<>+0(SB), Z15, Z18
+	VFMADD213PS  const3d2aac79<>+0(SB), Z9, Z14
+	VFMADD213PS  const3d2aac79<>+0(SB), Z15, Z18
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z9, Z14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z15, Z18
+	VFMADD213PS  const3efffffe<>+0(SB), Z9, Z14
+	VFMADD213PS  const3efffffe<>+0(SB), Z15, Z18
+	VMULPS       Z9, Z9, Z16
+	VMULPS       Z15, Z15, Z19
+	VFMADD213PS  Z9, Z16, Z14
+	VFMADD213PS  Z15, Z19, Z18
+	VADDPS       const3f800000<>+0(SB), Z14, Z14
+	VADDPS       const3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS    Z4, Z14, Z14
+	VSCALEFPS    Z17, Z18, Z18
+	VMOVUPS      const3f800000<>+0(SB), Z4
+	VMOVUPS      const3f800000<>+0(SB), Z9
+	VSUBPS       Z14, Z4, Z4
+	VSUBPS       Z18, Z9, Z9
+	VANDPS       const80000000<>+0(SB), Z2, Z2
+	VANDPS       const80000000<>+0(SB), Z7, Z7
+	VORPS        Z2, Z4, Z4
+	VORPS        Z7, Z9, Z9
+	VCMPPS       $0x11, const3f800000<>+0(SB), Z3, K1
+	VCMPPS       $0x11, const3f800000<>+0(SB), Z8, K2
+	VBLENDMPS    Z5, Z4, K1, Z6
+	VBLENDMPS    Z10, Z9, K2, Z11
+	VMOVUPS      Z6, (AX)(BX*1)
+	VMOVUPS      Z11, 64(AX)(BX*1)
+	ADDQ         $0x00000080, BX
+	SUBQ         $0x00000020, DX
+	JMP          many56
+
+one57:
+vector58:
 	CMPQ         DX, $0x00000010
-	JLT          tail35
-	VMOVUPS      (CX)(BX*1), Z19
-	VANDPS       const7fffffff<>+0(SB), Z19, Z20
-	VMULPS       Z19, Z19, Z21
-	VMOVUPS      Z18, Z22
-	VFMADD213PS  Z17, Z21, Z22
-	VFMADD213PS  Z16, Z21, Z22
-	VFMADD213PS  Z15, Z21, Z22
-	VFMADD213PS  Z14, Z21, Z22
-	VFMADD213PS  Z13, Z21, Z22
-	VFMADD213PS  Z12, Z21, Z22
-	VFMADD213PS  Z19, Z19, Z22
-	VMOVUPS      const407ccccd<>+0(SB), Z21
-	VMINPS       Z20, Z21, Z21
-	VMOVUPS      const39436e56<>+0(SB), Z25
-	VFMADD213PS  constbb412d3d<>+0(SB), Z21, Z25
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z21, Z25
-	VFMADD213PS  constbdd32993<>+0(SB), Z21, Z25
-	VFMADD213PS  constbf235d78<>+0(SB), Z21, Z25
-	VFMADD213PS  constbf904475<>+0(SB), Z21, Z25
-	VFMADD213PS  constb9b310ac<>+0(SB), Z21, Z25
-	VMAXPS       Z25, Z1, Z21
-	VMINPS       Z21, Z2, Z21
-	VMOVUPS      Z0, Z25
-	VFMADD231PS  Z3, Z21, Z25
-	VSUBPS       Z0, Z25, Z25
-	VFNMADD231PS Z4, Z25, Z21
-	VFNMADD231PS Z5, Z25, Z21
-	VMOVUPS      Z11, Z26
-	VFMADD213PS  Z10, Z21, Z26
-	VFMADD213PS  Z9, Z21, Z26
-	VFMADD213PS  Z8, Z21, Z26
-	VFMADD213PS  Z7, Z21, Z26
-	VMULPS       Z21, Z21, Z27
-	VFMADD213PS  Z21, Z27, Z26
-	VADDPS       Z6, Z26, Z26
-	VSCALEFPS    Z25, Z26, Z26
-	VSUBPS       Z26, Z6, Z21
-	VANDPS       const80000000<>+0(SB), Z19, Z19
-	VORPS        Z19, Z21, Z21
-	VCMPPS       $0x11, Z6, Z20, K1
-	VBLENDMPS    Z22, Z21, K1, Z23
-	VMOVUPS      Z23, (AX)(BX*1)
+	JLT          tail59
+	VMOVUPS      (CX)(BX*1), Z2
+	VANDPS       const7fffffff<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMOVUPS      const38a4b518<>+0(SB), Z5
+	VFMADD213PS  constba51fb80<>+0(SB), Z4, Z5
+	VFMADD213PS  const3baa02d9<>+0(SB), Z4, Z5
+	VFMADD213PS  constbcdbfc87<>+0(SB), Z4, Z5
+	VFMADD213PS  const3de7167c<>+0(SB), Z4, Z5
+	VFMADD213PS  constbec0939f<>+0(SB), Z4, Z5
+	VFMADD213PS  const3e0375d4<>+0(SB), Z4, Z5
+	VFMADD213PS  Z2, Z2, Z5
+	VMOVUPS      const407ccccd<>+0(SB), Z4
+	VMINPS       Z3, Z4, Z4
+	VMOVUPS      const39436e56<>+0(SB), Z6
+	VFMADD213PS  constbb412d3d<>+0(SB), Z4, Z6
+	VFMADD213PS  const3cb2e59d<>+0(SB), Z4, Z6
+	VFMADD213PS  constbdd32993<>+0(SB), Z4, Z6
+	VFMADD213PS  constbf235d78<>+0(SB), Z4, Z6
+	VFMADD213PS  constbf904475<>+0(SB), Z4, Z6
+	VFMADD213PS  constb9b310ac<>+0(SB), Z4, Z6
+	VMOVUPS      const42b20000<>+0(SB), Z4
+	VMAXPS       Z6, Z1, Z6
+	VMINPS       Z6, Z4, Z6
+	VMOVUPS      Z0, Z4
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Z6, Z4
+	VSUBPS       Z0, Z4, Z4
+	VFNMADD231PS const3f318000<>+0(SB), Z4, Z6
+	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z6
+	VMOVUPS      const3ab51211<>+0(SB), Z7
+	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z7
+	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z7
+	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z7
+	VMULPS       Z6, Z6, Z8
+	VFMADD213PS  Z6, Z8, Z7
+	VADDPS       const3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z4, Z7, Z7
+	VMOVUPS      const3f800000<>+0(SB), Z4
+	VSUBPS       Z7, Z4, Z4
+	VANDPS       const80000000<>+0(SB), Z2, Z2
+	VORPS        Z2, Z4, Z4
+	VCMPPS       $0x11, const3f800000<>+0(SB), Z3, K1
+	VBLENDMPS    Z5, Z4, K1, Z12
+	VMOVUPS      Z12, (AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
-	JMP          vector34
+	JMP          vector58
 
-tail35:
+tail59:
 	TESTQ        DX, DX
-	JEQ          end36
+	JEQ          end60
 	MOVL         $-1, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z19
-	VANDPS       const7fffffff<>+0(SB), Z19, Z20
-	VMULPS       Z19, Z19, Z21
-	VMOVUPS      Z18, Z18
-	VFMADD213PS  Z17, Z21, Z18
-	VFMADD213PS  Z16, Z21, Z18
-	VFMADD213PS  Z15, Z21, Z18
-	VFMADD213PS  Z14, Z21, Z18
-	VFMADD213PS  Z13, Z21, Z18
-	VFMADD213PS  Z12, Z21, Z18
-	VFMADD213PS  Z19, Z19, Z18
-	VMOVUPS      const407ccccd<>+0(SB), Z12
-	VMINPS       Z20, Z12, Z12
-	VMOVUPS      const39436e56<>+0(SB), Z13
-	VFMADD213PS  constbb412d3d<>+0(SB), Z12, Z13
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z12, Z13
-	VFMADD213PS  constbdd32993<>+0(SB), Z12, Z13
-	VFMADD213PS  constbf235d78<>+0(SB), Z12, Z13
-	VFMADD213PS  constbf904475<>+0(SB), Z12, Z13
-	VFMADD213PS  constb9b310ac<>+0(SB), Z12, Z13
-	VMAXPS       Z13, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  Z3, Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS Z4, Z0, Z1
-	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      Z11, Z2
-	VFMADD213PS  Z10, Z1, Z2
-	VFMADD213PS  Z9, Z1, Z2
-	VFMADD213PS  Z8, Z1, Z2
-	VFMADD213PS  Z7, Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       Z6, Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VSUBPS       Z2, Z6, Z0
-	VANDPS       const80000000<>+0(SB), Z19, Z1
+	VMOVUPS.Z    (CX)(BX*1), K1, Z2
+	VANDPS       const7fffffff<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMOVUPS      const38a4b518<>+0(SB), Z5
+	VFMADD213PS  constba51fb80<>+0(SB), Z4, Z5
+	VFMADD213PS  const3baa02d9<>+0(SB), Z4, Z5
+	VFMADD213PS  constbcdbfc87<>+0(SB), Z4, Z5
+	VFMADD213PS  const3de7167c<>+0(SB), Z4, Z5
+	VFMADD213PS  constbec0939f<>+0(SB), Z4, Z5
+	VFMADD213PS  const3e0375d4<>+0(SB), Z4, Z5
+	VFMADD213PS  Z2, Z2, Z5
+	VMOVUPS      const407ccccd<>+0(SB), Z4
+	VMINPS       Z3, Z4, Z4
+	VMOVUPS      const39436e56<>+0(SB), Z6
+	VFMADD213PS  constbb412d3d<>+0(SB), Z4, Z6
+	VFMADD213PS  const3cb2e59d<>+0(SB), Z4, Z6
+	VFMADD213PS  constbdd32993<>+0(SB), Z4, Z6
+	VFMADD213PS  constbf235d78<>+0(SB), Z4, Z6
+	VFMADD213PS  constbf904475<>+0(SB), Z4, Z6
+	VFMADD213PS  constb9b310ac<>+0(SB), Z4, Z6
+	VMOVUPS      const42b20000<>+0(SB), Z4
+	VMAXPS       Z6, Z1, Z1
+	VMINPS       Z1, Z4, Z1
+	VMOVUPS      Z0, Z4
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Z1, Z4
+	VSUBPS       Z0, Z4, Z0
+	VFNMADD231PS const3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS constb95e8083<>+0(SB), Z0, Z1
+	VMOVUPS      const3ab51211<>+0(SB), Z4
+	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z4
+	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z4
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z4
+	VMULPS       Z1, Z1, Z6
+	VFMADD213PS  Z1, Z6, Z4
+	VADDPS       const3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS    Z0, Z4, Z4
+	VMOVUPS      const3f800000<>+0(SB), Z0
+	VSUBPS       Z4, Z0, Z0
+	VANDPS       const80000000<>+0(SB), Z2, Z1
 	VORPS        Z1, Z0, Z0
-	VCMPPS       $0x11, Z6, Z20, K2
-	VBLENDMPS    Z18, Z0, K2, Z24
-	VMOVUPS      Z24, K1, (AX)(BX*1)
+	VCMPPS       $0x11, const3f800000<>+0(SB), Z3, K2
+	VBLENDMPS    Z5, Z0, K2, Z13
+	VMOVUPS      Z13, K1, (AX)(BX*1)
 
-end36:
+end60:
 	VZEROUPPER
 	RET

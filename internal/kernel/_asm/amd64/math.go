@@ -31,27 +31,24 @@ const (
 
 // mathFunctions emits the elementary functions.
 func mathFunctions(g *gen) {
-	// Constants in registers, most useful first; the narrow tier has room for the first few of them.
+	// Constants, the most used first, of which the first few stay in registers: as many as leave room for two vectors.
 	ofExp := []float64{roundBy, expMin, expMax, log2e, ln2Hi, ln2Lo, 1}
 	for _, f := range []struct {
 		name   string
 		f      func(x VecVirtual) VecVirtual
 		consts []float64
-		narrow int
+		held   int
 	}{
-		{"exp", g.exp, slices.Concat(ofExp, expPoly), 12},
-		{"log", g.log, slices.Concat([]float64{1, 1 << 23, -23, 0, ln2Hi, ln2Lo, 0.5}, logPoly), 11},
-		{"sigmoid", g.sigmoid, slices.Concat(ofExp, expPoly), 11},
-		{"tanh", g.tanh, slices.Concat(ofExp, []float64{2}, expPoly, tanhPoly), 10},
-		{"softplus", g.softplus, slices.Concat(ofExp, []float64{0.5, 0}, expPoly, logPoly), 11},
-		{"erf", g.erf, slices.Concat(ofExp, expPoly, erfPoly), 8},
+		{"exp", g.exp, slices.Concat(ofExp, expPoly), 8},
+		{"log", g.log, slices.Concat([]float64{1, 1 << 23, -23, 0, ln2Hi, ln2Lo, 0.5}, logPoly), 4},
+		{"sigmoid", g.sigmoid, slices.Concat(ofExp, expPoly), 6},
+		{"tanh", g.tanh, slices.Concat(ofExp, []float64{2}, expPoly, tanhPoly), 4},
+		{"softplus", g.softplus, slices.Concat(ofExp, []float64{0.5, 0}, expPoly, logPoly), 6},
+		{"erf", g.erf, slices.Concat(ofExp, expPoly, erfPoly), 2},
 	} {
 		g.text(f.name+"F32"+g.t.suffix, "func(dst, x []float32)")
-		if g.t.wide {
-			f.narrow = min(len(f.consts), 20)
-		}
-		g.holdF32(f.consts[:f.narrow]...)
-		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 1, func(in []VecVirtual) []VecVirtual {
+		g.holdF32(f.consts[:f.held]...)
+		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 2, true, func(in []VecVirtual) []VecVirtual {
 			return []VecVirtual{f.f(in[0])}
 		})
 	}

@@ -20,7 +20,7 @@ func optimisers(g *gen) {
 		c = append(c, field(i))
 	}
 	beta1, rest1, beta2, rest2, decay, step, root, eps, scale := c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]
-	g.loop([]stream{{"p", true, true}, {"g", true, false}, {"m", true, true}, {"v", true, true}}, 1, func(in []VecVirtual) []VecVirtual {
+	g.loop([]stream{{"p", true, true}, {"g", true, false}, {"m", true, true}, {"v", true, true}}, 1, false, func(in []VecVirtual) []VecVirtual {
 		p, d, m, v := in[0], in[1], in[2], in[3]
 		g.VMULPS(scale, d, d)
 		g.VMULPS(beta1, m, m)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -272,19 +273,44 @@ type stream struct {
 }
 
 // loop emits a loop over streams of equal length: body maps a vector of each input to one of each output. Vectors
-// beyond a multiple of the lanes are masked, so that nothing outside the slices is touched.
-func (g *gen) loop(streams []stream, unroll int, body func(in []VecVirtual) []VecVirtual) {
+// beyond a multiple of the lanes are masked, so that nothing outside the slices is touched. interleaved mixes the
+// instructions of unrolled vectors: where one vector's are a long dependent chain, a processor's scheduler does not
+// look far enough ahead to find the next vector's.
+func (g *gen) loop(streams []stream, unroll int, interleaved bool, body func(in []VecVirtual) []VecVirtual) {
 	ptr := make([]Register, len(streams))
 	for i, s := range streams {
 		ptr[i] = g.Load(g.Param(s.name).Base(), g.GP64())
 	}
 	n := g.Load(g.Param(streams[0].name).Len(), g.GP64())
-	g.walk(ptr, streams, n, unroll, body)
+	g.walk(ptr, streams, n, unroll, interleaved, body)
 	g.VZEROUPPER()
 	g.RET()
 }
 
-func (g *gen) walk(ptr []Register, streams []stream, n Register, unroll int, body func(in []VecVirtual) []VecVirtual) {
+// nodes are the instructions of the current function so far.
+func (g *gen) nodes() *[]ir.Node {
+	f, err := g.Result()
+	if err != nil {
+		panic(err)
+	}
+	functions := f.Functions()
+	return &functions[len(functions)-1].Nodes
+}
+
+// interleave deals out the instructions from starts[0] on, of one vector per start, in turn.
+func (g *gen) interleave(starts []int) {
+	all := g.nodes()
+	var mixed []ir.Node
+	per := starts[1] - starts[0]
+	for i := range per {
+		for _, s := range starts {
+			mixed = append(mixed, (*all)[s+i])
+		}
+	}
+	*all = append((*all)[:starts[0]], mixed...)
+}
+
+func (g *gen) walk(ptr []Register, streams []stream, n Register, unroll int, interleaved bool, body func(in []VecVirtual) []VecVirtual) {
 	off := g.GP64()
 	g.XORL(off.As32(), off.As32())
 	step := func(disp int, mask Op) {
@@ -317,8 +343,13 @@ func (g *gen) walk(ptr []Register, streams []stream, n Register, unroll int, bod
 		g.Label(top)
 		g.CMPQ(n, U32(unroll*g.t.lanes))
 		g.JLT(LabelRef(done))
+		var starts []int
 		for u := range unroll {
+			starts = append(starts, len(*g.nodes()))
 			step(u*g.bytes(), nil)
+		}
+		if interleaved {
+			g.interleave(starts)
 		}
 		g.ADDQ(U32(unroll*g.bytes()), off)
 		g.SUBQ(U32(unroll*g.t.lanes), n)

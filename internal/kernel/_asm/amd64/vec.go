@@ -9,7 +9,7 @@ import (
 func vectors(g *gen) {
 	binary := func(name string, f func(a, b, d Op)) {
 		g.text(name+"F32"+g.t.suffix, "func(dst, a, b []float32)")
-		g.loop([]stream{{"dst", false, true}, {"a", true, false}, {"b", true, false}}, 4, func(in []VecVirtual) []VecVirtual {
+		g.loop([]stream{{"dst", false, true}, {"a", true, false}, {"b", true, false}}, 4, false, func(in []VecVirtual) []VecVirtual {
 			f(in[0], in[1], in[0])
 			return in[:1]
 		})
@@ -32,7 +32,7 @@ func vectors(g *gen) {
 	scalar := func(name string, f func(a, s Op)) {
 		g.text(name+"F32"+g.t.suffix, "func(dst, a []float32, s float32)")
 		s := g.broadcast("s")
-		g.loop([]stream{{"dst", false, true}, {"a", true, false}}, 4, func(in []VecVirtual) []VecVirtual {
+		g.loop([]stream{{"dst", false, true}, {"a", true, false}}, 4, false, func(in []VecVirtual) []VecVirtual {
 			f(in[0], s)
 			return in
 		})
@@ -42,14 +42,14 @@ func vectors(g *gen) {
 
 	g.text("affineF32"+g.t.suffix, "func(dst, x []float32, scale, shift float32)")
 	scale, shift := g.broadcast("scale"), g.broadcast("shift")
-	g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 4, func(in []VecVirtual) []VecVirtual {
+	g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 4, false, func(in []VecVirtual) []VecVirtual {
 		g.VFMADD213PS(shift, scale, in[0])
 		return in
 	})
 
 	g.text("axpyF32"+g.t.suffix, "func(alpha float32, x, y []float32)")
 	alpha := g.broadcast("alpha")
-	g.loop([]stream{{"x", true, false}, {"y", true, true}}, 4, func(in []VecVirtual) []VecVirtual {
+	g.loop([]stream{{"x", true, false}, {"y", true, true}}, 4, false, func(in []VecVirtual) []VecVirtual {
 		g.VFMADD231PS(in[0], alpha, in[1])
 		return in[1:]
 	})
@@ -57,14 +57,14 @@ func vectors(g *gen) {
 	g.text("reluF32"+g.t.suffix, "func(dst, x []float32)")
 	zero := g.load(g.bits(0))
 	unary := []stream{{"dst", false, true}, {"x", true, false}}
-	g.loop(unary, 4, func(in []VecVirtual) []VecVirtual {
+	g.loop(unary, 4, false, func(in []VecVirtual) []VecVirtual {
 		g.VMAXPS(in[0], zero, in[0])
 		return in
 	})
 
 	g.text("leakyReluF32"+g.t.suffix, "func(dst, x []float32, alpha float32)")
 	slope := g.broadcast("alpha")
-	g.loop(unary, 4, func(in []VecVirtual) []VecVirtual {
+	g.loop(unary, 4, false, func(in []VecVirtual) []VecVirtual {
 		m := g.vec()
 		g.VMULPS(slope, in[0], m)
 		return []VecVirtual{g.blendSign(in[0], m, in[0])}
@@ -72,10 +72,10 @@ func vectors(g *gen) {
 
 	g.text("clipF32"+g.t.suffix, "func(dst, x []float32, lo, hi float32)")
 	lo, hi := g.broadcast("lo"), g.broadcast("hi")
-	g.loop(unary, 4, func(in []VecVirtual) []VecVirtual { return []VecVirtual{g.clamp(in[0], lo, hi)} })
+	g.loop(unary, 4, false, func(in []VecVirtual) []VecVirtual { return []VecVirtual{g.clamp(in[0], lo, hi)} })
 
 	g.text("sqrtF32"+g.t.suffix, "func(dst, x []float32)")
-	g.loop(unary, 2, func(in []VecVirtual) []VecVirtual {
+	g.loop(unary, 2, false, func(in []VecVirtual) []VecVirtual {
 		g.VSQRTPS(in[0], in[0])
 		return in
 	})
