@@ -382,8 +382,13 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+var countAllocations = true
+
 // TestStepAllocations: a step allocates nothing.
 func TestStepAllocations(t *testing.T) {
+	if !countAllocations {
+		t.Skip("allocations cannot be counted in this build")
+	}
 	cfg := small(t)
 	cfg.ClipNorm = 1
 	tr := newTrainer(t, cfg)
