@@ -20,7 +20,7 @@ import (
 // TestModels opens each embedded model, checks that its card is there and names its data,
 // and that it reconstructs digits that it has not seen.
 func TestModels(t *testing.T) {
-	data, err := dataset.Open(context.Background(), "digits", dataset.Options{Seed: 99, N: 10})
+	data, err := dataset.Open(context.Background(), "digits", dataset.Options{Seed: 99, N: 600})
 	if err != nil {
 		t.Fatal(err)
 	}

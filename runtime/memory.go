@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"math"
-	goruntime "runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
@@ -34,7 +33,7 @@ func reserve(need int, what string) error {
 	if fits(need, memoryBounds()) {
 		return nil
 	}
-	goruntime.GC()
+	debug.FreeOSMemory()
 	bounds := memoryBounds()
 	if fits(need, bounds) {
 		return nil
