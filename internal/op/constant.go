@@ -111,7 +111,7 @@ type shapeOp struct {
 }
 
 func newShape(a *Attrs) (Op, error) {
-	return &shapeOp{types: a.Types(), start: a.Int("start", 0), end: a.Int("end", 0), hasEnd: a.Has("end")}, nil
+	return &shapeOp{types: a.Types(), start: clampInt(a.Int64("start", 0)), end: clampInt(a.Int64("end", 0)), hasEnd: a.Has("end")}, nil
 }
 
 func newSize(a *Attrs) (Op, error) { return &shapeOp{types: a.Types(), size: true}, nil }

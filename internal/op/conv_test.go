@@ -440,10 +440,7 @@ func TestConvDoesNotAllocate(t *testing.T) {
 }
 
 func TestConvRejects(t *testing.T) {
-	huge := 1 << 40
-	if math.MaxInt == math.MaxInt32 {
-		huge = math.MaxInt32
-	}
+	huge := int(min(int64(1)<<40, math.MaxInt))
 	x, w := tensor.Shape{1, 4, 8, 8}, tensor.Shape{6, 4, 3, 3}
 	tests := []struct {
 		name  string

@@ -121,7 +121,7 @@ type eyeLike struct {
 }
 
 func newEyeLike(a *Attrs) (Op, error) {
-	return eyeLike{a.Types(), a.DType("dtype", tensor.Undefined), a.Int("k", 0)}, nil
+	return eyeLike{a.Types(), a.DType("dtype", tensor.Undefined), clampInt(a.Int64("k", 0))}, nil
 }
 
 func (o eyeLike) Infer(in []Fact) ([]Fact, error) {

@@ -152,6 +152,9 @@ func toInt(v int64) (int, error) {
 	return int(v), nil
 }
 
+// clampInt converts an offset of which only the order against extents matters.
+func clampInt(v int64) int { return int(min(max(v, -maxExtent), maxExtent)) }
+
 // axesOf turns axes of a tensor of the given rank into a set, and checks that each is in
 // range and none is repeated.
 func axesOf[T int | int64](axes []T, rank int) ([]bool, error) {
