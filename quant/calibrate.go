@@ -101,6 +101,15 @@ func Calibrate(ctx context.Context, m *onnx.Model, src Source, o runtime.Options
 	return c, nil
 }
 
+// Matches reports whether the calibration is of this model.
+func (c *Calibration) Matches(m *onnx.Model) (bool, error) {
+	g, err := prepare(m)
+	if err != nil {
+		return false, err
+	}
+	return c.Digest == digestOf(g), nil
+}
+
 func record(h *histogram, t *tensor.Tensor) error {
 	if t.DType() != tensor.Float32 {
 		return nil

@@ -14,6 +14,7 @@ package quant
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/op"
@@ -101,11 +102,16 @@ func Quantize(m *onnx.Model, c *Calibration, o Options) (*onnx.Model, *Report, e
 	if err := r.run(); err != nil {
 		return nil, nil, err
 	}
-	if len(r.report.Layers) == 0 {
+	return r.finish(m)
+}
+
+// finish returns the rewritten graph as a model that is like m otherwise.
+func (r *rewriter) finish(m *onnx.Model) (*onnx.Model, *Report, error) {
+	if !slices.ContainsFunc(r.report.Layers, func(l Layer) bool { return !l.Float }) {
 		return nil, nil, ErrNothing
 	}
 	opset := max(minOpset, int(m.Opset("")))
-	out, err := g.Model(opset)
+	out, err := r.g.Model(opset)
 	if err != nil {
 		return nil, nil, fmt.Errorf("quant: %w", err)
 	}

@@ -79,7 +79,7 @@ func (r *rewriter) weightOf(n *graph.Node) (*tensor.Tensor, int, bool) {
 	if err != nil || w.DType() != tensor.Float32 || w.Rank() < 2 || w.Elems() == 0 {
 		return nil, 0, false
 	}
-	if r.cal.Values[r.g.Value(n.In[0]).Name] == nil || r.cal.Values[r.g.Value(n.Out[0]).Name] == nil {
+	if r.cal != nil && (r.cal.Values[r.g.Value(n.In[0]).Name] == nil || r.cal.Values[r.g.Value(n.Out[0]).Name] == nil) {
 		return nil, 0, false
 	}
 	switch n.OpType {
