@@ -18,7 +18,14 @@ type Stats struct {
 	Arena      int   // bytes of activations and scratch memory of one run, exactly what it uses
 	MACs       int64 // multiply-accumulate operations of one run
 	Steps      int   // operator calls of one run
+	IntSteps   int   // of these, the ones that compute with 8-bit values
+	FloatSteps int   // and the ones that compute in floating point: neither move data nor quantise
 }
+
+// FullyInteger reports whether all arithmetic between quantising the inputs and
+// dequantising the outputs is exact arithmetic on integers, with the same results on every
+// processor.
+func (s Stats) FullyInteger() bool { return s.IntSteps > 0 && s.FloatSteps == 0 }
 
 // Profile is where the time of a model goes.
 type Profile struct {
@@ -67,6 +74,7 @@ func (s *Session) Stats(shapes map[string]tensor.Shape) (Stats, error) {
 	}
 	ps := p.plan.Stats()
 	st.Packed, st.Arena, st.MACs, st.Steps = ps.Packed, ps.Arena, ps.MACs, ps.Steps
+	st.IntSteps, st.FloatSteps = ps.Ints, ps.Floats
 	return st, nil
 }
 

@@ -108,13 +108,21 @@ type Stats struct {
 	MACs   int64 // of the steps whose shapes are known
 	Arena  int   // bytes of memory for activations and scratch, per concurrent execution
 	Packed int   // bytes of packed weights that the plan refers to
+	Ints   int   // steps that compute 8-bit values
+	Floats int   // steps that compute in floating point: neither move data nor quantise
 }
 
 // Stats returns figures about the plan.
 func (p *Plan) Stats() Stats {
 	s := Stats{Steps: len(p.steps), MACs: p.macs, Arena: p.arena}
 	seen := map[op.Packed]bool{}
-	for _, st := range p.steps {
+	for i, st := range p.steps {
+		switch p.arithmetic(i) {
+		case arithInt:
+			s.Ints++
+		case arithFloat:
+			s.Floats++
+		}
 		for _, w := range st.packed {
 			if w != nil && !seen[w] {
 				seen[w] = true
