@@ -62,6 +62,7 @@ type options struct {
 	version      bool
 	help         bool
 	given        map[string]bool // flags on the command line
+	quant        quantOptions
 	timeInterval time.Duration
 }
 
@@ -102,6 +103,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.StringVar(&o.testdata, "testdata", "", "folder to write the model and test data to, in the layout of the ONNX backend tests")
 	fs.IntVar(&o.opset, "opset", export.DefaultOpset, "version of the ONNX operators")
 	fs.IntVar(&o.ir, "ir-version", 0, fmt.Sprintf("version of the ONNX format; 0: %d, or what the opset needs", export.DefaultIRVersion))
+	o.quant.add(fs)
 	fs.StringVar(&o.plot, "plot", "", "PNG file to draw the loss curves in")
 	fs.BoolVar(&o.noPicture, "no-picture", false, "do not write MODEL.png")
 	fs.BoolVar(&o.json, "json", false, "print a line of JSON for each epoch on standard output")
@@ -157,6 +159,9 @@ func (o *options) check() error {
 		return usagef("--resume needs --checkpoint FILE")
 	case o.resume && o.weights != "":
 		return usagef("--resume continues training, --weights replaces it: give one of them")
+	}
+	if err := o.quant.check(o.given); err != nil {
+		return err
 	}
 	if _, err := arch.Find(o.preset); err != nil {
 		return usageError{err.Error()}

@@ -44,6 +44,9 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.checkOutputs(); err != nil {
 		return err
 	}
+	if j.quant.from != "" {
+		return j.quantizeFile(ctx)
+	}
 	var err error
 	if j.preset, err = arch.Find(j.options.preset); err != nil {
 		return err
@@ -365,6 +368,11 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 		return err
 	}
 	j.out.wrote(j.model, fmt.Sprintf("outputs within %.1g of training's", diff))
+	if j.quant.form != "" {
+		if err := j.quantize(ctx, done, j.model, strings.TrimSuffix(j.model, ".onnx")+"."+j.quant.form+".onnx"); err != nil {
+			return err
+		}
+	}
 	if j.split {
 		parts, err := export.Split(done, j.model)
 		for _, p := range parts {
