@@ -429,10 +429,10 @@ func (dynamicQuantize) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if out[0] != nil {
 		quantizeRow(tensor.Data[uint8](out[0]), x, scale, int32(zero), 0, math.MaxUint8)
 	}
-	if out[1] != nil {
+	if len(out) > 1 && out[1] != nil {
 		out[1].Float32s()[0] = scale
 	}
-	if out[2] != nil {
+	if len(out) > 2 && out[2] != nil {
 		tensor.Data[uint8](out[2])[0] = zero
 	}
 	return nil
