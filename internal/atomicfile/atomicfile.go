@@ -3,13 +3,14 @@ package atomicfile
 
 import (
 	"bufio"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 )
 
@@ -37,7 +38,7 @@ func WriteFile(path string, f func(w io.Writer) error) (err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:10]+".tmp")
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
 	register(tmp)
 	defer unregister(tmp)
 	// O_EXCL: never write through a link that somebody put there.
