@@ -56,9 +56,12 @@ func packTaps(p *packedConv, s *convShape, data []float32) *packedConv {
 	for _, a := range s.cube[3-s.rank:] {
 		b.shape = append(b.shape, a.kernel)
 	}
-	if s.isDepthwise() {
+	switch {
+	case s.isDepthwise():
 		p.packDepth(s, data)
-	} else {
+	case s.isNarrow():
+		b.packNarrow()
+	default:
 		for rd := range s.residues(0) {
 			for rh := range s.residues(1) {
 				for rw := range s.residues(2) {
@@ -161,13 +164,14 @@ func (b *tapPacker) tap(g int, at [3]int) {
 type convPlan struct {
 	convShape
 	depthwise       bool
-	srcNHWC         bool // the operand is channels-last
-	dstNHWC         bool // the result is
-	copySrc         bool // the operand is brought into the scratch source first
-	copyDst         bool // the result is computed in scratch and then transposed
-	srcLen, dstLen  int  // scratch elements
-	srcC            int  // elements between neighbouring source positions
-	srcImage, srcGr int  // elements between images and between groups of the source
+	narrow          axisWindow // the innermost axis, where its taps became columns; else zero
+	srcNHWC         bool       // the operand is channels-last
+	dstNHWC         bool       // the result is
+	copySrc         bool       // the operand is brought into the scratch source first
+	copyDst         bool       // the result is computed in scratch and then transposed
+	srcLen, dstLen  int        // scratch elements
+	srcC            int        // elements between neighbouring source positions
+	srcImage, srcGr int        // elements between images and between groups of the source
 }
 
 func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
@@ -175,7 +179,12 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 	if depthwise {
 		s.groups, s.c, s.o = 1, s.groups, s.o*s.groups
 	}
-	p := convPlan{convShape: s, depthwise: depthwise, srcNHWC: srcNHWC, dstNHWC: dstNHWC}
+	p := convPlan{depthwise: depthwise, srcNHWC: srcNHWC, dstNHWC: dstNHWC}
+	if s.isNarrow() {
+		p.narrow = s.cube[2]
+		s = s.narrowed()
+	}
+	p.convShape = s
 	srcPos, dstPos := mulSize(s.src[:]...), mulSize(s.dst[:]...)
 	channelsLast := srcNHWC || s.c*s.groups == 1 || srcPos == 1
 	short := s.cube[2].kernel == 1 || s.cube[2].dilation > 1
@@ -190,7 +199,10 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 		p.srcImage = mulSize(p.srcGr, s.groups)
 		p.srcLen = mulSize(p.srcImage, s.n)
 	}
-	if !dstNHWC && s.o*s.groups > 1 && dstPos > 1 {
+	switch {
+	case p.narrow.kernel > 0:
+		p.dstLen = mulSize(s.n, dstPos, s.o)
+	case !dstNHWC && s.o*s.groups > 1 && dstPos > 1:
 		p.copyDst = true
 		p.dstLen = mulSize(s.n, dstPos, s.o, s.groups)
 	}
@@ -241,6 +253,8 @@ type convState struct {
 	blocks         []convBlock
 	offs           []int
 	eps            []kernel.Epilogue
+	bias           []float32
+	act            kernel.Epilogue
 }
 
 // Do runs one chunk of the current stage.
@@ -291,8 +305,12 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 	if p.copySrc {
 		t.source = src
 	}
-	if p.copyDst {
+	if p.dstLen > 0 {
 		t.result = dst
+	}
+	t.bias, t.act = bias, act
+	if p.narrow.kernel > 0 {
+		bias, act = nil, kernel.Epilogue{}
 	}
 	t.eps = t.eps[:0]
 	for g := range p.groups {
@@ -312,9 +330,12 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 		units := t.layBlocks()
 		t.run(pool, units, mulSize(positions, p.groups, p.o, p.c), (*convState).multiply)
 	}
+	if p.narrow.kernel > 0 {
+		t.run(pool, p.n*p.dst[0]*p.dst[1], mulSize(copyCost, p.dstLen), (*convState).addParts)
+	}
 	if p.copyDst {
 		t.run(pool, p.n*p.unpackBlocks(), mulSize(copyCost, p.dstLen), (*convState).unpackRows)
 	}
-	t.x, t.y, t.source, t.result, t.packed = nil, nil, nil, nil, nil
+	t.x, t.y, t.source, t.result, t.bias, t.packed = nil, nil, nil, nil, nil, nil
 	clear(t.eps)
 }
