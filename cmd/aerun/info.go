@@ -56,6 +56,8 @@ type costJSON struct {
 	Arena  int   `json:"arena_bytes"`
 	Packed int   `json:"packed_bytes"`
 	Steps  int   `json:"steps"`
+	// Integer says that all arithmetic is on integers, with the same results everywhere.
+	Integer bool `json:"fully_integer"`
 }
 
 type nodeJSON struct {
@@ -234,7 +236,7 @@ func (inf *infoJSON) cost(s *runtime.Session, m *autoencoder.Model, sf *shapeFla
 	case err != nil:
 		return err
 	default:
-		inf.Cost = &costJSON{Batch: batch, MACs: st.MACs, Arena: st.Arena, Packed: st.Packed, Steps: st.Steps}
+		inf.Cost = &costJSON{Batch: batch, MACs: st.MACs, Arena: st.Arena, Packed: st.Packed, Steps: st.Steps, Integer: st.FullyInteger()}
 	}
 	return nil
 }
@@ -268,6 +270,7 @@ func (inf *infoJSON) print(a *app) {
 	switch c := inf.Cost; {
 	case c != nil:
 		line("cost", "batch %d: %s multiply-adds in %d steps", c.Batch, group(c.MACs), c.Steps)
+		line("arithmetic", "fully integer: %s", map[bool]string{true: "yes", false: "no"}[c.Integer])
 		line("memory", "arena %s, packed weights %s", bytesOf(int64(c.Arena)), bytesOf(int64(c.Packed)))
 	case inf.CostError != "":
 		line("cost", "unknown: %s", inf.CostError)

@@ -63,6 +63,7 @@ var verbs = []verb{
 	{"generate", "[MODEL.onnx]", "draw new images", runGenerate},
 	{"interpolate", "MODEL.onnx IMAGE IMAGE", "show the way from one image to another", runInterpolate},
 	{"score", "MODEL.onnx IMAGE…", "measure how unusual images are", runScore},
+	{"compare", "A.onnx B.onnx IMAGE…", "compare two models: size, speed, reconstructions", runCompare},
 	{"verify", "CASE…", "run test cases in the layout of the ONNX backend tests", runVerify},
 	{"bench", "MODEL.onnx", "measure speed", runBench},
 }

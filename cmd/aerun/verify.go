@@ -33,10 +33,14 @@ func runVerify(a *app, args []string) error {
 	fs.Float64Var(&tol.Rel, "rtol", tol.Rel, "relative tolerance: |got-want| ≤ atol + rtol·|want|")
 	fs.Float64Var(&tol.Abs, "atol", tol.Abs, "absolute tolerance")
 	asJSON := fs.Bool("json", false, "print a JSON line for each case")
+	self := fs.Bool("self", false, "check fully integer MODELs against the digest that they record")
 	sf.add(fs)
 	rest, err := a.parse(fs, args, 1, -1)
 	if err != nil {
 		return err
+	}
+	if *self {
+		return a.runVerifySelf(&sf, rest)
 	}
 	if !(tol.Rel >= 0) || !(tol.Abs >= 0) {
 		return usagef("--rtol %g --atol %g: want numbers of 0 or more", tol.Rel, tol.Abs)
