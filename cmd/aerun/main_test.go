@@ -337,6 +337,14 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+func TestEmbeddedModel(t *testing.T) {
+	dir := t.TempDir()
+	want(t, dir, "generate", "-n", "2", "--pad", "0", "-o", "g.png")
+	if b := readPNG(t, filepath.Join(dir, "g.png")).Bounds(); b != image.Rect(0, 0, 56, 28) {
+		t.Errorf("two images of the built-in model make a sheet of %v", b)
+	}
+}
+
 func TestReconstructAndScore(t *testing.T) {
 	dir := workspace(t)
 	text := want(t, dir, "reconstruct", "--json", "-o", "pairs.png", "--pad", "0", "model.onnx", "rows.png", "stripes.png")
