@@ -48,6 +48,7 @@ var Core = Set{
 	{"", "CumProd"}:                   {{Since: 26, New: newCumulate(true), Types: typesNum}},
 	{"", "CumSum"}:                    {{Since: 11, New: newCumulate(false), Types: typesNum}},
 	{"", "DFT"}:                       {{Since: 17, New: newDFT, Types: typesFloat}},
+	{"", "DeformConv"}:                {{Since: 19, New: newDeformConv, Types: typesFloat}},
 	{"", "DepthToSpace"}:              {{Since: 1, New: newDepthSpace(false), Types: typesAll}},
 	{"", "DequantizeLinear"}:          {{Since: 10, New: newDequantizeLinear, Types: typesQuant | typesOf(tensor.Int32)}},
 	{"", "Det"}:                       {{Since: 11, New: newDet, Types: typesFloat}},
