@@ -194,14 +194,15 @@ func runPool[T poolNumber](o *pool, ctx *Context, out, in []*tensor.Tensor) erro
 
 // lowest is where the search for a maximum begins.
 func lowest[T poolNumber]() T {
+	// Not through any(int8(…)).(T): the linker refuses such constants on s390x.
 	var z T
-	switch any(z).(type) {
-	case float32:
-		return any(float32(math.Inf(-1))).(T)
-	case float64:
-		return any(math.Inf(-1)).(T)
-	case int8:
-		return any(int8(math.MinInt8)).(T)
+	switch p := any(&z).(type) {
+	case *float32:
+		*p = float32(math.Inf(-1))
+	case *float64:
+		*p = math.Inf(-1)
+	case *int8:
+		*p = math.MinInt8
 	}
 	return z
 }
