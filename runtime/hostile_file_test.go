@@ -134,6 +134,24 @@ func TestHostileModels(t *testing.T) {
 	}
 }
 
+// TestHostileLoop: slices that a loop collects count although they have no elements.
+func TestHostileLoop(t *testing.T) {
+	m := hostileModel(t, 17, []int64{1}, func(b *onnx.Builder, x string) string { return b.Op("Identity", "y", []string{x}) })
+	b := onnx.NewBuilder(17)
+	b.Input("i", tensor.Int64)
+	b.Output(b.Op("Identity", "c2", []string{b.Input("c", tensor.Bool)}), tensor.Bool)
+	b.Output(b.Op("Identity", "none", []string{b.Initializer("zero", float32s(0))}), tensor.Float32)
+	m.Graph.Initializers = append(m.Graph.Initializers,
+		onnx.NewTensor("trips", tensor.Scalar(int64(math.MaxInt64))), onnx.NewTensor("on", tensor.Scalar(true)))
+	m.Graph.Inputs = nil
+	n := m.Graph.Nodes[0]
+	n.OpType, n.Inputs, n.Attrs = "Loop", []string{"trips", "on"}, []*onnx.Attribute{onnx.AttrG("body", b.Graph())}
+	err := attack(t, m, runtime.Options{Limits: runtime.Limits{Arena: 1 << 20}})
+	if !errors.Is(err, runtime.ErrLimit) {
+		t.Errorf("%v, want ErrLimit", err)
+	}
+}
+
 // TestHostileNesting: graphs inside graphs, deeper than any model.
 func TestHostileNesting(t *testing.T) {
 	for _, depth := range []int{40, 70, 5000} {

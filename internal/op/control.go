@@ -147,7 +147,7 @@ func (o *loopOp) RunAlloc(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, 
 		run = tensor.Data[bool](outs[0])[0]
 		vars = outs[1 : 1+o.variables]
 		for k := range scans {
-			if err := scans[k].add(outs[1+o.variables+k]); err != nil {
+			if err := scans[k].add(ctx, outs[1+o.variables+k]); err != nil {
 				return nil, fmt.Errorf("iteration %d: scan output %d: %w", i, k, err)
 			}
 		}
@@ -169,7 +169,16 @@ func (o *loopOp) RunAlloc(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, 
 // stacker collects slices of equal type and shape.
 type stacker struct{ slices []*tensor.Tensor }
 
-func (s *stacker) add(t *tensor.Tensor) error {
+// sliceBytes is what keeping a slice takes apart from its elements: without it, slices of
+// few or no elements would be free.
+const sliceBytes = 160
+
+func (s *stacker) add(ctx *Context, t *tensor.Tensor) error {
+	if ctx.Account != nil {
+		if err := ctx.Account(sliceBytes); err != nil {
+			return err
+		}
+	}
 	if len(s.slices) > 0 {
 		if f := s.slices[0]; f.DType() != t.DType() || !f.Shape().Equal(t.Shape()) {
 			return fmt.Errorf("%v after %v", t, f)
@@ -325,7 +334,7 @@ func (o *scanOp) RunAlloc(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, 
 		}
 		states = outs[:o.states]
 		for k := range results {
-			if err := results[k].add(outs[o.states+k]); err != nil {
+			if err := results[k].add(ctx, outs[o.states+k]); err != nil {
 				return nil, fmt.Errorf("slice %d: scan output %d: %w", i, k, err)
 			}
 		}
