@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestQuantize trains a little, quantises, and quantises the written file again in the
+// other forms.
+func TestQuantize(t *testing.T) {
+	dir := t.TempDir()
+	aeexport := func(args ...string) (int, string) {
+		var out, errs bytes.Buffer
+		status := run(context.Background(), args, &out, &errs)
+		return status, errs.String()
+	}
+	model := filepath.Join(dir, "m.onnx")
+	if status, errs := aeexport("--quiet", "--no-picture", "--images", "256", "--steps", "4", "--quantize", "int8", "--max-loss", "50%", model); status != exitOK {
+		t.Fatalf("status %d: %s", status, errs)
+	}
+	for _, c := range []struct {
+		file    string
+		args    []string
+		share   float64 // of the float model's bytes, at most
+		integer bool
+	}{
+		{"m.int8.onnx", nil, 0.3, true},
+		{"s8.onnx", []string{"--quantize", "int8", "--activations", "s8", "--calibration", "digits", "--calibration-images", "64", "--calibration-method", "mse"}, 0.3, true},
+		{"w8.onnx", []string{"--quantize", "int8-weights"}, 0.3, false},
+		{"f16.onnx", []string{"--quantize", "float16"}, 0.53, false},
+	} {
+		path := filepath.Join(dir, c.file)
+		if c.args != nil {
+			if status, errs := aeexport(append(c.args, "--quiet", "--images", "128", "--from", model, path)...); status != exitOK {
+				t.Fatalf("%s: status %d: %s", c.file, status, errs)
+			}
+		}
+		b, err := os.ReadFile(path[:len(path)-len(".onnx")] + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r quantReport
+		if err := json.Unmarshal(b, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.FullyInteger != c.integer || c.integer != (r.Digest != "") {
+			t.Errorf("%s: fully integer %t, digest %q; want %t", c.file, r.FullyInteger, r.Digest, c.integer)
+		}
+		if share := float64(r.Bytes[1]) / float64(r.Bytes[0]); share > c.share {
+			t.Errorf("%s: %d bytes of %d, want at most %g", c.file, r.Bytes[1], r.Bytes[0], c.share)
+		}
+		if e := r.Evaluation; e == nil || e.Images == 0 || e.Outputs[0].SQNR < 20 || len(r.Layers) == 0 {
+			t.Errorf("%s: evaluation %+v", c.file, e)
+		}
+	}
+	if status, _ := aeexport("--reduce-range", filepath.Join(dir, "x.onnx")); status != exitUsage {
+		t.Errorf("--reduce-range without --quantize: status %d, want %d", status, exitUsage)
+	}
+	if status, _ := aeexport("--quantize", "int4", filepath.Join(dir, "x.onnx")); status != exitUsage {
+		t.Errorf("--quantize int4: status %d, want %d", status, exitUsage)
+	}
+}
