@@ -104,7 +104,8 @@ func TestQuantConv(t *testing.T) {
 						if got := ints32(nil, run.out[0]); !slices.Equal(got, want) {
 							t.Fatalf("QLinearConv: %v, want %v", got, want)
 						}
-						if n := testing.AllocsPerRun(10, func() { run.run(t) }); n != 0 {
+						// Under the race detector, a sync.Pool forgets some of what it is given.
+						if n := testing.AllocsPerRun(10, func() { run.run(t) }); n != 0 && !raceEnabled {
 							t.Errorf("%v allocations", n)
 						}
 					}
