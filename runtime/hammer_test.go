@@ -88,7 +88,7 @@ func TestHammer(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(g), 1))
-			for time.Now().Before(deadline) {
+			for first := true; first || time.Now().Before(deadline); first = false {
 				if err := round(r); err != nil {
 					t.Error(err)
 					return

