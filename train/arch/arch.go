@@ -232,16 +232,6 @@ func (b *builder) node(scope, opType, out string, in []string, attrs ...*onnx.At
 	return out
 }
 
-// gain is the factor that keeps the variance of activations through an activation function:
-// 2 for half-rectifying ones (He et al. 2015), 1 for others (Glorot and Bengio 2010 with
-// the fan-in alone).
-func gain(act string) float64 {
-	if act == "Relu" || act == "LeakyRelu" {
-		return 2
-	}
-	return 1
-}
-
 // dense adds x·W + b of shape [batch, out], with W [in, out] and b uniform in ±1/√in (LeCun
 // et al., "Efficient BackProp", 1998, §4.6; the common default, on which published recipes
 // rest), and the activation act unless it is empty. scope is for example
