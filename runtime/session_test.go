@@ -84,6 +84,9 @@ func TestSubOutlivesParent(t *testing.T) {
 }
 
 func TestRunIntoAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector sync.Pool drops items at random, and what it held is allocated again")
+	}
 	for _, threads := range []int{1, 2} {
 		s := session(t, dense(t, 784, 400, 20, 400, 784), runtime.Options{Threads: threads})
 		for _, batch := range []int{1, 16, 200} {
