@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"sync"
 
 	"github.com/aekit/aekit/internal/graph"
@@ -79,6 +80,11 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	b.share.init(o.Threads)
 	n := &native{graph: g, opts: o, share: b.share}
 	for _, id := range g.Inputs {
+		for _, d := range g.Value(id).Type.Shape {
+			if d.Value >= 0 && int64(int(d.Value)) != d.Value {
+				return nil, &plan.LimitError{What: "extent of an axis of input " + strconv.Quote(g.Value(id).Name), Value: strconv.FormatInt(d.Value, 10), Limit: "what an int counts"}
+			}
+		}
 		n.ins = append(n.ins, infoOf(g.Value(id)))
 	}
 	for i, id := range g.Outputs {
