@@ -29,6 +29,7 @@ import (
 	"log/slog"
 
 	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/internal/plan"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
@@ -128,7 +129,7 @@ func (e limitError) Unwrap() error { return e.error }
 func wrapLimit(err error) error {
 	var p *plan.LimitError
 	var o *onnx.LimitError
-	if errors.As(err, &p) || errors.As(err, &o) {
+	if errors.As(err, &p) || errors.As(err, &o) || errors.Is(err, op.ErrTooLarge) {
 		return limitError{err}
 	}
 	return err

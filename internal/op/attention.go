@@ -172,7 +172,7 @@ func (o *attention) Infer(in []Fact) ([]Fact, error) {
 			return nil, err
 		}
 		if _, ok := f.Shape.Elems(); !ok {
-			return nil, fmt.Errorf("input %d: shape %v has too many elements", i, f.Shape)
+			return nil, tooLargef("input %d: shape %v has too many elements", i, f.Shape)
 		}
 		if shapes[i] == nil {
 			shapes[i] = tensor.Shape{}
@@ -201,7 +201,7 @@ func (o *attention) Infer(in []Fact) ([]Fact, error) {
 	}
 	for _, f := range out {
 		if _, ok := f.Shape.Elems(); !ok {
-			return nil, fmt.Errorf("shape %v has too many elements", f.Shape)
+			return nil, tooLargef("shape %v has too many elements", f.Shape)
 		}
 	}
 	return out, nil

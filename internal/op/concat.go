@@ -42,7 +42,7 @@ func (o concat) Infer(in []Fact) ([]Fact, error) {
 		}
 		out[axis] += f.Shape[axis]
 		if out[axis] < 0 {
-			return nil, fmt.Errorf("the concatenation along axis %d is too long", axis)
+			return nil, tooLargef("the concatenation along axis %d is too long", axis)
 		}
 	}
 	return outFact(in[0].DType, out)

@@ -2,7 +2,6 @@ package op
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/aekit/aekit/tensor"
 )
@@ -127,7 +126,7 @@ func (o *shapeOp) Infer(in []Fact) ([]Fact, error) {
 	if o.size {
 		n, ok := s.Elems()
 		if !ok {
-			return nil, fmt.Errorf("shape %v has too many elements", s)
+			return nil, tooLargef("shape %v has too many elements", s)
 		}
 		return []Fact{FactOf(tensor.Scalar(int64(n)))}, nil
 	}

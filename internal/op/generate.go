@@ -65,7 +65,7 @@ func rangeLen(in []Fact) (int, error) {
 		}
 		n := (dist-1)/step + 1
 		if n > math.MaxInt {
-			return 0, fmt.Errorf("range from %d to %d is too long", start, limit)
+			return 0, tooLargef("range from %d to %d is too long", start, limit)
 		}
 		return int(n), nil
 	}
@@ -82,7 +82,7 @@ func rangeLen(in []Fact) (int, error) {
 	case n <= 0:
 		return 0, nil
 	case n >= math.MaxInt32:
-		return 0, fmt.Errorf("range from %g to %g in steps of %g is too long", v[0], v[1], v[2])
+		return 0, tooLargef("range from %g to %g in steps of %g is too long", v[0], v[1], v[2])
 	}
 	return int(n), nil
 }
@@ -202,8 +202,11 @@ func (o oneHot) Infer(in []Fact) ([]Fact, error) {
 	t := tensor.Scalar(int64(0))
 	convert(t, in[1].Const)
 	depth, err := toInt(t.Int64s()[0])
-	if err != nil || depth < 0 {
-		return nil, fmt.Errorf("depth %d is out of range", t.Int64s()[0])
+	if err != nil {
+		return nil, fmt.Errorf("depth: %w", err)
+	}
+	if depth < 0 {
+		return nil, fmt.Errorf("depth %d is negative", depth)
 	}
 	out := append(tensor.Shape{}, s[:axis]...)
 	out = append(out, depth)

@@ -51,7 +51,7 @@ func (o *gridSample) Infer(in []Fact) ([]Fact, error) {
 		}
 	}
 	if !ok {
-		return nil, fmt.Errorf("output shape %v has too many elements", y)
+		return nil, tooLargef("output shape %v has too many elements", y)
 	}
 	return outFact(in[0].DType, y)
 }

@@ -10,6 +10,7 @@ package op
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/tensor"
@@ -61,6 +62,20 @@ type Op interface {
 // ErrDeferred is returned by Infer where the shape of an output depends on a value that is
 // not known yet.
 var ErrDeferred = errors.New("the output's shape depends on a value that is not known before the run")
+
+// ErrTooLarge is matched by errors of Infer and Run that say that a size is beyond what an
+// int counts, which on a 32-bit machine any limit on sizes that a caller sets may exceed.
+var ErrTooLarge = errors.New("a size is too large")
+
+type tooLarge struct{ msg string }
+
+func (e *tooLarge) Error() string        { return e.msg }
+func (e *tooLarge) Is(target error) bool { return target == ErrTooLarge }
+
+// tooLargef returns an error that matches [ErrTooLarge].
+func tooLargef(format string, args ...any) error {
+	return &tooLarge{fmt.Sprintf(format, args...)}
+}
 
 // Packed is a constant input in the form that an operator's Run wants. It is immutable and
 // may be shared by several sessions.

@@ -179,8 +179,11 @@ func scaleAxes(list []*resizeAxis, scales []float64) error {
 		// The product is rounded to float32, the type of the scales, so that 0.7 times 10
 		// is 7.
 		out := math.Floor(float64(float32(a.in) * float32(a.end-a.start) * float32(s)))
-		if !(out >= 0) || out > maxExtent {
+		if !(out >= 0) {
 			return fmt.Errorf("scale %v of extent %d is out of range", s, a.in)
+		}
+		if out > maxExtent {
+			return tooLargef("scale %v of extent %d is too large", s, a.in)
 		}
 		a.out = int(out)
 	}
@@ -216,7 +219,7 @@ func (o *resizeOp) sizeAxes(list []*resizeAxis, sizes []int64) error {
 		a.width = common * float64(a.in)
 		out := math.Floor(a.width + 0.5)
 		if out > maxExtent {
-			return fmt.Errorf("scale %v of extent %d is out of range", common, a.in)
+			return tooLargef("scale %v of extent %d is out of range", common, a.in)
 		}
 		a.out = int(out)
 	}

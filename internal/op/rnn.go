@@ -196,7 +196,7 @@ func (o *recurrent) Infer(in []Fact) ([]Fact, error) {
 	}
 	stacked, ok := tensor.Shape{8, hidden, o.kind.gates()}.Elems()
 	if !ok {
-		return nil, fmt.Errorf("hidden size %d is out of range", hidden)
+		return nil, tooLargef("hidden size %d is out of range", hidden)
 	}
 	stacked /= 8
 	want := []tensor.Shape{
@@ -217,7 +217,7 @@ func (o *recurrent) Infer(in []Fact) ([]Fact, error) {
 		return nil, err
 	}
 	if _, ok := (tensor.Shape{seq, batch, stacked}).Elems(); !ok {
-		return nil, fmt.Errorf("X of shape %v has too many elements", x)
+		return nil, tooLargef("X of shape %v has too many elements", x)
 	}
 	state := Fact{DType: in[0].DType, Shape: o.stateShape(batch, hidden)}
 	out = append(out, state)

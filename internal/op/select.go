@@ -137,7 +137,7 @@ func (o compress) check(in []Fact) error {
 		return fmt.Errorf("the condition has shape %v, want rank 1", in[1].Shape)
 	}
 	if _, ok := in[0].Shape.Elems(); !ok {
-		return fmt.Errorf("shape %v has too many elements", in[0].Shape)
+		return tooLargef("shape %v has too many elements", in[0].Shape)
 	}
 	if !o.flatten {
 		if _, err := tensor.Axis(o.axis, len(in[0].Shape)); err != nil {

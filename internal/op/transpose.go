@@ -99,12 +99,15 @@ func constShape(in []Fact, i int) (tensor.Shape, error) {
 	}
 	s := make(tensor.Shape, len(v))
 	for k, d := range v {
-		if s[k], err = toInt(d); err != nil || d < 0 {
+		if s[k], err = toInt(d); err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+		if d < 0 {
 			return nil, fmt.Errorf("input %d: %v is not a shape", i, v)
 		}
 	}
 	if _, ok := s.Elems(); !ok {
-		return nil, fmt.Errorf("input %d: shape %v has too many elements", i, s)
+		return nil, tooLargef("input %d: shape %v has too many elements", i, s)
 	}
 	return s, nil
 }
@@ -152,12 +155,15 @@ func (o tile) Infer(in []Fact) ([]Fact, error) {
 	out := make(tensor.Shape, len(s))
 	for i, r := range rep {
 		n, err := toInt(r)
-		if err != nil || n < 0 {
-			return nil, fmt.Errorf("repeats %v are out of range", rep)
+		if err != nil {
+			return nil, fmt.Errorf("repeats: %w", err)
+		}
+		if n < 0 {
+			return nil, fmt.Errorf("repeats %v are negative", rep)
 		}
 		d, ok := tensor.Shape{s[i], n}.Elems()
 		if !ok {
-			return nil, fmt.Errorf("repeats %v of shape %v are too many", rep, s)
+			return nil, tooLargef("repeats %v of shape %v are too many", rep, s)
 		}
 		out[i] = d
 	}

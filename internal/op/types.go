@@ -99,7 +99,7 @@ func wantSame(in []Fact, idx ...int) error {
 // outFact returns the fact of an output and checks that its number of elements fits an int.
 func outFact(d tensor.DType, s tensor.Shape) ([]Fact, error) {
 	if _, ok := s.Elems(); !ok {
-		return nil, fmt.Errorf("output shape %v has too many elements", s)
+		return nil, tooLargef("output shape %v has too many elements", s)
 	}
 	return []Fact{{DType: d, Shape: s}}, nil
 }
@@ -147,7 +147,7 @@ func constInt(in []Fact, i int) (int64, error) {
 // toInt converts v, which int may not be able to hold.
 func toInt(v int64) (int, error) {
 	if int64(int(v)) != v {
-		return 0, fmt.Errorf("value %d out of range", v)
+		return 0, tooLargef("value %d is beyond what an int counts", v)
 	}
 	return int(v), nil
 }

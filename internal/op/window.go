@@ -186,7 +186,10 @@ func (w *window) transpose(spatial tensor.Shape, kernel, outputPadding, outputSh
 		} else if w.autoPad == "VALID" {
 			begin, end, out = 0, 0, full
 		}
-		if out < 1 || out > maxExtent || full > maxExtent {
+		if out > maxExtent || full > maxExtent {
+			return nil, tooLargef("output extent %d is too large", max(out, full))
+		}
+		if out < 1 {
 			return nil, fmt.Errorf("output extent %d is out of range", out)
 		}
 		a.in, a.out = int(out), a.in
