@@ -42,6 +42,7 @@ type runID struct {
 	LR, Warmup, Clip, EMA          float64
 	Seed                           uint64
 	Noise                          string
+	Augment                        string // empty without
 	Parameters                     []string
 }
 
@@ -58,6 +59,9 @@ func (t *Trainer) runID() (runID, error) {
 	}
 	if _, ok := c.Schedule.(Constant); !ok {
 		id.Epochs = c.Epochs
+	}
+	if c.Augment != nil {
+		id.Augment = fmt.Sprintf("%+v", *c.Augment)
 	}
 	for i := range t.params {
 		id.Parameters = append(id.Parameters, fmt.Sprintf("%s%v", t.params[i].name, t.params[i].shape))

@@ -37,6 +37,8 @@ type Config struct {
 	Patience  int       // epochs without a better validation loss before training stops; 0: never
 	EMA       float64   // decay of an exponential moving average of the weights, which then become the result; 0: none
 	Noise     arch.Noise
+	// Augment changes training images at random, not those of validation; nil: it does not.
+	Augment *dataset.Augment
 	// Freeze reports whether the initializer of that name keeps its value. Nil: none does.
 	Freeze func(name string) bool
 
@@ -75,6 +77,11 @@ type Progress struct {
 	Images int // of this epoch that have been used
 	Total  int // images of an epoch
 	Loss   Losses
+	// Step counts the optimizer steps of all epochs, LR is the rate of the last one, and
+	// Last are its losses alone.
+	Step int
+	LR   float64
+	Last Losses
 	// Elapsed is the time since the epoch began in this process.
 	Elapsed time.Duration
 }

@@ -33,6 +33,7 @@ type Trainer struct {
 	image  tensor.Shape
 
 	pos  position
+	last []float64 // loss terms of the last step, valid until the next
 	best []float32 // weights and statistics of the best epoch; nil until there is one
 }
 
@@ -216,7 +217,7 @@ func (t *Trainer) summary() Summary {
 func (t *Trainer) loop(ctx context.Context) error {
 	f, err := newFeed(t.cfg.Data, feedOptions{
 		seed: t.cfg.Seed, stream: streamEpsilon, epsilon: t.train.epsilon, noise: t.cfg.Noise,
-		loader: dataset.LoaderOptions{Batch: t.cfg.Batch, Epoch: t.pos.Epoch, Step: t.pos.Step, Epochs: t.cfg.Epochs},
+		loader: dataset.LoaderOptions{Batch: t.cfg.Batch, Epoch: t.pos.Epoch, Step: t.pos.Step, Epochs: t.cfg.Epochs, Augment: t.cfg.Augment},
 	})
 	if err != nil {
 		return err
@@ -246,7 +247,7 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if t.cfg.OnStep != nil {
 			t.cfg.OnStep(Progress{
 				Epoch: t.pos.Epoch + 1, Epochs: t.cfg.Epochs, Images: t.pos.Images, Total: t.cfg.Data.Len(),
-				Loss: t.means(), Elapsed: time.Since(began),
+				Loss: t.means(), Elapsed: time.Since(began), Step: t.pos.Steps, LR: lr, Last: Losses{Names: t.cfg.Objective.Parts(), Values: t.last},
 			})
 		}
 		if last {
@@ -278,9 +279,10 @@ func (t *Trainer) step(b *fed, lr float64) error {
 		return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, err)
 	}
 	if v := values[0]; math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Errorf("train: epoch %d, step %d: the loss is %v; a lower learning rate or gradient clipping may help", b.epoch+1, b.step+1, v)
+		return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, t.divergence(&b.batch, weight, v))
 	}
 	t.up.apply(t.pool, lr, t.cfg.ClipNorm)
+	t.last = values
 	for i, v := range values {
 		t.pos.Sums[i] += v * float64(b.n)
 	}

@@ -3,7 +3,9 @@ package plan
 import (
 	"time"
 
+	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
 )
 
 // StepTime is the time that one step of a plan took.
@@ -33,3 +35,8 @@ func (st *State) Times() []StepTime {
 	st.times = nil
 	return out
 }
+
+// Inspect makes the following runs call f after each step with the node that the step began
+// with and its outputs, which are valid during the call only. An error of f ends the run
+// before anything is committed to states. A nil f ends inspecting.
+func (st *State) Inspect(f func(n *graph.Node, outs []*tensor.Tensor) error) { st.inspect = f }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/tensor"
 )
@@ -25,6 +26,7 @@ type State struct {
 	extra   int   // bytes allocated during the run
 	at      int   // the step that runs
 	times   []time.Duration
+	inspect func(*graph.Node, []*tensor.Tensor) error
 }
 
 var seeds atomic.Uint64
@@ -120,6 +122,9 @@ func (p *Plan) Run(ctx context.Context, st *State, outs, ins []*tensor.Tensor) (
 			start := time.Now()
 			err = p.runStep(st, i)
 			st.times[i] += time.Since(start)
+		}
+		if err == nil && st.inspect != nil {
+			err = st.inspect(p.steps[i].node, st.outs[i])
 		}
 		if err != nil {
 			return err

@@ -13,6 +13,10 @@ import (
 type Augment struct {
 	Flip bool // mirror left and right, every other time
 
+	// Crop cuts a window of the image's proportions at a random place and enlarges it to
+	// the image's size. Its sides are shorter by up to this share, below 1.
+	Crop float64
+
 	Shift  float64 // move by up to this share of the width and height, below 1
 	Rotate float64 // turn by up to this many degrees, at most 180, about the middle
 	Scale  float64 // enlarge or shrink by up to this share, below 1
@@ -32,7 +36,7 @@ func (a *Augment) check() error {
 		v    float64
 		max  float64
 	}{
-		{"shift", a.Shift, 1}, {"rotate", a.Rotate, 180}, {"scale", a.Scale, 0.99}, {"shear", a.Shear, 10},
+		{"crop", a.Crop, 0.99}, {"shift", a.Shift, 1}, {"rotate", a.Rotate, 180}, {"scale", a.Scale, 0.99}, {"shear", a.Shear, 10},
 		{"brightness", a.Brightness, 1}, {"contrast", a.Contrast, 10}, {"saturation", a.Saturation, 10},
 	} {
 		if !(v.v >= 0 && v.v <= v.max) {
@@ -50,6 +54,7 @@ func (a *Augment) apply(info Info, img []float32, r *rng.Rand) {
 	dx, dy := r.Range(-1, 1), r.Range(-1, 1)
 	turn, scale, shear := r.Range(-1, 1), r.Range(-1, 1), r.Range(-1, 1)
 	bright, contrast, saturation := r.Range(-1, 1), r.Range(-1, 1), r.Range(-1, 1)
+	crop, cx, cy := r.Range(0, 1), r.Range(-1, 1), r.Range(-1, 1)
 	if a.Flip && flip {
 		for y := 0; y < len(img); y += info.Width {
 			row := img[y : y+info.Width]
@@ -57,6 +62,15 @@ func (a *Augment) apply(info Info, img []float32, r *rng.Rand) {
 				row[i], row[j] = row[j], row[i]
 			}
 		}
+	}
+	if a.Crop > 0 {
+		cut := float64(crop * a.Crop)
+		// The window's middle lies up to half of what is cut from the image's; warp takes
+		// the move in output pixels.
+		m := affine{ax: 1 - cut, by: 1 - cut}
+		m.dx = float64(cx*cut) / 2 * float64(info.Width-1) / (1 - cut)
+		m.dy = float64(cy*cut) / 2 * float64(info.Height-1) / (1 - cut)
+		m.warp(info, img)
 	}
 	if a.Shift > 0 || a.Rotate > 0 || a.Scale > 0 || a.Shear > 0 {
 		cos, sin := cosSin(float64(turn * a.Rotate))

@@ -284,7 +284,7 @@ func TestAugment(t *testing.T) {
 		t.Errorf("%d of 100 images are flipped", count)
 	}
 	for _, a := range []*Augment{
-		{Shift: 0.2}, {Rotate: 30}, {Scale: 0.2}, {Shear: 0.2}, {Brightness: 0.2}, {Contrast: 0.5}, {Saturation: 0.5},
+		{Crop: 0.2}, {Shift: 0.2}, {Rotate: 30}, {Scale: 0.2}, {Shear: 0.2}, {Brightness: 0.2}, {Contrast: 0.5}, {Saturation: 0.5},
 	} {
 		x := at(a, 3)
 		if slices.Equal(x, make1()) || slices.Equal(x, at(a, 4)) {
