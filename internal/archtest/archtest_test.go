@@ -74,6 +74,10 @@ var allowed = map[string][]string{
 		"internal/atomicfile", "internal/imageio", "internal/meta", "internal/metric", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/image/...", "gonum.org/v1/..."},
 	"examples/*": {"runtime", "runtime/autoencoder", "tensor", "models/...", "train", "train/...", "export", "onnx"},
 	"tools/*":    {"internal/op", "internal/onnxcases", "train/autodiff", "onnx", "tensor"},
+	// It measures processes that run models, beside ONNX Runtime.
+	"tools/footprint":        {"runtime", "train/arch", "onnx"},
+	"tools/footprint/native": {"runtime", "tensor"},
+	"tools/footprint/ort":    {"github.com/yalue/onnxruntime_go"},
 }
 
 // edge are the programs and packages for small devices. never is what they do not reach, on
