@@ -27,7 +27,7 @@ func BenchmarkStep(b *testing.B) {
 	for _, threads := range []int{1, 2} {
 		b.Run(map[int]string{1: "vae/128/1T", 2: "vae/128/2T"}[threads], func(b *testing.B) {
 			tr := newTrainer(b, Config{Model: m, Objective: ELBO{}, Data: src, Epochs: 1, Batch: 128, LR: 1e-4, Threads: threads})
-			f, err := newFeed(src, feedOptions{epsilon: tr.train.epsilon, loader: dataset.LoaderOptions{Batch: 128, Epochs: 1}})
+			f, err := newFeed(src, feedOptions{noises: &tr.noises, loader: dataset.LoaderOptions{Batch: 128, Epochs: 1}})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 
 	"github.com/aekit/aekit/internal/atomicfile"
 )
@@ -21,7 +22,7 @@ import (
 // and the SHA-256 of all that.
 const (
 	checkpointMagic   = "AEKITCKP"
-	checkpointVersion = 1
+	checkpointVersion = 2
 	maxHeader         = 1 << 20
 )
 
@@ -29,7 +30,7 @@ const (
 type checkpointHeader struct {
 	Run      runID
 	Position position
-	Step     int      // of the optimizer
+	Steps    []int    // of each phase's optimizer
 	Vectors  []string // names, in file order
 	Elems    []int    // of each vector
 }
@@ -43,6 +44,7 @@ type runID struct {
 	Seed                           uint64
 	Noise                          string
 	Augment                        string // empty without
+	Binarize                       string
 	Parameters                     []string
 }
 
@@ -57,9 +59,10 @@ func (t *Trainer) runID() (runID, error) {
 		Schedule: fmt.Sprintf("%T%+v", c.Schedule, c.Schedule), Data: digest, Batch: c.Batch,
 		LR: c.LR, Warmup: c.Warmup, Clip: c.ClipNorm, EMA: c.EMA, Seed: c.Seed, Noise: fmt.Sprintf("%+v", c.Noise),
 	}
-	if _, ok := c.Schedule.(Constant); !ok {
+	if _, ok := c.Schedule.(byEpoch); !ok {
 		id.Epochs = c.Epochs
 	}
+	id.Binarize = c.Binarize
 	if c.Augment != nil {
 		id.Augment = fmt.Sprintf("%+v", *c.Augment)
 	}
@@ -74,12 +77,14 @@ func (t *Trainer) vectors() (names []string, vs [][]float32) {
 	add := func(name string, v []float32) {
 		names, vs = append(names, name), append(vs, v)
 	}
-	add("parameters", t.up.p)
-	for i, m := range t.up.m {
-		add(fmt.Sprintf("moment%d", i+1), m)
+	add("parameters", t.p)
+	for _, ph := range t.phases {
+		for i, m := range ph.group.m {
+			add(fmt.Sprintf("%s/moment%d", ph.name, i+1), m)
+		}
 	}
-	if t.up.ema != nil {
-		add("ema", t.up.ema)
+	if t.ema != nil {
+		add("ema", t.ema.ema)
 	}
 	if len(t.stats) > 0 {
 		add("statistics", t.stats)
@@ -88,6 +93,14 @@ func (t *Trainer) vectors() (names []string, vs [][]float32) {
 		add("best", t.best)
 	}
 	return names, vs
+}
+
+func (t *Trainer) optimizerSteps() []int {
+	var steps []int
+	for _, ph := range t.phases {
+		steps = append(steps, ph.group.step)
+	}
+	return steps
 }
 
 // save writes the checkpoint, if Config names one.
@@ -109,7 +122,7 @@ func (t *Trainer) Save(path string) error {
 	for _, v := range vs {
 		sizes = append(sizes, len(v))
 	}
-	header, err := json.Marshal(checkpointHeader{id, t.pos, t.up.step, names, sizes})
+	header, err := json.Marshal(checkpointHeader{id, t.pos, t.optimizerSteps(), names, sizes})
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
@@ -199,12 +212,12 @@ func (t *Trainer) load(r io.Reader) error {
 	}
 	steps := t.stepsPerEpoch()
 	p := &h.Position
-	if len(h.Elems) != len(h.Vectors) || len(p.Sums) != len(t.pos.Sums) || p.Epoch < 0 || p.Step < 0 || p.Step > steps || p.Steps < 0 || h.Step < 0 || p.Images < 0 {
+	if len(h.Elems) != len(h.Vectors) || len(p.Sums) != len(t.pos.Sums) || p.Epoch < 0 || p.Step < 0 || p.Step > steps || p.Steps < 0 || p.Images < 0 || len(h.Steps) != len(t.phases) || slices.Min(h.Steps) < 0 {
 		return bad("its header is inconsistent")
 	}
 	loaded := map[string][]float32{}
 	names, vs := t.vectors()
-	sizes := map[string]int{"best": len(t.up.p) + len(t.stats)}
+	sizes := map[string]int{"best": len(t.p) + len(t.stats)}
 	for i, name := range names {
 		sizes[name] = len(vs[i])
 	}
@@ -234,7 +247,10 @@ func (t *Trainer) load(r io.Reader) error {
 		}
 	}
 	t.best = loaded["best"]
-	t.pos, t.up.step = h.Position, h.Step
+	t.pos = h.Position
+	for i, ph := range t.phases {
+		ph.group.step = h.Steps[i]
+	}
 	if t.pos.Epoch < t.cfg.Epochs && !t.pos.Stopped {
 		t.pos.Done = false
 	}

@@ -38,10 +38,10 @@ func (e *DivergedError) Error() string {
 
 // divergence finds out where a loss that is not finite came from, by running the step once
 // more and looking at every node's outputs.
-func (t *Trainer) divergence(b *batch, weight, loss float64) error {
+func (t *Trainer) divergence(ph *trainedPhase, b *batch, epochs, loss float64) error {
 	e := &DivergedError{Loss: loss}
 	for i := range t.params {
-		if p := &t.params[i]; !finite(t.up.p[p.off : p.off+p.n]) {
+		if p := &t.params[i]; !finite(t.p[p.off : p.off+p.n]) {
 			e.Parameter = p.name
 			return e
 		}
@@ -51,7 +51,7 @@ func (t *Trainer) divergence(b *batch, weight, loss float64) error {
 		return e
 	}
 	found := errors.New("found")
-	c, err := t.train.compile(b.n)
+	c, err := ph.program.compile(b.n)
 	if err != nil {
 		return e
 	}
@@ -66,7 +66,7 @@ func (t *Trainer) divergence(b *batch, weight, loss float64) error {
 	})
 	defer c.state.Inspect(nil)
 	// The error is found, or the failure does not repeat, which e says by its empty fields.
-	_, _ = t.train.run(context.Background(), b, weight)
+	_, _ = ph.program.run(context.Background(), b, epochs)
 	return e
 }
 

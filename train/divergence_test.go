@@ -54,7 +54,7 @@ func TestDivergenceNamesTheNode(t *testing.T) {
 		cfg := small(t)
 		tr := newTrainer(t, cfg)
 		p := tr.params[2]
-		tr.up.p[p.off+1] = float32(math.Inf(1))
+		tr.p[p.off+1] = float32(math.Inf(1))
 		_, err := tr.Run(context.Background())
 		var d *DivergedError
 		if !errors.As(err, &d) || d.Parameter != p.name || !strings.Contains(err.Error(), p.name) {

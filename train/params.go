@@ -21,6 +21,7 @@ type parameter struct {
 	shape tensor.Shape
 	off   int
 	n     int
+	aside bool // it is of training alone, not of the model
 }
 
 // paramAlign is the alignment of parameters within their vector, in elements.
@@ -70,11 +71,19 @@ func (p *parameter) view(v []float32) *tensor.Tensor {
 	return tensor.Must(tensor.Of(v[p.off:p.off+p.n], p.shape...))
 }
 
+// lookupOrAdd returns the value of that name, which is new if there is none.
+func lookupOrAdd(g *graph.Graph, name string) graph.ValueID {
+	if id := g.Lookup(name); id != graph.None {
+		return id
+	}
+	return g.AddValue(graph.Value{Name: name})
+}
+
 // bind makes the parameters variables of g whose data are in the vector v.
 func bind(g *graph.Graph, ps []parameter, v []float32) []graph.ValueID {
 	ids := make([]graph.ValueID, len(ps))
 	for i := range ps {
-		ids[i] = g.Lookup(ps[i].name)
+		ids[i] = lookupOrAdd(g, ps[i].name)
 		val := g.Value(ids[i])
 		val.Kind, val.Data = graph.Variable, ps[i].view(v)
 	}

@@ -44,14 +44,14 @@ func hasStatistics(g *graph.Graph, n *graph.Node, freeze func(string) bool) bool
 // bindStates makes the statistics states of g whose data are in the vector v.
 func bindStates(g *graph.Graph, ss []parameter, v []float32) {
 	for i := range ss {
-		val := g.Value(g.Lookup(ss[i].name))
+		val := g.Value(lookupOrAdd(g, ss[i].name))
 		val.Kind, val.Data = graph.State, ss[i].view(v)
 	}
 }
 
-// trainStatistics makes the nodes whose statistics are states normalise by the batch, and
-// commits the running statistics after each step.
-func trainStatistics(g *graph.Graph) error {
+// trainStatistics makes the nodes whose statistics are states normalise by the batch, and,
+// with commit, commits the running statistics after each step.
+func trainStatistics(g *graph.Graph, commit bool) error {
 	for i, n := range g.Nodes {
 		if n.Domain != "" || n.OpType != "BatchNormalization" || g.Value(n.In[3]).Kind != graph.State {
 			continue
@@ -68,7 +68,9 @@ func trainStatistics(g *graph.Graph) error {
 		for k, id := range n.In[3:5] {
 			out := g.AddValue(graph.Value{Name: fmt.Sprintf("%s/running%d", n.Name, k)})
 			s.Out = append(s.Out, out)
-			g.Commits = append(g.Commits, graph.Commit{State: id, From: out})
+			if commit {
+				g.Commits = append(g.Commits, graph.Commit{State: id, From: out})
+			}
 		}
 		m, err := g.Make(s)
 		if err != nil {

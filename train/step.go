@@ -3,11 +3,9 @@ package train
 import (
 	"context"
 	"fmt"
-	"math"
 	"unsafe"
 
 	"github.com/aekit/aekit/internal/graph"
-	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/internal/plan"
@@ -18,14 +16,15 @@ import (
 type program struct {
 	g       *graph.Graph
 	pool    *parallel.Pool
-	epsilon tensor.Shape // of one image; nil: none
 	image   tensor.Shape // of one image
-	weight  *tensor.Tensor
+	imageIn string
+	labelIn string
+	noises  *noises
+	scalars []scalar
 	parts   int              // how many of the first outputs are scalars to report
 	fixed   []*tensor.Tensor // where the other outputs go
-	plans   map[int]*compiled
 	inputs  []string
-	imageIn string
+	plans   map[int]*compiled
 }
 
 // compiled is a plan for one batch size, with its memory.
@@ -33,25 +32,30 @@ type compiled struct {
 	plan   *plan.Plan
 	state  *plan.State
 	ins    []*tensor.Tensor
+	noise  []int // by input: the index of its noise, or -1
 	outs   []*tensor.Tensor
 	values []float64 // the parts of the last run
 }
 
 // batch is the data of one run.
 type batch struct {
-	n       int
-	images  []float32 // what the model sees
-	target  []float32 // what it should give; nil: images
-	epsilon []float32
+	n      int
+	images []float32   // what the model sees
+	target []float32   // what it should give; nil: images
+	labels []int64     // nil unless the model takes labels
+	noise  [][]float32 // by index of noises
 }
 
 // maxPlans bounds the batch sizes for which plans are kept: the full and the last one of
 // an epoch, and those of evaluation.
 const maxPlans = 4
 
+// evaluating, as the moment of a run, gives scalar inputs their values for evaluation.
+const evaluating = -1
+
 func newProgram(b *lossBuilder, image tensor.Shape, pool *parallel.Pool) *program {
-	p := &program{g: b.g, pool: pool, epsilon: b.epsilon, image: image, parts: len(b.parts), plans: map[int]*compiled{}, imageIn: b.values.Image}
-	p.weight = tensor.Scalar[float32](1)
+	p := &program{g: b.g, pool: pool, image: image, parts: len(b.parts), plans: map[int]*compiled{},
+		imageIn: b.values.Image, labelIn: b.values.Label, noises: b.noises, scalars: b.scalars}
 	for _, id := range b.g.Inputs {
 		p.inputs = append(p.inputs, b.g.Value(id).Name)
 	}
@@ -66,24 +70,25 @@ func (p *program) compile(n int) (*compiled, error) {
 		clear(p.plans)
 	}
 	facts := make([]op.Fact, len(p.inputs))
-	c := &compiled{ins: make([]*tensor.Tensor, len(p.inputs))}
+	c := &compiled{ins: make([]*tensor.Tensor, len(p.inputs)), noise: make([]int, len(p.inputs))}
 	for i, name := range p.inputs {
-		var s tensor.Shape
-		switch name {
-		case p.imageIn, inputTarget:
-			s = append(tensor.Shape{n}, p.image...)
-		case inputEpsilon:
-			s = append(tensor.Shape{n}, p.epsilon...)
-		case inputWeight:
-			s = tensor.Shape{}
-			c.ins[i] = p.weight
+		c.noise[i] = p.noises.find(name)
+		facts[i].DType = tensor.Float32
+		switch s := p.scalar(name); {
+		case name == p.imageIn || name == inputTarget:
+			facts[i].Shape = append(tensor.Shape{n}, p.image...)
+		case name == p.labelIn:
+			facts[i] = op.Fact{DType: tensor.Int64, Shape: tensor.Shape{n}}
+		case c.noise[i] >= 0:
+			facts[i].Shape = append(tensor.Shape{n}, p.noises.list[c.noise[i]].shape...)
+		case s != nil:
+			facts[i].Shape, c.ins[i] = tensor.Shape{}, s.value
 		default:
 			return nil, fmt.Errorf("train: the model has an input %q that training does not feed", name)
 		}
-		facts[i] = op.Fact{DType: tensor.Float32, Shape: s}
 		if c.ins[i] == nil {
 			c.ins[i] = new(tensor.Tensor)
-			c.ins[i].Set(tensor.Float32, nil, s)
+			c.ins[i].Set(facts[i].DType, nil, facts[i].Shape)
 		}
 	}
 	var err error
@@ -100,23 +105,40 @@ func (p *program) compile(n int) (*compiled, error) {
 	return c, nil
 }
 
-// run computes the loss terms of a batch, and the gradients if the graph has them. The
-// result is valid until the next run.
-func (p *program) run(ctx context.Context, b *batch, weight float64) ([]float64, error) {
+func (p *program) scalar(name string) *scalar {
+	for i := range p.scalars {
+		if p.scalars[i].name == name {
+			return &p.scalars[i]
+		}
+	}
+	return nil
+}
+
+// run computes the loss terms of a batch, and the gradients if the graph has them, at a
+// moment of training, in epochs, or evaluating. The result is valid until the next run.
+func (p *program) run(ctx context.Context, b *batch, epochs float64) ([]float64, error) {
 	c, err := p.compile(b.n)
 	if err != nil {
 		return nil, err
 	}
-	p.weight.Float32s()[0] = float32(weight)
+	for i := range p.scalars {
+		p.scalars[i].set(epochs)
+	}
 	for i, name := range p.inputs {
 		t := c.ins[i]
-		switch name {
-		case p.imageIn:
+		switch {
+		case name == p.imageIn:
 			t.Set(tensor.Float32, bytesOf(b.images), t.Shape())
-		case inputTarget:
-			t.Set(tensor.Float32, bytesOf(b.target), t.Shape())
-		case inputEpsilon:
-			t.Set(tensor.Float32, bytesOf(b.epsilon), t.Shape())
+		case name == inputTarget:
+			target := b.target
+			if target == nil {
+				target = b.images
+			}
+			t.Set(tensor.Float32, bytesOf(target), t.Shape())
+		case name == p.labelIn:
+			t.Set(tensor.Int64, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b.labels))), 8*len(b.labels)), t.Shape())
+		case c.noise[i] >= 0:
+			t.Set(tensor.Float32, bytesOf(b.noise[c.noise[i]]), t.Shape())
 		}
 	}
 	if err := c.plan.Run(ctx, c.state, c.outs, c.ins); err != nil {
@@ -131,85 +153,4 @@ func (p *program) run(ctx context.Context, b *batch, weight float64) ([]float64,
 // bytesOf views v as bytes, as tensor.Of does, without allocating.
 func bytesOf(v []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
-}
-
-// updateChunk is how many parameters a thread updates at a time.
-const updateChunk = 32 << 10
-
-// update is the optimizer's pass over all parameters. It implements parallel.Task.
-type update struct {
-	opt     Optimizer
-	p, g    []float32
-	m       [][]float32
-	ema     []float32
-	decay   float32
-	step    int
-	lr      float64
-	scale   float64
-	norms   []float64
-	norming bool
-	parts   [][]([]float32) // by chunk: its parts of m
-}
-
-func newUpdate(opt Optimizer, n int) *update {
-	u := &update{opt: opt, p: vector(n), g: vector(n), scale: 1}
-	for range opt.moments() {
-		u.m = append(u.m, vector(n))
-	}
-	chunks := (n + updateChunk - 1) / updateChunk
-	u.norms = make([]float64, chunks)
-	u.parts = make([][][]float32, chunks)
-	for c := range u.parts {
-		lo, hi := c*updateChunk, min((c+1)*updateChunk, n)
-		for _, m := range u.m {
-			u.parts[c] = append(u.parts[c], m[lo:hi])
-		}
-	}
-	return u
-}
-
-// Do implements [parallel.Task].
-func (u *update) Do(chunk, _ int) {
-	lo, hi := chunk*updateChunk, min((chunk+1)*updateChunk, len(u.p))
-	if u.norming {
-		u.norms[chunk] = sumSquares(u.g[lo:hi])
-		return
-	}
-	p := u.p[lo:hi]
-	u.opt.update(p, u.g[lo:hi], u.parts[chunk], u.step, u.lr, u.scale)
-	if u.ema != nil {
-		e, d := u.ema[lo:hi], u.decay
-		for i, v := range p {
-			e[i] += (1 - d) * (v - e[i])
-		}
-	}
-}
-
-// apply updates the parameters. clip, unless 0, bounds the norm of the gradient.
-func (u *update) apply(pool *parallel.Pool, lr, clip float64) {
-	u.step++
-	u.lr, u.scale = lr, 1
-	if clip > 0 {
-		u.norming = true
-		pool.Run(len(u.norms), u)
-		u.norming = false
-		s := 0.0
-		for _, n := range u.norms {
-			s += n
-		}
-		if n := math.Sqrt(s); n > clip {
-			u.scale = clip / n
-		}
-	}
-	pool.Run(len(u.norms), u)
-}
-
-func sumSquares(x []float32) float64 {
-	s := 0.0
-	for len(x) > 0 {
-		n := min(len(x), 1024)
-		s += float64(kernel.SumSqF32(x[:n]))
-		x = x[n:]
-	}
-	return s
 }

@@ -37,6 +37,9 @@ type Config struct {
 	Patience  int       // epochs without a better validation loss before training stops; 0: never
 	EMA       float64   // decay of an exponential moving average of the weights, which then become the result; 0: none
 	Noise     arch.Noise
+	// Binarize makes images black and white before anything else: "", "stochastic",
+	// "fixed" or "threshold"; see the Binarize constants.
+	Binarize string
 	// Augment changes training images at random, not those of validation; nil: it does not.
 	Augment *dataset.Augment
 	// Freeze reports whether the initializer of that name keeps its value. Nil: none does.
@@ -54,6 +57,17 @@ type Config struct {
 	OnStep  func(Progress)
 	OnEpoch func(Epoch)
 }
+
+// Ways of making images black and white.
+const (
+	// BinarizeStochastic draws each pixel with its grey level as probability, anew in each
+	// epoch (Salakhutdinov and Murray 2008); images of validation and test have one draw.
+	BinarizeStochastic = "stochastic"
+	// BinarizeFixed draws once for all epochs (Larochelle and Murray 2011).
+	BinarizeFixed = "fixed"
+	// BinarizeThreshold makes pixels of at least one half white.
+	BinarizeThreshold = "threshold"
+)
 
 // Losses are the terms of an objective, averaged over images: the names are
 // [Objective.Parts], the first is the total.
@@ -132,6 +146,9 @@ func (c *Config) check() error {
 		return bad("EMA decay %g", c.EMA)
 	case c.Patience > 0 && c.Val == nil:
 		return bad("early stopping needs validation images")
+	}
+	if b := c.Binarize; b != "" && b != BinarizeStochastic && b != BinarizeFixed && b != BinarizeThreshold {
+		return bad("no way %q of making images black and white", b)
 	}
 	if err := c.Objective.check(); err != nil {
 		return err

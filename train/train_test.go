@@ -117,15 +117,15 @@ func TestThreads(t *testing.T) {
 	cfg.Model = model(t, "vae", []int{200}, 8)
 	cfg.ClipNorm = 1
 	cfg.Epochs = 1
-	want := runAll(t, cfg).up.p
+	want := runAll(t, cfg).p
 	for _, threads := range []int{2, 3} {
 		cfg.Threads = threads
-		if got := runAll(t, cfg).up.p; !slices.Equal(got, want) {
+		if got := runAll(t, cfg).p; !slices.Equal(got, want) {
 			t.Errorf("weights with %d threads differ from those with one", threads)
 		}
 	}
 	cfg.Seed++
-	if got := runAll(t, cfg).up.p; slices.Equal(got, want) {
+	if got := runAll(t, cfg).p; slices.Equal(got, want) {
 		t.Error("another seed gives the same weights")
 	}
 }
@@ -160,7 +160,7 @@ func TestResume(t *testing.T) {
 		if _, err := again.Run(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(again.up.p, whole.up.p) || !slices.Equal(again.weights(), whole.weights()) {
+		if !slices.Equal(again.p, whole.p) || !slices.Equal(again.weights(), whole.weights()) {
 			t.Errorf("stopped after %d steps: resumed weights differ", stop)
 		}
 		if a, b := again.pos.Last.Train, whole.pos.Last.Train; !slices.Equal(a.Values, b.Values) {
@@ -210,11 +210,11 @@ func TestResumeRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			tr := newTrainer(t, c)
-			before := slices.Clone(tr.up.p)
+			before := slices.Clone(tr.p)
 			if err := tr.Resume(path); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one that says %q", err, tt.want)
 			}
-			if !slices.Equal(before, tr.up.p) {
+			if !slices.Equal(before, tr.p) {
 				t.Error("a refused checkpoint changed the weights")
 			}
 		})
@@ -390,7 +390,7 @@ func TestStepAllocations(t *testing.T) {
 	cfg := small(t)
 	cfg.ClipNorm = 1
 	tr := newTrainer(t, cfg)
-	f, err := newFeed(cfg.Data, feedOptions{seed: 1, epsilon: tr.train.epsilon, loader: dataset.LoaderOptions{Batch: cfg.Batch, Epochs: 1}})
+	f, err := newFeed(cfg.Data, feedOptions{seed: 1, noises: &tr.noises, loader: dataset.LoaderOptions{Batch: cfg.Batch, Epochs: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
-	"github.com/aekit/aekit/train/autodiff"
 	"github.com/aekit/aekit/train/dataset"
 )
 
@@ -24,11 +23,14 @@ type Trainer struct {
 	meta   *meta.Model
 	pool   *parallel.Pool
 	params []parameter
-	states []parameter // running statistics
+	p      []float32   // their values
+	ema    *average    // nil without
+	states []parameter // running statistics and states of the objective
 	stats  []float32   // their values
-	up     *update
-	train  *program     // loss and gradients
-	eval   *program     // loss
+	kit    kit
+	noises noises
+	phases []*trainedPhase
+	eval   *program     // all losses, without gradients
 	plain  *graph.Graph // the model itself, without sampling
 	image  tensor.Shape
 
@@ -88,98 +90,20 @@ func New(cfg Config) (*Trainer, error) {
 		return nil, err
 	}
 	t.pos.Sums = make([]float64, len(cfg.Objective.Parts()))
+	t.last = make([]float64, len(t.pos.Sums))
 	return t, nil
 }
 
 // Close releases the Trainer's threads.
 func (t *Trainer) Close() { t.pool.Close() }
 
-// build makes the graphs.
-func (t *Trainer) build() error {
-	model, err := graph.New(t.cfg.Model, graph.Config{Set: operators})
-	if err != nil {
-		return err
-	}
-	var size int
-	if t.params, size, err = findParameters(model, t.cfg.Freeze); err != nil {
-		return err
-	}
-	t.up = newUpdate(t.cfg.Optimizer, size)
-	for i := range t.params {
-		p := &t.params[i]
-		v := model.Value(model.Lookup(p.name))
-		copy(t.up.p[p.off:], v.Data.Float32s())
-	}
-	t.states, size = findStates(model, t.cfg.Freeze)
-	t.stats = make([]float32, size)
-	for i := range t.states {
-		copy(t.stats[t.states[i].off:], model.Value(model.Lookup(t.states[i].name)).Data.Float32s())
-	}
-	if size = len(t.up.p); t.cfg.EMA > 0 {
-		t.up.ema = vector(size)
-		t.up.decay = float32(t.cfg.EMA)
-		copy(t.up.ema, t.up.p)
-	}
-	weights := t.up.p
-	if t.up.ema != nil {
-		weights = t.up.ema
-	}
-	t.plain = model.Clone()
-	bind(t.plain, t.params, weights)
-	bindStates(t.plain, t.states, t.stats)
-	build := func(weights []float32, training bool) (*lossBuilder, []graph.ValueID, error) {
-		g := model.Clone()
-		ids := bind(g, t.params, weights)
-		bindStates(g, t.states, t.stats)
-		if training {
-			if err := trainStatistics(g); err != nil {
-				return nil, nil, err
-			}
-		}
-		b, err := newLossBuilder(g, t.meta.Values, t.cfg.Noise.Kind != "")
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := t.cfg.Objective.append(b); err != nil {
-			return nil, nil, err
-		}
-		g.Outputs = append([]graph.ValueID{}, b.parts...)
-		return b, ids, nil
-	}
-	b, _, err := build(weights, false)
-	if err != nil {
-		return err
-	}
-	t.eval = newProgram(b, t.image, t.pool)
-	b, ids, err := build(t.up.p, true)
-	if err != nil {
-		return err
-	}
-	grads, err := autodiff.Differentiate(b.g, b.parts[0], ids)
-	if err != nil {
-		return err
-	}
-	t.train = newProgram(b, t.image, t.pool)
-	any := false
-	for i, id := range grads {
-		if id == graph.None {
-			continue
-		}
-		any = true
-		b.g.Outputs = append(b.g.Outputs, id)
-		t.train.fixed = append(t.train.fixed, t.params[i].view(t.up.g))
-	}
-	if !any {
-		return errors.New("train: the loss depends on no parameter")
-	}
-	return nil
-}
-
-// Parameters returns the number of values that are trained.
+// Parameters returns the number of the model's values that are trained.
 func (t *Trainer) Parameters() int {
 	n := 0
 	for i := range t.params {
-		n += t.params[i].n
+		if p := &t.params[i]; !p.aside {
+			n += p.n
+		}
 	}
 	return n
 }
@@ -195,6 +119,9 @@ func (t *Trainer) learningRate() float64 {
 		return t.cfg.LR * (at + 1) / (warm + 1)
 	}
 	rest := float64(t.cfg.Epochs)*per - warm
+	if s, ok := t.cfg.Schedule.(byEpoch); ok {
+		return t.cfg.LR * s.factorAt((at-warm)/per)
+	}
 	return t.cfg.LR * t.cfg.Schedule.Factor(max(0, min(1, (at-warm)/max(1, rest))))
 }
 
@@ -215,10 +142,8 @@ func (t *Trainer) summary() Summary {
 }
 
 func (t *Trainer) loop(ctx context.Context) error {
-	f, err := newFeed(t.cfg.Data, feedOptions{
-		seed: t.cfg.Seed, stream: streamEpsilon, epsilon: t.train.epsilon, noise: t.cfg.Noise,
-		loader: dataset.LoaderOptions{Batch: t.cfg.Batch, Epoch: t.pos.Epoch, Step: t.pos.Step, Epochs: t.cfg.Epochs, Augment: t.cfg.Augment},
-	})
+	f, err := t.feed(t.cfg.Data, streamEpsilon,
+		dataset.LoaderOptions{Batch: t.cfg.Batch, Epoch: t.pos.Epoch, Step: t.pos.Step, Epochs: t.cfg.Epochs, Augment: t.cfg.Augment})
 	if err != nil {
 		return err
 	}
@@ -271,25 +196,39 @@ func (t *Trainer) loop(ctx context.Context) error {
 	return t.save()
 }
 
-// step does one optimizer step.
+// step runs every phase once.
 func (t *Trainer) step(b *fed, lr float64) error {
-	weight := t.cfg.Objective.weight(float64(t.pos.Steps) / float64(t.stepsPerEpoch()))
-	values, err := t.train.run(context.Background(), &b.batch, weight)
-	if err != nil {
-		return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, err)
+	epochs := float64(t.pos.Steps) / float64(t.stepsPerEpoch())
+	for _, ph := range t.phases {
+		values, err := ph.program.run(context.Background(), &b.batch, epochs)
+		if err != nil {
+			return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, err)
+		}
+		if v := values[0]; math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, t.divergence(ph, &b.batch, epochs, v))
+		}
+		ph.group.apply(t.pool, lr*ph.rate, t.cfg.ClipNorm)
+		copy(t.last[ph.at:], values)
 	}
-	if v := values[0]; math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Errorf("train: epoch %d, step %d: %w", b.epoch+1, b.step+1, t.divergence(&b.batch, weight, v))
+	if t.ema != nil {
+		t.ema.update(t.pool)
 	}
-	t.up.apply(t.pool, lr, t.cfg.ClipNorm)
-	t.last = values
-	for i, v := range values {
+	for i, v := range t.last {
 		t.pos.Sums[i] += v * float64(b.n)
 	}
 	t.pos.Steps++
 	t.pos.Step++
 	t.pos.Images += b.n
 	return nil
+}
+
+// feed returns the batches of a source with all that the programs take.
+func (t *Trainer) feed(src dataset.Source, stream uint64, loader dataset.LoaderOptions) (*feed, error) {
+	o := feedOptions{seed: t.cfg.Seed, stream: stream, noises: &t.noises, noise: t.cfg.Noise, binarize: t.cfg.Binarize, loader: loader}
+	if t.meta.Values.Label != "" {
+		o.labels = t.meta.Classes
+	}
+	return newFeed(src, o)
 }
 
 // means returns the mean loss terms of the epoch so far.
@@ -332,7 +271,7 @@ func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int)
 	}
 	if t.pos.Done && t.best != nil {
 		copy(t.weights(), t.best)
-		copy(t.stats, t.best[len(t.up.p):])
+		copy(t.stats, t.best[len(t.p):])
 	}
 	if t.cfg.OnEpoch != nil {
 		e.Final = t.pos.Done
@@ -343,20 +282,17 @@ func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int)
 
 // weights returns the vector that the result is made of.
 func (t *Trainer) weights() []float32 {
-	if t.up.ema != nil {
-		return t.up.ema
+	if t.ema != nil {
+		return t.ema.ema
 	}
-	return t.up.p
+	return t.p
 }
 
 // Evaluate returns the mean losses over all images of src with the present weights. A
 // regularising term counts with weight 1. ε and noise are functions of Config.Seed, so
 // that repeated calls give the same numbers.
 func (t *Trainer) Evaluate(ctx context.Context, src dataset.Source) (Losses, error) {
-	f, err := newFeed(src, feedOptions{
-		seed: t.cfg.Seed, stream: streamEvaluate, epsilon: t.eval.epsilon, noise: t.cfg.Noise,
-		loader: dataset.LoaderOptions{Batch: max(t.cfg.Batch, min(evalBatch, src.Len())), Epochs: 1, InOrder: true},
-	})
+	f, err := t.feed(src, streamEvaluate, dataset.LoaderOptions{Batch: max(t.cfg.Batch, min(evalBatch, src.Len())), Epochs: 1, InOrder: true})
 	if err != nil {
 		return Losses{}, err
 	}
@@ -371,7 +307,7 @@ func (t *Trainer) Evaluate(ctx context.Context, src dataset.Source) (Losses, err
 		if err != nil {
 			return Losses{}, err
 		}
-		values, err := t.eval.run(ctx, &b.batch, 1)
+		values, err := t.eval.run(ctx, &b.batch, evaluating)
 		if err != nil {
 			return Losses{}, err
 		}

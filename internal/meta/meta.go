@@ -29,6 +29,7 @@ type Model struct {
 	Preset       string        `json:"preset,omitempty"`
 	Values       Values        `json:"values"`
 	Image        Image         `json:"image"`
+	Classes      int           `json:"classes,omitempty"` // of a conditional model: labels are 0 … Classes-1
 	Prior        []Stage       `json:"prior,omitempty"`
 	Anomaly      *Anomaly      `json:"anomaly,omitempty"`
 	Training     *Training     `json:"training,omitempty"`
@@ -108,16 +109,6 @@ const (
 	DistCategorical = "categorical" // 0 … Classes-1
 )
 
-// Component is one Gaussian of a mixture: mean + chol·n, with n standard normal.
-type Component struct {
-	Weight float32   `json:"weight"`
-	Mean   []float32 `json:"mean"`
-	// Chol is either one standard deviation for each element, or the lower triangle, by
-	// rows, of the Cholesky factor of the covariance: d·(d+1)/2 numbers. For d = 1 the two
-	// are the same.
-	Chol []float32 `json:"chol"`
-}
-
 // Anomaly says from which reconstruction error an image counts as unusual.
 type Anomaly struct {
 	Score     string  `json:"score"` // "mse": mean squared error of a pixel in [0, 1]
@@ -170,7 +161,7 @@ func (m *Model) fields() []struct {
 		key string
 		ptr any
 	}{
-		{"kind", &m.Kind}, {"preset", &m.Preset}, {"values", &m.Values}, {"image", &m.Image},
+		{"kind", &m.Kind}, {"preset", &m.Preset}, {"values", &m.Values}, {"image", &m.Image}, {"classes", &m.Classes},
 		{"prior", &m.Prior}, {"anomaly", &m.Anomaly}, {"training", &m.Training},
 		{"dataset", &m.Dataset}, {"quantization", &m.Quantization},
 	}
@@ -188,7 +179,7 @@ func Encode(m *Model) ([]Property, error) {
 		if err != nil {
 			return nil, fmt.Errorf("meta: %s: %w", f.key, err)
 		}
-		if s := string(b); s != `""` && s != "null" && s != "[]" {
+		if s := string(b); s != `""` && s != "null" && s != "[]" && s != "0" {
 			out = append(out, Property{Prefix + f.key, s})
 		}
 	}

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"encoding/json"
 	"math"
 	"reflect"
 	"strings"
@@ -16,7 +17,8 @@ func example() *Model {
 			{Value: "z", Distribution: DistNormal, DType: "float32", Shape: []int{20}},
 			{Value: "y", Distribution: DistGaussian, DType: "float32", Shape: []int{2}, Mean: []float32{1, 2}, Chol: []float32{0.1, 0.2, 0.30000001}},
 			{Value: "x", Distribution: DistGMM, DType: "float32", Shape: []int{1}, Components: []Component{
-				{0.25, []float32{1}, []float32{2}}, {0.75, []float32{3}, []float32{4}}}},
+				{Weight: 0.25, Mean: []float32{1}, Chol: []float32{2}},
+				{Weight: 0.75, Mean: []float32{-12.7}, Chol: []float32{0.5}, MeanStep: 0.1, CholStep: 0.25}}},
 			{Value: "c", Distribution: DistCategorical, DType: "int64", Shape: []int{7, 7}, Given: []string{"c"}, Params: []string{"logits"}, Length: 49, Classes: 512},
 		},
 		Anomaly:      &Anomaly{"mse", 0.02, 0.99},
@@ -68,6 +70,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"prior", `[{"value":"z","distribution":"normal","dtype":"int64","shape":[1]}]`, "cannot have type"},
 		{"prior", `[{"value":"z","distribution":"gaussian","dtype":"float32","shape":[2],"mean":[1,2],"chol":[1]}]`, "factors"},
 		{"prior", `[{"value":"z","distribution":"gmm","dtype":"float32","shape":[1],"components":[{"weight":0.5,"mean":[0],"chol":[1]}]}]`, "sum to 0.5"},
+		{"prior", `[{"value":"z","distribution":"gmm","dtype":"float32","shape":[2],"components":[{"weight":1,"mean_step":1,"mean_bytes":"fw==","chol":[1,1]}]}]`, "1 means and 2 factors"},
+		{"prior", `[{"value":"z","distribution":"gmm","dtype":"float32","shape":[1],"components":[{"weight":1,"mean":[0],"chol_step":3e38,"chol_bytes":"fw=="}]}]`, "finite"},
 		{"prior", `[{"value":"z","distribution":"levy","dtype":"float32","shape":[1]}]`, "distribution"},
 		{"anomaly", `{"score":"mse","threshold":-1,"quantile":0.5}`, "anomaly"},
 		{"training", `{"epochs":-1}`, "training"},
@@ -131,4 +135,30 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("encoding is not stable: %v and %v (%v)", out, twice, err)
 		}
 	})
+}
+
+func TestRound(t *testing.T) {
+	c := Component{Weight: 1, Mean: []float32{0, -3, 1.01}, Chol: []float32{1e-3, 0.5, 0.25}}
+	want := Component{Mean: append([]float32{}, c.Mean...), Chol: append([]float32{}, c.Chol...)}
+	c.Round()
+	for i := range c.Mean {
+		if d := math.Abs(float64(c.Mean[i] - want.Mean[i])); d > 3.0/254*1.001 {
+			t.Errorf("mean %v became %v", want.Mean, c.Mean)
+		}
+		if d := math.Abs(float64(c.Chol[i] - want.Chol[i])); d > 0.5/254*1.001 {
+			t.Errorf("factor %v became %v", want.Chol, c.Chol)
+		}
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Component
+	if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, c) {
+		t.Errorf("%s became %+v (%v), want %+v", b, got, err, c)
+	}
+	c.Mean[0] += c.MeanStep / 2
+	if _, err := json.Marshal(c); err == nil {
+		t.Error("a number between two multiples was written")
+	}
 }

@@ -48,6 +48,9 @@ func (m *Model) validate() error {
 	if m.Kind == KindVAE && (v.Mu == "" || v.LogVar == "") {
 		return errors.New("values: a variational model needs mu and logvar")
 	}
+	if m.Classes < 0 || m.Classes > maxClasses || m.Classes > 0 && v.Label == "" {
+		return fmt.Errorf("%d classes, label input %.40q", m.Classes, v.Label)
+	}
 	if err := m.Image.validate(); err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
