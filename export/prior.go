@@ -34,12 +34,23 @@ func FitGaussian(value string, latents *mat.Dense) (meta.Stage, error) {
 	return meta.Stage{Value: value, Distribution: meta.DistGaussian, DType: "float32", Shape: []int{d}, Mean: mean, Chol: chol}, nil
 }
 
+// negligible is the weight below which a row takes no part in a mean or covariance.
+const negligible = 1e-4
+
 // weighted returns the weighted mean of the rows of x, and the Cholesky factor of their
 // weighted covariance: lower triangle by rows, or standard deviations if full is false. A
 // small multiple of the mean variance is added to the diagonal, so that dimensions that do
 // not vary stay harmless.
 func weighted(x *mat.Dense, w []float64, full bool) (mean, chol []float32, err error) {
 	_, d := x.Dims()
+	var rows, weights []float64
+	for i, v := range w {
+		if v > negligible {
+			rows = append(rows, x.RawRowView(i)...)
+			weights = append(weights, v)
+		}
+	}
+	x, w = mat.NewDense(len(weights), d, rows), weights
 	mu := make([]float64, d)
 	var cov mat.SymDense
 	stat.CovarianceMatrix(&cov, x, w)
@@ -85,10 +96,22 @@ func finite(lists ...[]float32) error {
 	return nil
 }
 
+// Components returns how many Gaussians of d dimensions a mixture has whose description
+// takes about that many bytes in a file, at least 1.
+func Components(d, bytes int) int {
+	n := d
+	if d <= fullRank {
+		n = d * (d + 1) / 2
+	}
+	const rest = 45 // names, weight and steps
+	return max(1, bytes/((d+n)*4/3+rest))
+}
+
 // FitGMM returns the stage that draws z from a mixture of k Gaussians, fitted to the rows of
 // latents by expectation maximisation (Dempster, Laird and Rubin, 1977) from a k-means++
 // start (Arthur and Vassilvitskii, 2007). Covariances are full up to 32 dimensions and
-// diagonal beyond. The result is a function of the latents and the seed.
+// diagonal beyond; means and factors are rounded to 8 bits. The result is a function of the
+// latents and the seed.
 func FitGMM(value string, latents *mat.Dense, k int, seed uint64) (meta.Stage, error) {
 	n, d := latents.Dims()
 	full := d <= fullRank
@@ -108,6 +131,9 @@ func FitGMM(value string, latents *mat.Dense, k int, seed uint64) (meta.Stage, e
 			break
 		}
 		last = ll
+	}
+	for i := range comps {
+		comps[i].Round()
 	}
 	return meta.Stage{Value: value, Distribution: meta.DistGMM, DType: "float32", Shape: []int{d}, Components: comps}, nil
 }
@@ -158,11 +184,14 @@ func maximise(x, resp *mat.Dense, full bool) ([]meta.Component, error) {
 	var comps []meta.Component
 	for c := range k {
 		w := resp.RawRowView(c)
-		sum := 0.0
+		sum, heavy := 0.0, 0.0
 		for _, v := range w {
 			sum += v
+			if v > negligible {
+				heavy += v
+			}
 		}
-		if sum < 2+float64(d)/float64(n) {
+		if heavy < 2+float64(d)/float64(n) {
 			continue
 		}
 		mean, chol, err := weighted(x, w, full)
@@ -193,15 +222,19 @@ func expect(x *mat.Dense, comps []meta.Component, resp *mat.Dense, full bool) fl
 	diff := make([]float64, d)
 	total := 0.0
 	resp.Zero()
+	list := make([]density, len(comps))
+	for c := range comps {
+		list[c] = newDensity(&comps[c], full)
+	}
+	likely := 0
 	for i := range n {
 		row := x.RawRowView(i)
-		top := math.Inf(-1)
-		for c := range comps {
-			for j := range d {
-				diff[j] = row[j] - float64(comps[c].Mean[j])
+		// The likeliest component of the row before is the first guess at this one's.
+		top := list[likely].log(diff, row, math.Inf(-1))
+		for c := range list {
+			if logp[c] = list[c].log(diff, row, top-unlikely); logp[c] > top {
+				top, likely = logp[c], c
 			}
-			logp[c] = math.Log(float64(comps[c].Weight)) + logDensity(diff, comps[c].Chol, full)
-			top = max(top, logp[c])
 		}
 		sum := 0.0
 		for c := range logp {
@@ -218,25 +251,55 @@ func expect(x *mat.Dense, comps []meta.Component, resp *mat.Dense, full bool) fl
 	return total / float64(n)
 }
 
-// logDensity is the log of the Gaussian density at a difference from the mean; diff is
-// overwritten by the whitened difference.
-func logDensity(diff []float64, chol []float32, full bool) float64 {
-	s := -0.5 * float64(len(diff)) * math.Log(2*math.Pi)
+// unlikely is how far below the best a log density counts for nothing: exp(-40) is below
+// the rounding of float64.
+const unlikely = 40
+
+// density is a weighted Gaussian density, in float64.
+type density struct {
+	mean, chol, inv []float64 // inv: 1 over the diagonal of the factor
+	full            bool
+	atMean          float64 // log of the weighted density at the mean
+}
+
+func newDensity(c *meta.Component, full bool) density {
+	d := len(c.Mean)
+	e := density{mean: make([]float64, d), chol: make([]float64, len(c.Chol)), inv: make([]float64, d), full: full}
+	e.atMean = math.Log(float64(c.Weight)) - 0.5*float64(d)*math.Log(2*math.Pi)
+	for i, v := range c.Chol {
+		e.chol[i] = float64(v)
+	}
+	for i, v := range c.Mean {
+		e.mean[i] = float64(v)
+		diag := i
+		if full {
+			diag = i*(i+1)/2 + i
+		}
+		e.inv[i] = 1 / e.chol[diag]
+		e.atMean -= math.Log(e.chol[diag])
+	}
+	return e
+}
+
+// log returns the log of the weighted density at x, or minus infinity if it is below least.
+// It overwrites diff, which becomes the whitened difference from the mean.
+func (e *density) log(diff, x []float64, least float64) float64 {
+	s := e.atMean
 	at := 0
 	for i := range diff {
-		v, diag := diff[i], 0.0
-		if full {
-			for j := range i {
-				v -= float64(chol[at+j]) * diff[j]
+		v := x[i] - e.mean[i]
+		if e.full {
+			row := e.chol[at : at+i]
+			for j, l := range row {
+				v -= l * diff[j]
 			}
-			diag = float64(chol[at+i])
 			at += i + 1
-		} else {
-			diag = float64(chol[i])
 		}
-		v /= diag
+		v *= e.inv[i]
 		diff[i] = v
-		s -= 0.5*v*v + math.Log(diag)
+		if s -= 0.5 * v * v; s < least {
+			return math.Inf(-1)
+		}
 	}
 	return s
 }

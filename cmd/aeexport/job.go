@@ -10,8 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"gonum.org/v1/gonum/mat"
+	"time"
 
 	"github.com/aekit/aekit/export"
 	"github.com/aekit/aekit/internal/imageio"
@@ -31,14 +30,19 @@ type job struct {
 	preset arch.Preset
 	data   *dataset.Data
 	epochs []train.Epoch
+	used   *train.Config // what training ran with; nil before
+	watch  *monitor
 }
 
 func newJob(o *options, stdout, stderr io.Writer) *job {
 	return &job{options: o, out: newReporter(o, stdout, stderr)}
 }
 
-// errEnough ends training after --steps.
-var errEnough = errors.New("enough steps")
+// errEnough ends training after --steps, errTimeUp after --time-limit.
+var (
+	errEnough = errors.New("enough steps")
+	errTimeUp = errors.New("the time is over")
+)
 
 func (j *job) run(ctx context.Context) error {
 	if err := j.checkOutputs(); err != nil {
@@ -58,6 +62,9 @@ func (j *job) run(ctx context.Context) error {
 	if err != nil {
 		return usageError{err.Error()}
 	}
+	if j.monitor.findLR {
+		return j.findRate(ctx, model)
+	}
 	sample, images, err := j.sample(ctx)
 	if err != nil {
 		return err
@@ -76,7 +83,7 @@ func (j *job) run(ctx context.Context) error {
 
 // checkOutputs finds out before training whether the files can be written.
 func (j *job) checkOutputs() error {
-	for _, path := range []string{j.model, j.saveWeights, j.plot, j.checkpoint} {
+	for _, path := range []string{j.model, j.saveWeights, j.plot, j.checkpoint, j.monitor.metrics} {
 		if path == "" {
 			continue
 		}
@@ -92,21 +99,6 @@ func (j *job) checkOutputs() error {
 		}
 		f.Close()
 		os.Remove(f.Name())
-	}
-	return nil
-}
-
-func (j *job) openData(ctx context.Context) error {
-	opt := dataset.Options{
-		Dir: j.dataDir, Width: j.width, Height: j.height, Channels: j.channels, Seed: j.seed, N: j.images,
-		Progress: j.out.download,
-	}
-	var err error
-	if j.data, err = dataset.Open(ctx, j.options.data, opt); err != nil {
-		return err
-	}
-	if n := len(j.data.Skipped); n > 0 {
-		j.out.note("%d files skipped, the first: %s", n, j.data.Skipped[0])
 	}
 	return nil
 }
@@ -161,7 +153,7 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 	c := train.Config{
 		Model: model, Data: j.data.Train, Epochs: orElse(j.options.epochs, r.Epochs), Batch: orElse(j.batch, r.Batch),
 		LR: j.lr, Warmup: j.warmup, ClipNorm: j.clip, Patience: j.patience, EMA: j.ema, Noise: r.Noise,
-		Seed: j.seed, Threads: j.threads, Checkpoint: j.checkpoint,
+		Seed: j.seed, Threads: j.threads, Checkpoint: j.checkpoint, Augment: j.source.augment,
 	}
 	if c.LR == 0 {
 		c.LR = r.LR
@@ -199,9 +191,11 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 	}
 	limited, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
-	steps := 0
+	steps, at := 0, 0
 	cfg.OnStep = func(p train.Progress) {
+		at = p.Step
 		j.out.step(p)
+		j.watch.step(p)
 		if steps++; steps == j.steps {
 			enough(errEnough)
 		}
@@ -209,7 +203,9 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 	cfg.OnEpoch = func(e train.Epoch) {
 		j.epochs = append(j.epochs, e)
 		j.out.epoch(e)
+		j.watch.epoch(e, at)
 	}
+	j.used = &cfg
 	tr, err := train.New(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -220,9 +216,21 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 			return nil, nil, err
 		}
 	}
-	j.out.start(j, &cfg, tr.Parameters())
-	if _, err := tr.Run(limited); err != nil && !errors.Is(err, errEnough) {
+	at = tr.Steps()
+	if j.watch, err = startMonitor(&j.monitor, at); err != nil {
 		return nil, nil, err
+	}
+	j.out.start(j, &cfg, tr.Parameters())
+	if limit := j.monitor.timeLimit; limit > 0 {
+		timer := time.AfterFunc(limit, func() { enough(errTimeUp) })
+		defer timer.Stop()
+	}
+	done, err := tr.Run(limited)
+	switch {
+	case errors.Is(err, errTimeUp):
+		j.out.note("stopped in epoch %d, after %d steps: the time limit of %v is over", done.Epochs+1, at, j.monitor.timeLimit)
+	case err != nil && !errors.Is(err, errEnough):
+		return nil, nil, errors.Join(err, j.watch.close())
 	}
 	if j.data.Test != nil && j.data.Test.Len() > 0 {
 		test, err := tr.Evaluate(ctx, j.data.Test)
@@ -230,6 +238,7 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 			return nil, nil, err
 		}
 		j.out.test(test, cfg.Objective.Unit())
+		j.watch.test(test, at, done.Epochs)
 		defer func(total float64) {
 			if model != nil {
 				train.Annotate(model, func(d *meta.Model) {
@@ -274,83 +283,6 @@ func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *tensor
 	defer s.Close()
 	want, err := s.Run(ctx, map[string]*tensor.Tensor{arch.Image: sample})
 	return model, want, err
-}
-
-// priorImages is how many training images the prior of a plain autoencoder is fitted to,
-// and priorComponents how many Gaussians it has at most.
-const (
-	priorImages     = 10000
-	priorComponents = 10
-)
-
-// fitPrior gives an autoencoder that has no prior a mixture of Gaussians, or one Gaussian,
-// fitted to the latent vectors of training images.
-func (j *job) fitPrior(ctx context.Context, model *onnx.Model) error {
-	d, err := train.Describe(model)
-	if err != nil {
-		return err
-	}
-	if d.Kind != meta.KindAE || len(d.Prior) > 0 {
-		return nil
-	}
-	latents, err := j.latents(ctx, model, d)
-	if err != nil {
-		return err
-	}
-	n, dim := latents.Dims()
-	stage, err := export.FitGMM(d.Values.Z, latents, max(1, min(priorComponents, n/(20*dim))), j.seed)
-	if err != nil {
-		if stage, err = export.FitGaussian(d.Values.Z, latents); err != nil {
-			j.out.note("no prior: %v", err)
-			return nil
-		}
-	}
-	return train.Annotate(model, func(d *meta.Model) { d.Prior = []meta.Stage{stage} })
-}
-
-func (j *job) latents(ctx context.Context, model *onnx.Model, d *meta.Model) (*mat.Dense, error) {
-	s, err := runtime.New(model, runtime.Options{Threads: j.threads})
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	enc, err := s.Sub([]string{d.Values.Image}, []string{d.Values.Z})
-	if err != nil {
-		return nil, err
-	}
-	defer enc.Close()
-	src := j.data.Train
-	info := src.Info()
-	n := min(priorImages, src.Len())
-	var out *mat.Dense
-	for lo := 0; lo < n; lo += 256 {
-		index := make([]int, min(256, n-lo))
-		for i := range index {
-			index[i] = lo + i
-		}
-		x, err := tensor.New(tensor.Float32, len(index), info.Channels, info.Height, info.Width)
-		if err != nil {
-			return nil, err
-		}
-		if err := src.Read(ctx, index, x.Float32s(), nil); err != nil {
-			return nil, err
-		}
-		res, err := enc.Run(ctx, map[string]*tensor.Tensor{d.Values.Image: x})
-		if err != nil {
-			return nil, err
-		}
-		z := res[d.Values.Z].Float32s()
-		dim := len(z) / len(index)
-		if out == nil {
-			out = mat.NewDense(n, dim, nil)
-		}
-		for i := range index {
-			for k := range dim {
-				out.Set(lo+i, k, float64(z[i*dim+k]))
-			}
-		}
-	}
-	return out, nil
 }
 
 // write writes all files and checks the model by reading it back.
@@ -406,6 +338,17 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 			return err
 		}
 		j.out.wrote(path, "images, reconstructions and samples")
+		if j.watch != nil {
+			j.watch.picture(j.watch.last, "samples", path)
+		}
+	}
+	path := strings.TrimSuffix(j.model, ".onnx") + ".yaml"
+	if err := j.writeConfig(path); err != nil {
+		return err
+	}
+	j.out.wrote(path, "configuration")
+	if j.watch != nil {
+		return j.watch.close()
 	}
 	return nil
 }

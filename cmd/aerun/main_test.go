@@ -188,6 +188,7 @@ func TestErrors(t *testing.T) {
 		{"decode -o x.jpg model.onnx bad.jsonl", 2, ".png"},
 		{"generate -n 0 -o x.png model.onnx", 2, "-n 0"},
 		{"generate --temperature -1 -o x.png model.onnx", 2, "--temperature"},
+		{"generate --prior flat -o x.png model.onnx", 2, "--prior"},
 		{"generate --zoom 0 -o x.png model.onnx", 2, "--zoom 0"},
 		{"generate -o nowhere/x.png model.onnx", 1, "nowhere"},
 		{"generate -o rows.png/x.png model.onnx", 1, "rows.png"},

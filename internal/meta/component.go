@@ -1,8 +1,9 @@
 package meta
 
 import (
+	"encoding/binary"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"math"
 )
 
@@ -15,8 +16,8 @@ type Component struct {
 	// are the same.
 	Chol []float32
 	// MeanStep and CholStep, if not 0, say that every number of Mean, and of Chol, is a
-	// multiple of that step, by -127 to 127. The file then has a byte for each. [Component.Round]
-	// makes it so.
+	// multiple of that step, by -127 to 127. The file then has a byte for each.
+	// [Component.Round] makes it so.
 	MeanStep, CholStep float32
 }
 
@@ -41,44 +42,45 @@ func round(v []float32) float32 {
 	return step
 }
 
-// wireComponent is the JSON form: numbers, or for each array a step and its multiples as
-// bytes in two's complement.
+// wireComponent is the JSON form: either numbers, or all of it packed, in little-endian
+// order: weight, MeanStep and CholStep as float32, then a byte in two's complement for each
+// number of Mean and of Chol, which has as many as the rest are.
 type wireComponent struct {
-	Weight    float32   `json:"weight"`
-	Mean      []float32 `json:"mean,omitempty"`
-	Chol      []float32 `json:"chol,omitempty"`
-	MeanStep  float32   `json:"mean_step,omitempty"`
-	MeanBytes []byte    `json:"mean_bytes,omitempty"`
-	CholStep  float32   `json:"chol_step,omitempty"`
-	CholBytes []byte    `json:"chol_bytes,omitempty"`
+	Weight float32   `json:"weight,omitempty"`
+	Mean   []float32 `json:"mean,omitempty"`
+	Chol   []float32 `json:"chol,omitempty"`
+	Packed []byte    `json:"packed,omitempty"`
+	Dim    int       `json:"dim,omitempty"` // numbers of Mean, where packed
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (c Component) MarshalJSON() ([]byte, error) {
-	w := wireComponent{Weight: c.Weight, MeanStep: c.MeanStep, CholStep: c.CholStep}
+	if c.MeanStep == 0 || c.CholStep == 0 {
+		return json.Marshal(wireComponent{Weight: c.Weight, Mean: c.Mean, Chol: c.Chol})
+	}
+	var b []byte
+	for _, v := range []float32{c.Weight, c.MeanStep, c.CholStep} {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
 	var err error
-	if w.Mean, w.MeanBytes, err = multiples(c.Mean, c.MeanStep); err != nil {
+	if b, err = appendMultiples(b, c.Mean, c.MeanStep); err != nil {
 		return nil, err
 	}
-	if w.Chol, w.CholBytes, err = multiples(c.Chol, c.CholStep); err != nil {
+	if b, err = appendMultiples(b, c.Chol, c.CholStep); err != nil {
 		return nil, err
 	}
-	return json.Marshal(w)
+	return json.Marshal(wireComponent{Packed: b, Dim: len(c.Mean)})
 }
 
-func multiples(v []float32, step float32) ([]float32, []byte, error) {
-	if step == 0 {
-		return v, nil, nil
-	}
-	b := make([]byte, len(v))
-	for i, x := range v {
+func appendMultiples(b []byte, v []float32, step float32) ([]byte, error) {
+	for _, x := range v {
 		k := math.RoundToEven(float64(x) / float64(step))
 		if !(math.Abs(k) <= 127) || float32(k)*step != x {
-			return nil, nil, errors.New("a number is not a multiple of its step")
+			return nil, fmt.Errorf("%v is not a multiple of %v by -127 to 127", x, step)
 		}
-		b[i] = byte(int8(k))
+		b = append(b, byte(int8(k)))
 	}
-	return nil, b, nil
+	return b, nil
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -87,17 +89,23 @@ func (c *Component) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*c = Component{Weight: w.Weight, MeanStep: w.MeanStep, CholStep: w.CholStep}
-	c.Mean = numbers(w.Mean, w.MeanBytes, w.MeanStep)
-	c.Chol = numbers(w.Chol, w.CholBytes, w.CholStep)
+	if w.Packed == nil {
+		*c = Component{Weight: w.Weight, Mean: w.Mean, Chol: w.Chol}
+		return nil
+	}
+	const head = 12
+	if len(w.Packed) < head || w.Dim < 0 || w.Dim > len(w.Packed)-head {
+		return fmt.Errorf("%d packed bytes for %d dimensions", len(w.Packed), w.Dim)
+	}
+	at := func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(w.Packed[4*i:])) }
+	*c = Component{Weight: at(0), MeanStep: at(1), CholStep: at(2)}
+	body := w.Packed[head:]
+	c.Mean, c.Chol = multiples(body[:w.Dim], c.MeanStep), multiples(body[w.Dim:], c.CholStep)
 	return nil
 }
 
-func numbers(v []float32, b []byte, step float32) []float32 {
-	if step == 0 {
-		return v
-	}
-	v = make([]float32, len(b))
+func multiples(b []byte, step float32) []float32 {
+	v := make([]float32, len(b))
 	for i, x := range b {
 		v[i] = float32(int8(x)) * step
 	}
