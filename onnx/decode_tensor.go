@@ -6,8 +6,6 @@ import (
 	"slices"
 	"unsafe"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -46,7 +44,7 @@ func rawBits(t tensor.DType) int {
 
 // typedField returns the field of TensorProto that holds elements of this type, other than
 // raw_data.
-func typedField(t tensor.DType) protowire.Number {
+func typedField(t tensor.DType) fieldNumber {
 	switch t {
 	case tensor.Float32, tensor.Complex64:
 		return 4
@@ -163,12 +161,12 @@ func (d *decoder) tensor(r reader) *Tensor {
 // countTyped counts the values of a typed field and steps over them.
 func (d *decoder) countTyped(r *reader, s *tensorScan) {
 	field := r.num
-	single, size := protowire.VarintType, 0
+	single, size := varintType, 0
 	switch field {
 	case 4:
-		single, size = protowire.Fixed32Type, 4
+		single, size = fixed32Type, 4
 	case 10:
-		single, size = protowire.Fixed64Type, 8
+		single, size = fixed64Type, 8
 	}
 	if r.typ == single {
 		s.count[field]++

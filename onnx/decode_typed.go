@@ -4,15 +4,13 @@ import (
 	"encoding/binary"
 	"math"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/aekit/aekit/tensor"
 )
 
 // typedData converts the values of a typed field, whose number is known to be right, to
 // elements in the machine's byte order; those of types that package tensor does not
 // represent to the form of raw_data.
-func (d *decoder) typedData(t *Tensor, r reader, field protowire.Number, size int) []byte {
+func (d *decoder) typedData(t *Tensor, r reader, field fieldNumber, size int) []byte {
 	data := tensor.AlignedBytes(size)
 	put := putter(t.DType)
 	out := data
@@ -21,7 +19,7 @@ func (d *decoder) typedData(t *Tensor, r reader, field protowire.Number, size in
 			r.skip()
 			continue
 		}
-		if r.typ != protowire.BytesType {
+		if r.typ != bytesType {
 			out = d.putOne(t, &r, put, out)
 			continue
 		}
@@ -29,11 +27,11 @@ func (d *decoder) typedData(t *Tensor, r reader, field protowire.Number, size in
 		p.num = field
 		switch field {
 		case 4:
-			p.typ = protowire.Fixed32Type
+			p.typ = fixed32Type
 		case 10:
-			p.typ = protowire.Fixed64Type
+			p.typ = fixed64Type
 		default:
-			p.typ = protowire.VarintType
+			p.typ = varintType
 		}
 		for p.pos < p.end && d.err == nil {
 			p.at = p.pos

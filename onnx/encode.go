@@ -2,12 +2,11 @@ package onnx
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/aekit/aekit/internal/atomicfile"
 )
@@ -114,64 +113,64 @@ func (e *encoder) write(b []byte) {
 
 func (e *encoder) raw(v uint64) {
 	var a [10]byte
-	e.write(protowire.AppendVarint(a[:0], v))
+	e.write(appendVarint(a[:0], v))
 }
 
-func (e *encoder) tag(num protowire.Number, typ protowire.Type) {
-	e.raw(protowire.EncodeTag(num, typ))
+func (e *encoder) tag(num fieldNumber, typ wireType) {
+	e.raw(tagOf(num, typ))
 }
 
 // int writes a number, zero too; optInt writes it unless it is zero.
-func (e *encoder) int(num protowire.Number, v int64) {
-	e.tag(num, protowire.VarintType)
+func (e *encoder) int(num fieldNumber, v int64) {
+	e.tag(num, varintType)
 	e.raw(uint64(v))
 }
 
-func (e *encoder) optInt(num protowire.Number, v int64) {
+func (e *encoder) optInt(num fieldNumber, v int64) {
 	if v != 0 {
 		e.int(num, v)
 	}
 }
 
-func (e *encoder) ints(num protowire.Number, vs []int64) {
+func (e *encoder) ints(num fieldNumber, vs []int64) {
 	for _, v := range vs {
 		e.int(num, v)
 	}
 }
 
-func (e *encoder) float(num protowire.Number, v float32) {
-	e.tag(num, protowire.Fixed32Type)
+func (e *encoder) float(num fieldNumber, v float32) {
+	e.tag(num, fixed32Type)
 	var a [4]byte
-	e.write(protowire.AppendFixed32(a[:0], math.Float32bits(v)))
+	e.write(binary.LittleEndian.AppendUint32(a[:0], math.Float32bits(v)))
 }
 
 // bytes writes a field, empty too.
-func (e *encoder) bytes(num protowire.Number, b []byte) {
-	e.tag(num, protowire.BytesType)
+func (e *encoder) bytes(num fieldNumber, b []byte) {
+	e.tag(num, bytesType)
 	e.raw(uint64(len(b)))
 	e.write(b)
 }
 
-func (e *encoder) str(num protowire.Number, s string) { e.bytes(num, []byte(s)) }
+func (e *encoder) str(num fieldNumber, s string) { e.bytes(num, []byte(s)) }
 
-func (e *encoder) optStr(num protowire.Number, s string) {
+func (e *encoder) optStr(num fieldNumber, s string) {
 	if s != "" {
 		e.str(num, s)
 	}
 }
 
-func (e *encoder) strs(num protowire.Number, s []string) {
+func (e *encoder) strs(num fieldNumber, s []string) {
 	for _, v := range s {
 		e.str(num, v)
 	}
 }
 
 // message writes a nested message, whose fields f writes.
-func (e *encoder) message(num protowire.Number, f func()) {
+func (e *encoder) message(num fieldNumber, f func()) {
 	if e.err != nil {
 		return
 	}
-	e.tag(num, protowire.BytesType)
+	e.tag(num, bytesType)
 	if e.w != nil {
 		e.raw(uint64(e.sizes[e.next]))
 		e.next++
@@ -182,12 +181,12 @@ func (e *encoder) message(num protowire.Number, f func()) {
 	e.sizes = append(e.sizes, 0)
 	f()
 	e.sizes[i] = e.n - start
-	e.n += int64(protowire.SizeVarint(uint64(e.sizes[i])))
+	e.n += int64(varintLen(uint64(e.sizes[i])))
 }
 
 var errNilPart = errors.New("a part of the model is nil")
 
-func messages[T any](e *encoder, num protowire.Number, parts []*T, f func(*T)) {
+func messages[T any](e *encoder, num fieldNumber, parts []*T, f func(*T)) {
 	for _, p := range parts {
 		if p == nil {
 			e.fail("%w", errNilPart)
@@ -197,7 +196,7 @@ func messages[T any](e *encoder, num protowire.Number, parts []*T, f func(*T)) {
 	}
 }
 
-func (e *encoder) pairs(num protowire.Number, s []StringPair) {
+func (e *encoder) pairs(num fieldNumber, s []StringPair) {
 	for _, p := range s {
 		e.message(num, func() {
 			e.str(1, p.Key)
@@ -206,7 +205,7 @@ func (e *encoder) pairs(num protowire.Number, s []StringPair) {
 	}
 }
 
-func (e *encoder) opsets(num protowire.Number, s []OpsetID) {
+func (e *encoder) opsets(num fieldNumber, s []OpsetID) {
 	for _, o := range s {
 		e.message(num, func() {
 			e.optStr(1, o.Domain)

@@ -1,11 +1,10 @@
 package onnx
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"unsafe"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // decoder holds what all readers of one input share. The first error stops them all.
@@ -60,8 +59,8 @@ type reader struct {
 	*decoder
 	pos, end int
 	at       int // start of the current field
-	num      protowire.Number
-	typ      protowire.Type
+	num      fieldNumber
+	typ      wireType
 }
 
 func (r *reader) next() bool {
@@ -69,9 +68,9 @@ func (r *reader) next() bool {
 		return false
 	}
 	r.at = r.pos
-	num, typ, n := protowire.ConsumeTag(r.buf[r.pos:r.end])
-	if n < 0 {
-		r.fail(r.pos, "field tag: %v", protowire.ParseError(n))
+	num, typ, n, err := consumeTag(r.buf[r.pos:r.end])
+	if err != nil {
+		r.fail(r.pos, "field tag: %v", err)
 		return false
 	}
 	r.num, r.typ, r.pos = num, typ, r.pos+n
@@ -79,15 +78,15 @@ func (r *reader) next() bool {
 }
 
 func (r *reader) skip() {
-	n := protowire.ConsumeFieldValue(r.num, r.typ, r.buf[r.pos:r.end])
-	if n < 0 {
-		r.fail(r.at, "field %d: %v", r.num, protowire.ParseError(n))
+	n, err := fieldLen(r.num, r.typ, r.buf[r.pos:r.end])
+	if err != nil {
+		r.fail(r.at, "field %d: %v", r.num, err)
 		return
 	}
 	r.pos += n
 }
 
-func (r *reader) want(typ protowire.Type) bool {
+func (r *reader) want(typ wireType) bool {
 	if r.err != nil {
 		return false
 	}
@@ -100,12 +99,12 @@ func (r *reader) want(typ protowire.Type) bool {
 
 // bytes returns the value of a length-delimited field as a view of the input.
 func (r *reader) bytes() []byte {
-	if !r.want(protowire.BytesType) {
+	if !r.want(bytesType) {
 		return nil
 	}
-	size, n := protowire.ConsumeVarint(r.buf[r.pos:r.end])
-	if n < 0 {
-		r.fail(r.at, "length of field %d: %v", r.num, protowire.ParseError(n))
+	size, n, err := consumeVarint(r.buf[r.pos:r.end])
+	if err != nil {
+		r.fail(r.at, "length of field %d: %v", r.num, err)
 		return nil
 	}
 	r.pos += n
@@ -149,12 +148,12 @@ func (r *reader) strs(s []string) []string {
 }
 
 func (r *reader) varint() uint64 {
-	if !r.want(protowire.VarintType) {
+	if !r.want(varintType) {
 		return 0
 	}
-	v, n := protowire.ConsumeVarint(r.buf[r.pos:r.end])
-	if n < 0 {
-		r.fail(r.at, "field %d: %v", r.num, protowire.ParseError(n))
+	v, n, err := consumeVarint(r.buf[r.pos:r.end])
+	if err != nil {
+		r.fail(r.at, "field %d: %v", r.num, err)
 		return 0
 	}
 	r.pos += n
@@ -172,34 +171,34 @@ func (r *reader) enum() int32 {
 }
 
 func (r *reader) fixed32() uint32 {
-	if !r.want(protowire.Fixed32Type) {
+	if !r.want(fixed32Type) {
 		return 0
 	}
-	v, n := protowire.ConsumeFixed32(r.buf[r.pos:r.end])
-	if n < 0 {
-		r.fail(r.at, "field %d: %v", r.num, protowire.ParseError(n))
+	b := r.buf[r.pos:r.end]
+	if len(b) < 4 {
+		r.fail(r.at, "field %d: %v", r.num, errTruncated)
 		return 0
 	}
-	r.pos += n
-	return v
+	r.pos += 4
+	return binary.LittleEndian.Uint32(b)
 }
 
 func (r *reader) fixed64() uint64 {
-	if !r.want(protowire.Fixed64Type) {
+	if !r.want(fixed64Type) {
 		return 0
 	}
-	v, n := protowire.ConsumeFixed64(r.buf[r.pos:r.end])
-	if n < 0 {
-		r.fail(r.at, "field %d: %v", r.num, protowire.ParseError(n))
+	b := r.buf[r.pos:r.end]
+	if len(b) < 8 {
+		r.fail(r.at, "field %d: %v", r.num, errTruncated)
 		return 0
 	}
-	r.pos += n
-	return v
+	r.pos += 8
+	return binary.LittleEndian.Uint64(b)
 }
 
 // varints appends a repeated integer field in either form: one value, or packed.
 func (r *reader) varints(s []int64) []int64 {
-	if r.typ != protowire.BytesType {
+	if r.typ != bytesType {
 		r.charge(8)
 		return append(s, r.int64())
 	}
@@ -213,9 +212,9 @@ func (r *reader) varints(s []int64) []int64 {
 		s = make([]int64, 0, n)
 	}
 	for len(b) > 0 {
-		v, k := protowire.ConsumeVarint(b)
-		if k < 0 {
-			r.fail(r.at, "field %d: %v", r.num, protowire.ParseError(k))
+		v, k, err := consumeVarint(b)
+		if err != nil {
+			r.fail(r.at, "field %d: %v", r.num, err)
 			return s
 		}
 		s, b = append(s, int64(v)), b[k:]
@@ -225,7 +224,7 @@ func (r *reader) varints(s []int64) []int64 {
 
 // floats appends a repeated float field in either form.
 func (r *reader) floats(s []float32) []float32 {
-	if r.typ != protowire.BytesType {
+	if r.typ != bytesType {
 		r.charge(4)
 		return append(s, math.Float32frombits(r.fixed32()))
 	}
@@ -241,8 +240,7 @@ func (r *reader) floats(s []float32) []float32 {
 		s = make([]float32, 0, len(b)/4)
 	}
 	for ; len(b) >= 4; b = b[4:] {
-		v, _ := protowire.ConsumeFixed32(b)
-		s = append(s, math.Float32frombits(v))
+		s = append(s, math.Float32frombits(binary.LittleEndian.Uint32(b)))
 	}
 	return s
 }

@@ -21,8 +21,8 @@ const module = "github.com/aekit/aekit"
 // covers what is below it. Test files may import anything.
 var allowed = map[string][]string{
 	"tensor": {},
-	// The wire format's lowest layer, and files that appear whole (WriteFile).
-	"onnx": {"tensor", "google.golang.org/protobuf/encoding/protowire", "internal/atomicfile"},
+	// Files that appear whole (WriteFile).
+	"onnx": {"tensor", "internal/atomicfile"},
 
 	"internal/archtest":   {},
 	"internal/atomicfile": {},
@@ -37,11 +37,13 @@ var allowed = map[string][]string{
 	"internal/tfevents":  {"google.golang.org/protobuf/encoding/protowire"},
 	"internal/onnxcases": {"onnx", "tensor"},
 	"internal/parallel":  {},
-	"internal/kernel":    {"internal/cpufeat", "internal/impl"},
-	"internal/op":        {"internal/kernel", "internal/parallel", "internal/rng", "tensor", "onnx"},
-	"internal/graph":     {"internal/op", "onnx", "tensor"},
-	"internal/plan":      {"internal/graph", "internal/op", "internal/kernel", "internal/parallel", "internal/cpufeat", "onnx", "tensor"},
-	"internal/simdblas":  {"internal/kernel", "gonum.org/v1/gonum/..."},
+	"internal/hugepage":  {},
+	// Large pages are for packed weights and arenas.
+	"internal/kernel":   {"internal/cpufeat", "internal/hugepage", "internal/impl"},
+	"internal/op":       {"internal/kernel", "internal/parallel", "internal/rng", "tensor", "onnx"},
+	"internal/graph":    {"internal/op", "onnx", "tensor"},
+	"internal/plan":     {"internal/graph", "internal/op", "internal/kernel", "internal/parallel", "internal/hugepage", "internal/cpufeat", "onnx", "tensor"},
+	"internal/simdblas": {"internal/kernel", "gonum.org/v1/gonum/..."},
 
 	"runtime":             {"internal/plan", "internal/graph", "internal/op", "internal/parallel", "internal/cpufeat", "onnx", "tensor"},
 	"runtime/autoencoder": {"runtime", "internal/meta", "internal/metric", "internal/imageio", "internal/rng", "tensor"},
