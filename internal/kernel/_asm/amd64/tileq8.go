@@ -1,0 +1,243 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/ir"
+
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets of the fields of tileQ8 in package kernel, whose first two are those of tileI8.
+const (
+	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip    = 16, 24, 32, 40, 48, 56
+	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
+)
+
+// dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
+type dotQ8 struct {
+	suffix string
+	rows   int // most rows of a tile
+	step   int // bytes of a panel in a step
+	chains int // sums that must be independent to hide the latency of an addition
+	begin  func()
+	loadB  func(b [2]VecPhysical)
+	dot    func(b, a VecPhysical, half int, acc VecPhysical)
+}
+
+// tilesQ8 emits the tiles with 8-bit results.
+func tilesQ8(g *gen) {
+	g.tier(avx2)
+	order := g.StaticGlobal("byteOrder")
+	g.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i, v := range []uint32{0, 4, 1, 5, 2, 6, 3, 7} {
+		g.AddDatum(4*i, U32(v))
+	}
+	g.tileQ8(dotQ8{suffix: "AVX2", rows: 6, step: 32, chains: 1, begin: func() {}, loadB: func(b [2]VecPhysical) {
+		g.VPMOVSXBW(Mem{Base: rB}, b[0])
+		g.VPMOVSXBW(Mem{Base: rB, Disp: 16}, b[1])
+	}, dot: func(b, a VecPhysical, half int, acc VecPhysical) {
+		g.VPMADDWD(b, a, Y15)
+		g.VPADDD(Y15, acc, acc)
+	}}, order)
+	load := func(b [2]VecPhysical) {
+		g.VMOVDQU(Mem{Base: rB}, b[0])
+		g.VMOVDQU(Mem{Base: rB, Disp: 32}, b[1])
+	}
+	g.tileQ8(dotQ8{suffix: "Pairs", rows: 5, step: 64, chains: 1, begin: func() {
+		g.VPCMPEQW(Y10, Y10, Y10)
+		g.VPSRLW(U8(15), Y10, Y10)
+	}, loadB: load, dot: func(b, a VecPhysical, half int, acc VecPhysical) {
+		t := []VecPhysical{Y11, Y15}[half]
+		g.VPMADDUBSW(b, a, t)
+		g.VPMADDWD(Y10, t, t)
+		g.VPADDD(t, acc, acc)
+	}}, order)
+	g.tileQ8(dotQ8{suffix: "AVXVNNI", rows: 6, step: 64, chains: 10, begin: func() {}, loadB: load, dot: func(b, a VecPhysical, half int, acc VecPhysical) {
+		g.vexDotBytes(b, a, acc)
+	}}, order)
+	g.tier(avx512)
+	g.tileQ8(dotQ8{suffix: "VNNI", rows: 14, step: 128, chains: 10, begin: func() {}, loadB: func(b [2]VecPhysical) {
+		g.VMOVDQU32(Mem{Base: rB}, b[0])
+		g.VMOVDQU32(Mem{Base: rB, Disp: 64}, b[1])
+	}, dot: func(b, a VecPhysical, half int, acc VecPhysical) { g.VPDPBUSD(b, a, acc) }}, order)
+}
+
+func (g *gen) tileQ8(d dotQ8, order Mem) {
+	g.typeName("tileQ8")
+	g.text("tileQ8"+d.suffix, "func(t *byte)")
+	g.Load(g.Param("t"), rT)
+	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
+	g.MOVQ(Mem{Base: rT, Disp: q8DS}, rCS)
+	g.MOVQ(Mem{Base: rT, Disp: q8RS}, rRS)
+	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 2}, rRS3)
+	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 4}, rRS5)
+	g.MOVQ(Mem{Base: rT, Disp: q8Skip}, rBS)
+	g.MOVQ(Mem{Base: rT, Disp: q8Rows}, rTemp)
+	d.begin()
+	for rows := d.rows; rows >= 1; rows-- {
+		if rows > 1 {
+			g.CMPQ(rTemp, U8(rows))
+			g.JNE(LabelRef(fmt.Sprintf("below%d", rows)))
+		}
+		g.rowsQ8(d, rows, order)
+		if rows > 1 {
+			g.Label(fmt.Sprintf("below%d", rows))
+		}
+	}
+}
+
+func (g *gen) rowsQ8(d dotQ8, rows int, order Mem) {
+	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
+	sets := 1
+	for sets < 4 && 2*rows*sets < d.chains && 4*rows*sets <= 2*d.rows {
+		sets *= 2
+	}
+	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*2 + half) }
+	temps := [4]VecPhysical{g.phys(g.t.regs - 4), g.phys(g.t.regs - 3), g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
+	b, a := [2]VecPhysical{temps[0], temps[1]}, temps[2]
+	step := func(set int) {
+		d.loadB(b)
+		g.ADDQ(U32(d.step), rB)
+		for i := range rows {
+			g.VPBROADCASTD(rowAt(i), a)
+			d.dot(b[0], a, 0, acc(set, i, 0))
+			d.dot(b[1], a, 1, acc(set, i, 1))
+		}
+		g.ADDQ(U8(4), rA)
+		if rows > 7 {
+			g.ADDQ(U8(4), rA7)
+		}
+	}
+	g.Label(name("panel"))
+	for i := range 2 * rows * sets {
+		g.zero(g.phys(i))
+	}
+	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
+	if rows > 7 {
+		g.LEAQ(Mem{Base: rA, Index: rRS, Scale: 4}, rA7)
+		g.ADDQ(rRS3, rA7)
+	}
+	g.MOVQ(Mem{Base: rT, Disp: q8Segs}, rKS)
+	g.Label(name("segment"))
+	g.MOVQ(Mem{Base: rT, Disp: q8K}, rK)
+	g.SUBQ(U8(4), rK)
+	g.JLT(LabelRef(name("rest")))
+	g.Label(name("quad"))
+	for u := range 4 {
+		step(u % sets)
+	}
+	g.SUBQ(U8(4), rK)
+	g.JGE(LabelRef(name("quad")))
+	g.Label(name("rest"))
+	g.ADDQ(U8(4), rK)
+	g.JEQ(LabelRef(name("summed")))
+	g.Label(name("single"))
+	step(0)
+	g.DECQ(rK)
+	g.JNE(LabelRef(name("single")))
+	g.Label(name("summed"))
+	g.ADDQ(rBS, rA)
+	if rows > 7 {
+		g.ADDQ(rBS, rA7)
+	}
+	g.DECQ(rKS)
+	g.JNE(LabelRef(name("segment")))
+	for w := sets / 2; w > 0; w /= 2 {
+		for s := range w {
+			for i := range rows {
+				for h := range 2 {
+					g.VPADDD(acc(s+w, i, h), acc(s, i, h), acc(s, i, h))
+				}
+			}
+		}
+	}
+	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
+	g.requantRows(rows, sum, temps, order)
+	n := uint32(2 * g.t.lanes)
+	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Init})
+	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Scale})
+	g.ADDQ(U8(n), Mem{Base: rT, Disp: q8Dst})
+	g.DECQ(Mem{Base: rT, Disp: q8Panels})
+	g.JNE(LabelRef(name("panel")))
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// requantRows converts sums to 8-bit values, as requantU8Generic does, and stores them.
+func (g *gen) requantRows(rows int, sum func(row, half int) VecPhysical, temps [4]VecPhysical, order Mem) {
+	each := func(f func(v VecPhysical, half int)) {
+		for i := range rows {
+			for h := range 2 {
+				f(sum(i, h), h)
+			}
+		}
+	}
+	columns := func(disp int) {
+		g.MOVQ(Mem{Base: rT, Disp: disp}, rTemp)
+		for h := range 2 {
+			g.VMOVUPS(Mem{Base: rTemp, Disp: h * g.bytes()}, temps[h])
+		}
+	}
+	columns(q8Init)
+	each(func(v VecPhysical, h int) { g.VPADDD(temps[h], v, v) })
+	columns(q8Scale)
+	each(func(v VecPhysical, h int) { g.VCVTDQ2PS(v, v) })
+	each(func(v VecPhysical, h int) { g.VMULPS(temps[h], v, v) })
+	g.VBROADCASTSS(Mem{Base: rT, Disp: q8Lo}, temps[0])
+	g.VBROADCASTSS(Mem{Base: rT, Disp: q8Hi}, temps[1])
+	// The bound is the operand that a comparison with NaN returns.
+	each(func(v VecPhysical, h int) { g.VMAXPS(temps[0], v, v) })
+	each(func(v VecPhysical, h int) { g.VMINPS(temps[1], v, v) })
+	each(func(v VecPhysical, h int) { g.VCVTPS2DQ(v, v) })
+	g.MOVQ(Mem{Base: rT, Disp: q8Dst}, rC)
+	if g.t.wide {
+		g.VPBROADCASTD(Mem{Base: rT, Disp: q8Zero}, temps[0])
+		each(func(v VecPhysical, h int) { g.VPADDD(temps[0], v, v) })
+		for i := range rows {
+			for h := range 2 {
+				g.VPMOVDB(sum(i, h), Mem{Base: rC, Disp: 16 * h})
+			}
+			if i < rows-1 {
+				g.ADDQ(rCS, rC)
+			}
+		}
+		return
+	}
+	g.VPBROADCASTW(Mem{Base: rT, Disp: q8Zero}, temps[0])
+	g.VPCMPEQW(temps[1], temps[1], temps[1])
+	g.VPSRLW(U8(8), temps[1], temps[1])
+	g.VMOVDQU(order, temps[2])
+	for i := range rows {
+		v := sum(i, 0)
+		g.VPACKSSDW(sum(i, 1), v, v)
+		g.VPADDW(temps[0], v, v)
+		g.VPAND(temps[1], v, v)
+	}
+	for i := 0; i < rows; i += 2 {
+		v := sum(i, 0)
+		g.VPACKUSWB(sum(min(i+1, rows-1), 0), v, v)
+		g.VPERMD(v, temps[2], v)
+		g.VMOVDQU(v.(Vec).AsX(), Mem{Base: rC})
+		if i+1 < rows {
+			g.ADDQ(rCS, rC)
+			g.VEXTRACTI128(U8(1), v, Mem{Base: rC})
+		}
+		if i+2 < rows {
+			g.ADDQ(rCS, rC)
+		}
+	}
+}
+
+// vexDotBytes emits {vex} VPDPBUSD acc, a, b: the assembler knows the EVEX form only, which processors without AVX-512
+// do not have.
+func (g *gen) vexDotBytes(b, a, acc VecPhysical) {
+	rm, v, r := b.PhysicalIndex(), a.PhysicalIndex(), acc.PhysicalIndex()
+	g.Commentf("{vex} vpdpbusd ymm%d, ymm%d, ymm%d", r, v, rm)
+	code := []uint64{0xc4, uint64(^r>>3&1)<<7 | 1<<6 | uint64(^rm>>3&1)<<5 | 2, uint64(^v&15)<<3 | 1<<2 | 1, 0x50, 0xc0 | uint64(r&7)<<3 | uint64(rm&7)}
+	for _, c := range code {
+		g.Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(c)}})
+	}
+}

@@ -1,0 +1,340 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"unsafe"
+)
+
+// gemmQ8 is one implementation of products of 8-bit matrices with 8-bit results: the sums stay in registers until they
+// are requantised.
+type gemmQ8 struct {
+	name   string
+	id     tileID
+	use    *bool
+	mr, nr int
+	kr     int    // steps that are packed side by side
+	a      i8Left // leftI16 or leftU8
+	pairs  bool   // sums of two products must fit in 16 bits, whatever the left values are
+}
+
+// gemmQ8Kernels is the list for dispatch, tests and benchmarks, best first. Where none serves, products are computed by
+// gemmI8Kernels and requantised afterwards.
+var gemmQ8Kernels = archGemmQ8()
+
+// tileQ8 are the arguments of one tile: rows of dst, for a number of panels, from row windows of a. Assembly reads and
+// changes the fields by offset; TestTileLayout keeps the two in step.
+type tileQ8 struct {
+	a      unsafe.Pointer // the first row in the kernel's form, rs bytes before the next
+	b      unsafe.Pointer // consecutive panels of segs*k groups of kr steps: [segs*k][nr][kr] int8
+	dst    *uint8         // nr bytes are written to each row, for each panel
+	init   *int32         // nr values for each panel, added to the sums
+	scale  *float32       // likewise, their factors
+	k      int            // groups of kr steps of a segment, at least 1
+	segs   int            // at least 1
+	skip   int            // bytes of a row between segments
+	rows   int            // 1 to mr
+	panels int            // at least 1
+	rs     int            // bytes
+	ds     int            // bytes
+	zero   int32
+	lo, hi float32 // bounds of the results less zero
+}
+
+// PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
+// a row of the left matrix is Segs runs of K/Segs values, as the window of a convolution is in an image. It is immutable
+// and safe for concurrent use.
+type PackedQ8 struct {
+	Segs, N, NR int
+	segK        int // values of a segment
+	groups      int // of kr steps of a segment
+	colSum      []int32
+	kern        *gemmQ8 // nil: values are packed in plain
+	panels      []int8
+	plain       *PackedI8
+}
+
+// PackQ8 packs the matrix b of segs*segK rows and n columns, row-major with leading dimension ldb, or its transpose if
+// transB. It copies b. K*255*128 must be below 2³¹.
+func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
+	k := segs * segK
+	rs, cs := ldb, 1
+	if transB {
+		checkMatrix("b", n, k, len(b), ldb)
+		rs, cs = 1, ldb
+	} else {
+		checkMatrix("b", k, n, len(b), ldb)
+	}
+	p := &PackedQ8{Segs: segs, N: n, segK: segK}
+	for i := range gemmQ8Kernels {
+		g := &gemmQ8Kernels[i]
+		if *g.use && k > 0 && (!g.pairs || pairsFit(segs, segK, n, b, rs, cs)) {
+			p.kern = g
+			break
+		}
+	}
+	if p.kern == nil {
+		p.plain = PackI8(k, n, b, ldb, transB)
+		p.NR = p.plain.NR
+		return p
+	}
+	g := p.kern
+	p.NR, p.groups = g.nr, (segK+g.kr-1)/g.kr
+	p.colSum = make([]int32, n)
+	size := p.panelLen()
+	p.panels = make([]int8, p.Panels()*size)
+	for j := range n {
+		sum := int32(0)
+		dst := p.panels[j/g.nr*size+j%g.nr*g.kr:]
+		for s := range segs {
+			for q := range segK {
+				v := b[(s*segK+q)*rs+j*cs]
+				sum += int32(v)
+				dst[(s*p.groups+q/g.kr)*g.nr*g.kr+q%g.kr] = v
+			}
+		}
+		p.colSum[j] = sum
+	}
+	return p
+}
+
+// pairsFit reports whether the sum of any two products of neighbours in a group of four steps of a segment fits in 16
+// bits, for all unsigned left values.
+func pairsFit(segs, segK, n int, b []int8, rs, cs int) bool {
+	for s := range segs {
+		for q := 0; q+1 < segK; q += 2 {
+			row := (s*segK + q) * rs
+			for j := range n {
+				u, v := int(b[row+j*cs]), int(b[row+rs+j*cs])
+				if most := max(u, 0) + max(v, 0); most*255 > math.MaxInt16 {
+					return false
+				}
+				if least := min(u, 0) + min(v, 0); least*255 < math.MinInt16 {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func (p *PackedQ8) panelLen() int { return p.Segs * p.groups * p.kern.kr * p.NR }
+
+// Panels returns the number of panels of NR columns.
+func (p *PackedQ8) Panels() int { return (p.N + p.NR - 1) / p.NR }
+
+// Bytes returns the memory that the packed values take.
+func (p *PackedQ8) Bytes() int {
+	if p.plain != nil {
+		return p.plain.Bytes()
+	}
+	return len(p.panels) + 4*len(p.colSum)
+}
+
+// Kernel returns the name of the kernel.
+func (p *PackedQ8) Kernel() string {
+	if p.plain != nil {
+		return p.plain.kern.name
+	}
+	return p.kern.name
+}
+
+// ValueBytes returns the number of bytes of a converted left value.
+func (p *PackedQ8) ValueBytes() int {
+	if p.kern != nil && p.kern.a == leftI16 {
+		return 2
+	}
+	return 1
+}
+
+// SlackQ8 is the number of bytes behind the last converted value that Run may read.
+const SlackQ8 = 8
+
+// InPlace reports whether left values need no conversion and no memory behind them: Run reads them as they are.
+func (p *PackedQ8) InPlace(signed bool) bool {
+	return p.kern == nil || p.kern.a == leftU8 && !signed && p.segK%p.kern.kr == 0
+}
+
+// Convert writes the left values src, less zero where that is the kernel's form, to dst, of len(src)*ValueBytes bytes
+// and aligned to ValueBytes. signed says that src holds int8 values.
+func (p *PackedQ8) Convert(dst []byte, src []uint8, signed bool, zero int32) {
+	switch {
+	case len(src) == 0:
+	case p.ValueBytes() == 2:
+		widen(unsafe.Slice((*int16)(unsafe.Pointer(&dst[0])), len(src)), src, int16(zero), signed)
+	case p.kern != nil && signed:
+		flipBytes(dst[:len(src)], src, 0x80)
+	default:
+		copy(dst, src)
+	}
+}
+
+// Border fills dst with left values that stand for 0.
+func (p *PackedQ8) Border(dst []byte, signed bool, zero int32) {
+	v := uint8(zero)
+	if p.kern != nil && signed {
+		v ^= 0x80
+	}
+	if v == 0 || p.ValueBytes() == 2 {
+		clear(dst)
+		return
+	}
+	for i := range dst {
+		dst[i] = v
+	}
+}
+
+// ColumnsQ8 says what is made of the sums of the columns of a product. It is immutable.
+type ColumnsQ8 struct {
+	init   []int32   // by column, padded to whole panels: bias and what the zero point takes off
+	scale  []float32 // likewise
+	bias   []int32
+	signed bool
+	aZero  int32
+	zero   int32
+	lo, hi int32
+	yS8    bool
+}
+
+// Columns returns the constants for left values with zero point aZero, int8 if signed, and for results
+//
+//	clamp(int(roundHalfEven(float32(sum+bias[j]) * scale[j])) + zero, lo, hi)
+//
+// as those of [RequantU8], or of [RequantI8] if result is signed. bias may be nil; bias and scale have N values, which
+// are copied. With repeated, both are repeated until they have that many.
+func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float32, zero, lo, hi int32, result bool) *ColumnsQ8 {
+	least, most := int32(0), int32(255)
+	if result {
+		least, most = -128, 127
+	}
+	if lo < least || hi > most || lo > hi || zero < least || zero > most {
+		panic(fmt.Sprintf("kernel: Columns with zero point %d and range [%d,%d]", zero, lo, hi))
+	}
+	n := p.Panels() * p.NR
+	c := &ColumnsQ8{init: make([]int32, n), scale: make([]float32, n), signed: signed, aZero: aZero, zero: zero, lo: lo, hi: hi, yS8: result}
+	shift := int32(0)
+	if p.kern != nil && p.kern.a == leftU8 {
+		if shift = aZero; signed {
+			shift += 128
+		}
+	}
+	for j := range p.N {
+		if bias != nil {
+			c.init[j] = bias[j%len(bias)]
+		}
+		if shift != 0 {
+			c.init[j] -= shift * p.colSum[j]
+		}
+		c.scale[j] = scale[j%len(scale)]
+	}
+	if p.plain != nil && bias != nil {
+		c.bias = c.init[:p.N]
+	}
+	return c
+}
+
+// q8Block bounds the bytes of panels that are multiplied by one block of rows before the next one.
+const q8Block = 16 << 10
+
+// Run computes columns p0*NR to min(p1*NR, N) of m rows of dst, which lie ldd bytes apart. Row i of the left matrix has
+// its first segment at value i*stride of a, converted, and its segments segStride values apart; strides may be such that
+// segments and rows overlap. Only the columns of those panels are written, so that calls for others or for other rows may
+// run concurrently.
+func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
+	if p0 < 0 || p1 > p.Panels() || p0 > p1 {
+		panic(fmt.Sprintf("kernel: panels [%d,%d) of %d", p0, p1, p.Panels()))
+	}
+	if m == 0 || p0 == p1 {
+		return
+	}
+	j1 := min(p1*p.NR, p.N)
+	checkMatrix("dst", m, j1, len(dst), ldd)
+	size := p.ValueBytes()
+	if need := ((m-1)*stride + (p.Segs-1)*segStride + p.segK) * size; need > len(a) {
+		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
+	}
+	if p.plain != nil {
+		p.runPlain(m, a, stride, segStride, c, p0, p1, dst, ldd)
+		return
+	}
+	g := p.kern
+	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero)}
+	full := p1
+	if j1 < p1*p.NR {
+		full--
+	}
+	step := max(1, q8Block/p.panelLen())
+	if m <= g.mr {
+		step = max(1, 16*q8Block/p.panelLen())
+	}
+	tiles := (m + g.mr - 1) / g.mr
+	for p0 < full {
+		n := min(step, full-p0)
+		for i, left := 0, tiles; i < m; left-- {
+			t.rows = (m - i + left - 1) / left
+			t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[p0*p.panelLen()])
+			t.dst, t.ds = &dst[i*ldd+p0*p.NR], ldd
+			t.init, t.scale = &c.init[p0*p.NR], &c.scale[p0*p.NR]
+			t.panels = n
+			archTileQ8(g.id, &t)
+			i += t.rows
+		}
+		p0 += n
+	}
+	if full == p1 {
+		return
+	}
+	// The results of a panel that is not full lie apart first.
+	var part [14 * 32]uint8
+	for i, left := 0, tiles; i < m; left-- {
+		t.rows = (m - i + left - 1) / left
+		t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[full*p.panelLen()])
+		t.dst, t.ds = &part[0], p.NR
+		t.init, t.scale = &c.init[full*p.NR], &c.scale[full*p.NR]
+		t.panels = 1
+		archTileQ8(g.id, &t)
+		for r := range t.rows {
+			copy(dst[(i+r)*ldd+full*p.NR:][:j1-full*p.NR], part[r*p.NR:])
+		}
+		i += t.rows
+	}
+}
+
+// plainRows is the number of rows whose sums runPlain keeps.
+const plainRows = 48
+
+// q8Scratch holds gathered rows and sums.
+type q8Scratch struct {
+	rows []uint8
+	sums []int32
+}
+
+var q8Pool = sync.Pool{New: func() any { return new(q8Scratch) }}
+
+func (p *PackedQ8) runPlain(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
+	s := q8Pool.Get().(*q8Scratch)
+	defer q8Pool.Put(s)
+	j0, j1 := p0*p.NR, min(p1*p.NR, p.N)
+	k := p.plain.K
+	s.sums = grow(s.sums, min(m, plainRows)*p.N)
+	var bias []int32
+	if c.bias != nil {
+		bias = c.bias[j0:j1]
+	}
+	for i := 0; i < m; i += plainRows {
+		rows := min(plainRows, m-i)
+		left, lda := a[i*stride:], stride
+		if p.Segs > 1 {
+			s.rows = grow(s.rows, rows*k)
+			for r := range rows {
+				for q := range p.Segs {
+					copy(s.rows[r*k+q*p.segK:][:p.segK], left[r*stride+q*segStride:])
+				}
+			}
+			left, lda = s.rows, k
+		}
+		gemmI8Blocks(rows, left, max(lda, k), c.aZero, c.signed, p.plain, p0, p1, s.sums, p.N, false)
+		requant(rows, j1-j0, dst[i*ldd+j0:], ldd, s.sums[j0:], p.N, bias, c.scale[j0:j1], c.zero, c.lo, c.hi)
+	}
+}

@@ -1,0 +1,7 @@
+//go:build noasm || gccgo || !amd64
+
+package kernel
+
+func archGemmQ8() []gemmQ8 { return nil }
+
+func archTileQ8(tileID, *tileQ8) { panic("kernel: no such tile") }

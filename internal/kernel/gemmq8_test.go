@@ -1,0 +1,171 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/aekit/aekit/internal/impl"
+)
+
+func TestTileQ8Layout(t *testing.T) {
+	if unsafe.Sizeof(int(0)) != 8 {
+		t.Skip("assembly exists for 64-bit processors only")
+	}
+	var x tileQ8
+	got := []uintptr{
+		unsafe.Offsetof(x.a), unsafe.Offsetof(x.b), unsafe.Offsetof(x.dst), unsafe.Offsetof(x.init), unsafe.Offsetof(x.scale),
+		unsafe.Offsetof(x.k), unsafe.Offsetof(x.segs), unsafe.Offsetof(x.skip), unsafe.Offsetof(x.rows), unsafe.Offsetof(x.panels),
+		unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ds), unsafe.Offsetof(x.zero), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi),
+	}
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104} {
+		if got[i] != want {
+			t.Errorf("field %d of tileQ8 is at offset %d, the assembly reads %d", i, got[i], want)
+		}
+	}
+}
+
+// TestPackedQ8 compares products of overlapping windows with sums in int64 and a requantisation in float64.
+func TestPackedQ8(t *testing.T) {
+	type shape struct{ m, segs, segK, n, stride, segStride int }
+	shapes := []shape{{1, 1, 784, 64, 784, 0}, {3, 1, 1, 1, 1, 0}, {13, 3, 3, 33, 2, 30}, {20, 2, 8, 128, 4, 40}, {9, 4, 12, 17, 6, 50}, {30, 1, 256, 48, 260, 0}, {70, 2, 5, 20, 3, 300}}
+	for m := range 30 {
+		shapes = append(shapes, shape{m, 1, 11, 35, 12, 0}, shape{m, 3, 6, 64, 7, 300})
+	}
+	for n := 1; n < 70; n++ {
+		shapes = append(shapes, shape{3, 1, 6, n, 6, 0}, shape{17, 2, 9, n, 9, 200})
+	}
+	for k := 1; k < 24; k++ {
+		shapes = append(shapes, shape{2, 1, k, 16, k, 0}, shape{7, 2, k, 32, k, 7 * k})
+	}
+	gd, ga := newGuard(t, 1<<16), newGuard(t, 1<<16)
+	names := map[string]bool{}
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, s := range shapes {
+			for variant := range 8 {
+				signed, result, small, biased := variant&1 == 1, variant&2 == 2, variant&4 == 4, variant%3 != 0
+				k := s.segs * s.segK
+				b := randI8(uint64(variant), k*s.n)
+				if small {
+					for i := range b {
+						b[i] /= 2 // pairs of products fit in 16 bits
+					}
+				}
+				p := PackQ8(s.segs, s.segK, s.n, b, s.n, false)
+				names[p.Kernel()] = true
+				if variant >= 6 {
+					bt := make([]int8, len(b))
+					for i := range b {
+						bt[i%s.n*k+i/s.n] = b[i]
+					}
+					p = PackQ8(s.segs, s.segK, s.n, bt, k, true)
+				}
+				values := max(0, s.m-1)*s.stride + (s.segs-1)*s.segStride + s.segK
+				raw := make([]uint8, values)
+				for i := range raw {
+					raw[i] = uint8(r.Uint32())
+				}
+				if variant == 0 || variant == 1 { // extremes
+					for i := range raw {
+						raw[i] = []uint8{255, 128}[variant]
+					}
+				}
+				aZero := []int32{0, 128, 3, 255}[r.IntN(4)]
+				if signed {
+					aZero -= 128
+				}
+				size := p.ValueBytes()
+				// Slack is readable, nothing after it is.
+				a := place(ga, make([]byte, values*size+SlackQ8), true)
+				for i := range a {
+					a[i] = 0x5a
+				}
+				p.Convert(a[:values*size], raw, signed, aZero)
+				if p.InPlace(signed) {
+					a = place(ga, raw, variant%2 == 0)
+				}
+				bias, scale := make([]int32, s.n), make([]float32, s.n)
+				for j := range s.n {
+					bias[j] = int32(r.Uint32()) >> (12 + r.IntN(16))
+					scale[j] = r.Float32() * float32(math.Ldexp(1, -r.IntN(18)))
+					if r.IntN(6) == 0 {
+						scale[j] = []float32{0.5, nan32, inf32, 0, 1e30}[r.IntN(5)]
+					}
+				}
+				if !biased {
+					bias = nil
+				}
+				zero, lo, hi := int32(r.IntN(256)), int32(r.IntN(100)), int32(150+r.IntN(106))
+				if result {
+					zero, lo, hi = zero-128, lo-128, hi-128
+				}
+				c := p.Columns(aZero, signed, bias, scale, zero, lo, hi, result)
+				ldd := s.n + variant%2
+				dst := place(gd, make([]uint8, max(0, (s.m-1)*ldd+s.n)), variant%2 == 0)
+				for i := range dst {
+					dst[i] = 0xa5
+				}
+				half := p.Panels() / 2
+				p.Run(s.m, a, s.stride, s.segStride, c, 0, half, dst, ldd)
+				p.Run(s.m, a, s.stride, s.segStride, c, half, p.Panels(), dst, ldd)
+				for i, got := range dst {
+					row, j := i/ldd, i%ldd
+					want := uint8(0xa5)
+					if j < s.n {
+						sum := int32(0)
+						for q := range k {
+							x := int32(raw[row*s.stride+q/s.segK*s.segStride+q%s.segK])
+							if signed {
+								x = int32(int8(x))
+							}
+							sum += (x - aZero) * int32(b[q*s.n+j])
+						}
+						if bias != nil {
+							sum += bias[j]
+						}
+						want = uint8(requantScalar(sum, scale[j], zero, lo, hi))
+					}
+					if got != want {
+						t.Fatalf("%s, variant %d, %+v: row %d, column %d is %d, want %d", p.Kernel(), variant, s, row, j, got, want)
+					}
+				}
+			}
+		}
+	})
+	for i := range gemmQ8Kernels {
+		if g := &gemmQ8Kernels[i]; *g.use && !names[g.name] {
+			t.Errorf("%s was not tested", g.name)
+		}
+	}
+}
+
+// requantScalar is the formula of RequantU8 with exact intermediate values.
+func requantScalar(sum int32, scale float32, zero, lo, hi int32) int32 {
+	v := math.RoundToEven(float64(float32(float64(float32(sum)) * float64(scale))))
+	if !(v+float64(zero) > float64(lo)) {
+		return lo
+	}
+	return int32(math.Min(v+float64(zero), float64(hi)))
+}
+
+func TestPairsFit(t *testing.T) {
+	for _, c := range []struct {
+		b    []int8
+		segK int
+		want bool
+	}{
+		{[]int8{64, 64, 127, 1}, 4, true},
+		{[]int8{64, 65, 0, 0}, 4, false},
+		{[]int8{0, 127, 127, 0}, 4, true}, // neighbours of different pairs
+		{[]int8{-64, -64, 127, -128}, 4, true},
+		{[]int8{-64, -65, 0, 0}, 4, false},
+		{[]int8{0, 0, 127, 127}, 4, false},
+		{[]int8{0, 0, 127, 127, 0, 0}, 3, true}, // of different segments
+	} {
+		if got := pairsFit(len(c.b)/c.segK, c.segK, 1, c.b, 1, 1); got != c.want {
+			t.Errorf("pairsFit(%v in segments of %d) = %v, want %v", c.b, c.segK, got, c.want)
+		}
+	}
+}
