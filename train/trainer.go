@@ -108,6 +108,10 @@ func (t *Trainer) Parameters() int {
 	return n
 }
 
+// Steps returns the number of optimizer steps that have been done, including those before
+// a resume.
+func (t *Trainer) Steps() int { return t.pos.Steps }
+
 func (t *Trainer) stepsPerEpoch() int { return (t.cfg.Data.Len() + t.cfg.Batch - 1) / t.cfg.Batch }
 
 // learningRate returns the rate of the step that comes next.

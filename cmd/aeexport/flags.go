@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -22,48 +21,51 @@ import (
 type options struct {
 	model string // file to write
 
-	preset       string
-	width        int
-	height       int
-	channels     int
-	hidden       []int
-	latent       int
-	data         string
-	dataDir      string
-	images       int
-	epochs       int
-	steps        int
-	batch        int
-	lr           float64
-	beta         float64
-	objective    string
-	optimizer    string
-	schedule     string
-	warmup       float64
-	clip         float64
-	ema          float64
-	patience     int
-	val          float64
-	seed         uint64
-	threads      int
-	checkpoint   string
-	resume       bool
-	weights      string
-	saveWeights  string
-	split        bool
-	testdata     string
-	opset        int
-	ir           int
-	plot         string
-	noPicture    bool
-	json         bool
-	quiet        bool
-	list         bool
-	version      bool
-	help         bool
-	given        map[string]bool // flags on the command line
-	quant        quantOptions
-	timeInterval time.Duration
+	preset      string
+	width       int
+	height      int
+	channels    int
+	hidden      []int
+	latent      int
+	data        string
+	dataDir     string
+	images      int
+	epochs      int
+	steps       int
+	batch       int
+	lr          float64
+	beta        float64
+	objective   string
+	optimizer   string
+	schedule    string
+	warmup      float64
+	clip        float64
+	ema         float64
+	patience    int
+	val         float64
+	seed        uint64
+	threads     int
+	checkpoint  string
+	resume      bool
+	weights     string
+	saveWeights string
+	split       bool
+	testdata    string
+	opset       int
+	ir          int
+	plot        string
+	noPicture   bool
+	json        bool
+	quiet       bool
+	list        bool
+	version     bool
+	help        bool
+	given       map[string]bool // flags on the command line
+	flags       *pflag.FlagSet
+	config      string // file of flags
+	quant       quantOptions
+	source      dataOptions
+	monitor     monitorOptions
 }
 
 func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
@@ -73,9 +75,11 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.preset, "arch", arch.Default, "architecture; --list describes them")
 	fs.BoolVar(&o.list, "list", false, "list the architectures and their defaults")
-	fs.StringVar(&o.data, "data", "digits", "training images: digits (built in), mnist, fashion-mnist, cifar10, or a folder of images")
+	fs.StringVar(&o.config, "config", "", "YAML file of flags, for example one that was written beside a model; the command line has precedence")
+	fs.StringVar(&o.data, "data", "digits", "training images: digits (built in), mnist, fashion-mnist, cifar10, a folder of images, or of tar files of images, or such a file")
 	fs.StringVar(&o.dataDir, "data-dir", "", "folder with the files of a named data set")
 	fs.IntVar(&o.images, "images", 0, "use the first N training images; 0: all")
+	o.source.add(fs)
 	fs.StringVar(size, "size", "", "WxH: resize the images")
 	fs.IntVar(&o.channels, "channels", 0, "1 for grey, 3 for colour; 0: as the images are")
 	fs.StringVar(hidden, "hidden", "", "widths of the encoder's hidden layers, from the image inwards, for example 400 or 64,32")
@@ -97,6 +101,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.IntVar(&o.threads, "threads", 0, "threads; 0: as many as the process may use")
 	fs.StringVar(&o.checkpoint, "checkpoint", "", "file to save the state of training in, regularly and when interrupted")
 	fs.BoolVar(&o.resume, "resume", false, "continue from the checkpoint if there is one")
+	o.monitor.add(fs)
 	fs.StringVar(&o.weights, "weights", "", "safetensors file to take the weights from, instead of training")
 	fs.StringVar(&o.saveWeights, "save-weights", "", "safetensors file to write the weights to")
 	fs.BoolVar(&o.split, "split", false, "write encoder and decoder as separate files too")
@@ -120,10 +125,16 @@ func parse(args []string) (*options, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, usagef("%v; `aeexport --help` lists the flags", err)
 	}
-	fs.Visit(func(f *pflag.Flag) { o.given[f.Name] = true })
+	o.flags = fs
 	if o.help || o.version || o.list {
 		return o, nil
 	}
+	if o.config != "" {
+		if err := readConfig(fs, o.config); err != nil {
+			return nil, err
+		}
+	}
+	fs.Visit(func(f *pflag.Flag) { o.given[f.Name] = true })
 	if fs.NArg() != 1 {
 		return nil, usagef("want one file to write, have %d; usage: aeexport [flags] MODEL.onnx", fs.NArg())
 	}
@@ -160,8 +171,10 @@ func (o *options) check() error {
 	case o.resume && o.weights != "":
 		return usagef("--resume continues training, --weights replaces it: give one of them")
 	}
-	if err := o.quant.check(o.given); err != nil {
-		return err
+	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	if _, err := arch.Find(o.preset); err != nil {
 		return usageError{err.Error()}

@@ -182,3 +182,11 @@ func bar(share float64, width int) string {
 	n := int(min(1, max(0, share)) * float64(width))
 	return "[" + strings.Repeat("=", n) + strings.Repeat(" ", width-n) + "]"
 }
+
+// suggest gives the result of --find-lr; with --json on standard output too.
+func (r *reporter) suggest(rate float64) {
+	r.note("suggested learning rate: --lr %.2g", rate)
+	if r.json {
+		fmt.Fprintf(r.stdout, "{\"lr\":%.2g}\n", rate)
+	}
+}

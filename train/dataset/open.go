@@ -47,6 +47,10 @@ type Options struct {
 	// decoded again whenever they are read. 0 means 1 GiB.
 	MemoryLimit int64
 
+	// Labels is a CSV file that gives the classes of the images of a folder or of tar files;
+	// see [OpenFolder]. "" takes them from the subfolders.
+	Labels string
+
 	// MaxPixels limits the size of an image file before it is decoded; 0 means 2^26.
 	MaxPixels int64
 
