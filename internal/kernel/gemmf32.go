@@ -1,6 +1,10 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/aekit/aekit/internal/hugepage"
+)
 
 // gemmF32 is one implementation of float32 matrix multiplication. A tile is mr rows by nr columns; matrices are packed
 // in panels of nr columns.
@@ -75,6 +79,7 @@ func PackF32(k, n int, b []float32, ldb int, transB bool) *PackedF32 {
 	}
 	p := &PackedF32{K: k, N: n, NR: g.nr, kern: g}
 	p.data = make([]float32, p.Panels()*k*g.nr)
+	hugepage.Advise(p.data)
 	packF32(p.data, g.nr, k, n, b, ldb, transB)
 	return p
 }

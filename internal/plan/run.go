@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/hugepage"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/tensor"
 )
@@ -31,11 +32,18 @@ type State struct {
 
 var seeds atomic.Uint64
 
+// newArena returns memory for the activations of one execution.
+func newArena(n int) []byte {
+	b := tensor.AlignedBytes(n)
+	hugepage.Advise(b)
+	return b
+}
+
 // NewState allocates what one execution needs.
 func (p *Plan) NewState() *State {
 	st := &State{
 		plan:    p,
-		arena:   tensor.AlignedBytes(p.arena),
+		arena:   newArena(p.arena),
 		tensors: make([]tensor.Tensor, len(p.slots)),
 		ins:     make([][]*tensor.Tensor, len(p.steps)),
 		outs:    make([][]*tensor.Tensor, len(p.steps)),
