@@ -16,11 +16,14 @@ type histogram struct {
 	Counts   []uint64
 	Min, Max float64
 	N        uint64
+	// MinSum and MaxSum are the sums, over batches, of the smallest and the largest value.
+	MinSum, MaxSum float64
+	Batches        uint64
 }
 
 var errNotFinite = errors.New("quant: an activation is not finite")
 
-// add counts values. A NaN or an infinity is an error.
+// add counts the values of a batch. A NaN or an infinity is an error.
 func (h *histogram) add(xs []float32) error {
 	if len(xs) == 0 {
 		return nil
@@ -39,6 +42,9 @@ func (h *histogram) add(xs []float32) error {
 		h.Limit = 0x1p-20
 	}
 	h.Min, h.Max = min(h.Min, lo), max(h.Max, hi)
+	h.MinSum += lo
+	h.MaxSum += hi
+	h.Batches++
 	for m := max(-lo, hi); h.Limit <= m; {
 		h.double()
 	}
@@ -126,74 +132,6 @@ func (h *histogram) mse(levels int) (lo, hi float64) {
 	})
 }
 
-// entropy returns the range whose quantised distribution has the smallest Kullback-Leibler
-// divergence from the recorded one (Migacz, "8-bit inference with TensorRT", 2017): values
-// outside a range count at its ends; inside, the counts of each level are spread evenly
-// over the bins that had any. Bins are merged until they hold entropyCount values on
-// average, since the divergence of sparse counts is that of noise and favours short ranges.
-func (h *histogram) entropy(levels int) (lo, hi float64) {
-	counts, limit := h.Counts, h.Limit
-	for used := int((h.Max - h.Min) / (limit / float64(len(counts)/2))); used > levels && h.N/uint64(used) < entropyCount; used /= 2 {
-		merged := make([]uint64, len(counts)/2)
-		for i, c := range counts {
-			merged[i/2] += c
-		}
-		counts = merged
-	}
-	half := len(counts) / 2
-	bin := func(x float64) int {
-		return min(len(counts)-1, max(0, int(math.Floor(x*float64(half)/limit))+half))
-	}
-	return h.candidates(func(l, u float64) float64 {
-		first, last := bin(l), bin(u)
-		n := last - first + 1
-		if n < levels && u-l < h.Max-h.Min {
-			return math.Inf(1)
-		}
-		p := make([]float64, n)
-		for i, c := range counts {
-			p[min(n-1, max(0, i-first))] += float64(c)
-		}
-		q := make([]float64, n)
-		for k := range levels {
-			from, to := k*n/levels, (k+1)*n/levels
-			sum, used := 0.0, 0
-			for i := from; i < to; i++ {
-				sum += float64(counts[first+i])
-				if p[i] > 0 {
-					used++
-				}
-			}
-			for i := from; i < to; i++ {
-				if p[i] > 0 {
-					q[i] = sum / float64(used)
-				}
-			}
-		}
-		return divergence(p, q)
-	})
-}
-
-// entropyCount is how many values a bin is to hold on average.
-const entropyCount = 16
-
-func divergence(p, q []float64) float64 {
-	sp, sq := 0.0, 0.0
-	for i := range p {
-		sp += p[i]
-		sq += q[i]
-	}
-	d := 0.0
-	for i := range p {
-		if p[i] == 0 {
-			continue
-		}
-		a, b := p[i]/sp, max(q[i]/sq, 1e-12)
-		d += a * math.Log(a/b)
-	}
-	return d
-}
-
 // span returns the range that a method chooses; it includes zero.
 func (h *histogram) span(m Method, p float64, levels int) (lo, hi float64) {
 	switch m {
@@ -203,9 +141,11 @@ func (h *histogram) span(m Method, p float64, levels int) (lo, hi float64) {
 		}
 		lo, hi = h.percentile(p)
 	case Entropy:
-		lo, hi = h.entropy(levels)
+		lo, hi = h.entropy()
 	case MSE:
 		lo, hi = h.mse(levels)
+	case MovingAverage:
+		lo, hi = h.MinSum/float64(h.Batches), h.MaxSum/float64(h.Batches)
 	default:
 		lo, hi = h.Min, h.Max
 	}

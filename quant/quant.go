@@ -3,9 +3,10 @@
 // [Calibrate] runs a model over sample inputs and records the distribution of every
 // activation in histograms of fixed size. [Quantize] chooses scales from them and rewrites
 // the model: weights become int8, symmetric, with one scale for each output channel; biases
-// int32; activations uint8 (or int8) with a scale and a zero point. The result is a QDQ
-// model: QuantizeLinear and DequantizeLinear nodes stand where ONNX Runtime and this
-// module's runtime recognise them and compute in integers.
+// int32; activations uint8 (or int8) with a scale and a zero point. The result is in QDQ
+// form, where QuantizeLinear and DequantizeLinear nodes stand at which ONNX Runtime and
+// this module's runtime recognise what they can compute in integers, or in QOperator form.
+// [Dynamic], [WeightsInt8] and [WeightsFloat16] need no calibration.
 //
 // The quantisation is q = saturate(round(x / scale) + zero_point), with rounding half to
 // even, as the ONNX operator QuantizeLinear has it; zero is always exactly representable.
@@ -25,6 +26,8 @@ import (
 
 // Options says how a model is quantised. The zero value is good.
 type Options struct {
+	// Format is how the result is written; "" means QDQ.
+	Format Format
 	// Method chooses the range of activations; "" means MinMax.
 	Method Method
 	// Percentile is the share of values that the range covers, for the method Percentile;
@@ -47,10 +50,11 @@ type Method string
 
 // Methods.
 const (
-	MinMax     Method = "minmax"     // from the smallest to the largest value
-	Percentile Method = "percentile" // without the most extreme values
-	Entropy    Method = "entropy"    // the range whose quantised distribution is nearest in KL divergence
-	MSE        Method = "mse"        // the range with the smallest mean squared error
+	MinMax        Method = "minmax"         // from the smallest to the largest value
+	MovingAverage Method = "moving-average" // the mean, over batches, of the smallest and of the largest value of each
+	Percentile    Method = "percentile"     // without the most extreme values
+	Entropy       Method = "entropy"        // the range whose quantised distribution is nearest in KL divergence
+	MSE           Method = "mse"            // the range with the smallest mean squared error
 )
 
 // ParseMethod returns the method of that name; "" is MinMax.
@@ -58,10 +62,10 @@ func ParseMethod(s string) (Method, error) {
 	switch m := Method(s); m {
 	case "":
 		return MinMax, nil
-	case MinMax, Percentile, Entropy, MSE:
+	case MinMax, MovingAverage, Percentile, Entropy, MSE:
 		return m, nil
 	}
-	return "", fmt.Errorf("quant: no calibration method %q; there are minmax, percentile, entropy and mse", s)
+	return "", fmt.Errorf("quant: no calibration method %q; there are minmax, moving-average, percentile, entropy and mse", s)
 }
 
 // minOpset is the first opset at which DequantizeLinear takes a scale for each channel.
@@ -81,7 +85,7 @@ func prepare(m *onnx.Model) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g, graph.Optimize(g)
+	return g, optimize(g, m)
 }
 
 // ErrNothing is returned by Quantize for a model without an operator that it can turn to
@@ -98,9 +102,18 @@ func Quantize(m *onnx.Model, c *Calibration, o Options) (*onnx.Model, *Report, e
 	if c.Digest != digestOf(g) {
 		return nil, nil, errors.New("quant: the calibration is of another model")
 	}
+	if _, err := ParseFormat(string(o.Format)); err != nil {
+		return nil, nil, err
+	}
 	r := &rewriter{g: g, cal: c, opts: o, quantised: map[graph.ValueID]graph.ValueID{}, report: &Report{Method: string(o.method())}}
+	r.cut(m)
 	if err := r.run(); err != nil {
 		return nil, nil, err
+	}
+	if o.Format == QOperator {
+		if err := r.toQOperator(); err != nil {
+			return nil, nil, fmt.Errorf("quant: %w", err)
+		}
 	}
 	return r.finish(m)
 }

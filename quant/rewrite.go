@@ -28,6 +28,8 @@ type rewriter struct {
 	opts      Options
 	report    *Report
 	quantised map[graph.ValueID]graph.ValueID // value → what stands behind its pair
+	latent    graph.ValueID                   // where the model may be cut in two, or None
+	wide      map[graph.ValueID]bool          // values that a normal prior draws
 }
 
 // movers only move data: what they give has the scale of what they take.
@@ -123,7 +125,7 @@ func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, layer *Layer
 	if err != nil {
 		return err
 	}
-	q, scales := quantizeWeights(w, axis, r.opts.PerTensor, r.opts.ReduceRange)
+	q, scales := quantizeWeights(w, axis, r.opts, r.leastScales(n, scaleIn, w.Shape()[axis]))
 	layer.WeightSQNR = weightSQNR(w, q, scales, axis)
 	name := r.g.Value(n.In[1]).Name
 	dw, err := r.dequantConst(name, q, scales, axis)
@@ -146,7 +148,7 @@ func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, layer *Layer
 // operators between the pair and its reader stay where they are.
 func (r *rewriter) operand(id graph.ValueID) (graph.ValueID, float32, error) {
 	g := r.g
-	if p := producer(g, id); p != nil && slices.Contains(movers, p.OpType) && p.In[0] != graph.None {
+	if p := producer(g, id); p != nil && slices.Contains(movers, p.OpType) && p.In[0] != graph.None && id != r.latent {
 		in, scale, err := r.operand(p.In[0])
 		if err != nil {
 			return id, 0, err
@@ -160,7 +162,7 @@ func (r *rewriter) operand(id graph.ValueID) (graph.ValueID, float32, error) {
 	if p := producer(g, id); p != nil && p.OpType == "DequantizeLinear" {
 		return id, r.scaleOf(id), nil
 	}
-	dq, p, err := r.pair(id, r.params(id, nil))
+	dq, p, err := r.pair(id, g.Value(id).Name, r.params(id, nil))
 	return dq, p.Scale, err
 }
 
@@ -238,6 +240,9 @@ func (r *rewriter) params(id graph.ValueID, by *graph.Node) Params {
 		return Params{Scale: 1, ZeroPoint: qmin, DType: d}
 	}
 	lo, hi := h.span(r.opts.method(), r.opts.Percentile, qmax-qmin+1)
+	if r.wide[id] {
+		lo, hi = min(lo, -normalReach), max(hi, normalReach)
+	}
 	return chooseParams(lo, hi, d)
 }
 
@@ -253,11 +258,10 @@ func chooseParams(lo, hi float64, d tensor.DType) Params {
 	return Params{Scale: scale, ZeroPoint: min(qmax, max(qmin, zp)), DType: d}
 }
 
-// pair adds QuantizeLinear and DequantizeLinear behind a value and returns the dequantised
-// one. Readers of the value are not changed.
-func (r *rewriter) pair(id graph.ValueID, p Params) (graph.ValueID, Params, error) {
+// pair adds QuantizeLinear and DequantizeLinear, whose names begin with name, behind a value
+// and returns the dequantised one. Readers of the value are not changed.
+func (r *rewriter) pair(id graph.ValueID, name string, p Params) (graph.ValueID, Params, error) {
 	g := r.g
-	name := g.Value(id).Name
 	scale := g.AddConst(name+"_scale", tensor.Scalar(p.Scale))
 	zp := g.AddConst(name+"_zero_point", zeroPoint(p))
 	q, err := g.Add(graph.Spec{Name: name + "_QuantizeLinear", OpType: "QuantizeLinear", In: []graph.ValueID{id, scale, zp}, OutName: name + "_quantized", Opset: r.opset()})
@@ -281,21 +285,28 @@ func (r *rewriter) pairAfter(id graph.ValueID, p Params) (graph.ValueID, Params,
 	}
 	rs := readers(g, id)
 	isOutput := slices.Contains(g.Outputs, id)
-	dq, p, err := r.pair(id, p)
+	name := g.Value(id).Name
+	dq, p, err := r.pair(id, name, p)
 	if err != nil {
 		return id, p, err
+	}
+	read := dq
+	if id == r.latent {
+		// Whoever starts from the latents gives float32.
+		if read, _, err = r.pair(dq, name+"_read", p); err != nil {
+			return id, p, err
+		}
 	}
 	for _, n := range rs {
 		for i, in := range n.In {
 			if in == id {
-				n.In[i] = dq
+				n.In[i] = read
 			}
 		}
 	}
-	if !isOutput {
+	if !isOutput && id != r.latent {
 		return dq, p, nil
 	}
-	name := g.Value(id).Name
 	if err := g.Rename(id, name+"_float"); err != nil {
 		return id, p, err
 	}
@@ -348,8 +359,28 @@ func (r *rewriter) dequantConst(name string, q *tensor.Tensor, scales []float32,
 	return n.Out[0], nil
 }
 
-// bias replaces a bias by int32 constants with scale s_x·s_w. Values that int32 cannot hold
-// are an error: they would mean weights far smaller than the bias.
+// biasLimit bounds int32 biases, so that sums of products can be added to them.
+const biasLimit = 1 << 30
+
+// leastScales returns the smallest scale of each channel of the weights of n with which its
+// bias fits int32, or nil where there is no bias. It matters for channels whose weights are
+// far smaller than their bias.
+func (r *rewriter) leastScales(n *graph.Node, scaleIn float32, channels int) []float32 {
+	if len(n.In) < 3 || n.In[2] == graph.None {
+		return nil
+	}
+	b, err := r.g.ConstOf(n.In[2])
+	if err != nil || b.DType() != tensor.Float32 || b.Elems() != channels {
+		return nil
+	}
+	least := make([]float32, channels)
+	for i, v := range b.Float32s() {
+		least[i] = float32(math.Abs(float64(v)) / biasLimit / float64(scaleIn))
+	}
+	return least
+}
+
+// bias replaces a bias by int32 constants with scale s_x·s_w.
 func (r *rewriter) bias(n *graph.Node, scaleIn float32, scales []float32) (graph.ValueID, error) {
 	b, err := r.g.ConstOf(n.In[2])
 	if err != nil || b.DType() != tensor.Float32 {

@@ -15,7 +15,7 @@ import (
 // as they are. m is not changed.
 func WeightsInt8(m *onnx.Model, o Options) (*onnx.Model, *Report, error) {
 	return weightsOnly(m, o, "weight-only int8", func(r *rewriter, name string, w *tensor.Tensor, axis int, l *Layer) (graph.ValueID, error) {
-		q, scales := quantizeWeights(w, axis, o.PerTensor, o.ReduceRange)
+		q, scales := quantizeWeights(w, axis, o, nil)
 		l.WeightSQNR = weightSQNR(w, q, scales, axis)
 		return r.dequantConst(name, q, scales, axis)
 	})

@@ -2,47 +2,67 @@ package quant
 
 import (
 	"math"
+	"slices"
 
 	"github.com/aekit/aekit/tensor"
 )
 
-// quantizeWeights returns int8 weights with zero point 0 and the scale of each channel
-// along axis, or one scale for all. Values lie in -127 … 127, with reduced range in
-// -64 … 63.
-func quantizeWeights(w *tensor.Tensor, axis int, perTensor, reduce bool) (*tensor.Tensor, []float32) {
-	src := w.Float32s()
+// Bounds of quantised weights: symmetric, and with reduced range such that two products
+// with 8-bit activations fit 16 bits.
+const (
+	weightLimit  = 127
+	reducedLimit = 64
+)
+
+// weightScales returns the scale of each channel of weights along axis, or one scale for
+// all, with which the largest of them is at the limit. least, unless nil, holds lower bounds
+// of the scales of channels.
+func weightScales(w *tensor.Tensor, axis int, o Options, least []float32) []float32 {
 	channels, at := channelIndex(w.Shape(), axis)
-	if perTensor {
-		channels = 1
-	}
 	top := make([]float32, channels)
-	for i, v := range src {
+	for i, v := range w.Float32s() {
 		c := at(i)
-		if perTensor {
-			c = 0
-		}
 		top[c] = max(top[c], float32(math.Abs(float64(v))))
 	}
-	lim := float32(127)
-	if reduce {
-		lim = 63
+	lim := float32(weightLimit)
+	if o.ReduceRange {
+		lim = reducedLimit
 	}
-	scales := make([]float32, channels)
-	for c, m := range top {
-		scales[c] = m / lim
-		if !(scales[c] > 0x1p-126) {
-			scales[c] = 1
+	for c := range top {
+		top[c] /= lim
+		if least != nil {
+			top[c] = max(top[c], least[c])
 		}
 	}
+	if o.PerTensor {
+		top = []float32{slices.Max(top)}
+	}
+	for c := range top {
+		if !(top[c] > 0x1p-126) {
+			top[c] = 1
+		}
+	}
+	return top
+}
+
+// quantizeWeights returns int8 weights with zero point 0 and their scales; see
+// [weightScales].
+func quantizeWeights(w *tensor.Tensor, axis int, o Options, least []float32) (*tensor.Tensor, []float32) {
+	scales := weightScales(w, axis, o, least)
+	lim := float64(weightLimit)
+	if o.ReduceRange {
+		lim = reducedLimit
+	}
+	_, at := channelIndex(w.Shape(), axis)
 	q := tensor.Must(tensor.New(tensor.Int8, w.Shape()...))
 	dst := tensor.Data[int8](q)
-	for i, v := range src {
-		c := at(i)
-		if perTensor {
-			c = 0
+	for i, v := range w.Float32s() {
+		c := 0
+		if len(scales) > 1 {
+			c = at(i)
 		}
 		r := math.RoundToEven(float64(v) / float64(scales[c]))
-		dst[i] = int8(min(float64(lim), max(-float64(lim), r)))
+		dst[i] = int8(min(lim, max(-lim, r)))
 	}
 	return q, scales
 }
@@ -72,7 +92,7 @@ func weightSQNR(w, q *tensor.Tensor, scales []float32, axis int) float64 {
 		noise += d * d
 	}
 	if noise == 0 {
-		return 200
+		return noNoise
 	}
 	return 10 * math.Log10(signal/noise)
 }

@@ -121,6 +121,11 @@ func (b backend) sessionOptions(o runtime.Options) (*onnxruntime.SessionOptions,
 	if err == nil {
 		err = so.SetInterOpNumThreads(1)
 	}
+	for key, value := range b.opts.Config {
+		if err == nil {
+			err = so.AddSessionConfigEntry(key, value)
+		}
+	}
 	if err != nil {
 		so.Destroy()
 		return nil, err

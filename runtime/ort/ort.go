@@ -24,4 +24,8 @@ type Options struct {
 	Library string
 	// Plain switches graph optimisations off.
 	Plain bool
+	// Config holds entries of the session's configuration, by their names in ONNX Runtime's
+	// onnxruntime_session_options_config_keys.h. "session.x64quantprecision": "1" makes
+	// products of 8-bit integers exact on processors where they saturate otherwise.
+	Config map[string]string
 }
