@@ -197,7 +197,7 @@ func (n *native) prepare() error {
 			shapes[i][k] = 1
 		}
 	}
-	_, err := n.build(shapes, dtypes)
+	_, err := n.build(context.Background(), shapes, dtypes)
 	return err
 }
 
@@ -209,7 +209,7 @@ func reservePlan(packed, arena int) error {
 	return reserve(packed+arena, fmt.Sprintf("packed weights %d, activations %d", packed, arena))
 }
 
-func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepared, err error) {
+func (n *native) build(ctx context.Context, shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepared, err error) {
 	defer n.share.file.guard(&err)()
 	facts := make([]op.Fact, len(shapes))
 	for i := range facts {
@@ -231,7 +231,7 @@ func (n *native) build(shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepare
 	}
 	if log := n.opts.Logger; log != nil {
 		st := p.Stats()
-		log.Debug("plan built", "inputs", fmt.Sprint(shapes), "steps", st.Steps, "macs", st.MACs, "arena_bytes", st.Arena, "packed_bytes", st.Packed)
+		log.DebugContext(ctx, "plan built", "inputs", fmt.Sprint(shapes), "steps", st.Steps, "macs", st.MACs, "arena_bytes", st.Arena, "packed_bytes", st.Packed)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -265,7 +265,7 @@ func (p *prepared) matches(ins []*tensor.Tensor) bool {
 	return true
 }
 
-func (n *native) planFor(ins []*tensor.Tensor) (*prepared, error) {
+func (n *native) planFor(ctx context.Context, ins []*tensor.Tensor) (*prepared, error) {
 	if p := n.find(ins); p != nil {
 		return p, nil
 	}
@@ -274,11 +274,11 @@ func (n *native) planFor(ins []*tensor.Tensor) (*prepared, error) {
 	for i, t := range ins {
 		shapes[i], dtypes[i] = t.Shape(), t.DType()
 	}
-	return n.build(shapes, dtypes)
+	return n.build(ctx, shapes, dtypes)
 }
 
 func (n *native) Run(ctx context.Context, outs, ins []*tensor.Tensor) error {
-	p, err := n.planFor(ins)
+	p, err := n.planFor(ctx, ins)
 	if err != nil {
 		return err
 	}

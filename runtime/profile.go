@@ -87,7 +87,7 @@ func (n *native) planForShapes(shapes []tensor.Shape, dtypes []tensor.DType) (*p
 		}
 	}
 	n.mu.Unlock()
-	return n.build(shapes, dtypes)
+	return n.build(context.Background(), shapes, dtypes)
 }
 
 // Profile runs the model a number of times, at least once, and reports the time of each
@@ -109,7 +109,7 @@ func (s *Session) Profile(ctx context.Context, inputs map[string]*tensor.Tensor,
 			return nil, err
 		}
 	}
-	p, err := n.planFor(ins)
+	p, err := n.planFor(ctx, ins)
 	if err != nil {
 		return nil, wrapLimit(err)
 	}

@@ -26,7 +26,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 
 	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/op"
@@ -51,9 +50,16 @@ type Options struct {
 	// MaxPlans is how many combinations of input shapes stay prepared; 0 means 8. The one
 	// that has not been used for longest is dropped first.
 	MaxPlans int
-	// Logger receives what may interest an operator of the program: plans being built,
-	// their memory, and slow loading. Nil logs nothing.
-	Logger *slog.Logger
+	// Logger receives what may interest an operator of the program: models being loaded,
+	// plans being built, and their memory. Nil logs nothing.
+	Logger Logger
+}
+
+// Logger takes log records, with attributes as alternating keys and values. A *slog.Logger
+// is one; this interface keeps package log/slog out of programs that do not log. It is
+// called from any goroutine that loads or runs a model.
+type Logger interface {
+	DebugContext(ctx context.Context, msg string, args ...any)
 }
 
 // Limits bounds what a model may ask for. A zero field means its default. What exceeds a

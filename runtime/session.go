@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
@@ -132,6 +133,7 @@ func newSession(m *onnx.Model, o Options, sh *shared) (*Session, error) {
 
 func compile(m *onnx.Model, o Options, sh *shared) (_ *Session, err error) {
 	defer sh.file.guard(&err)()
+	start := time.Now()
 	b := o.Backend
 	if b == nil {
 		b = nativeBackend{sh}
@@ -142,6 +144,9 @@ func compile(m *onnx.Model, o Options, sh *shared) (_ *Session, err error) {
 	}
 	s := &Session{model: m, opts: o, exec: exec, ins: exec.Inputs(), outs: exec.Outputs(), share: sh}
 	sh.use()
+	if o.Logger != nil {
+		o.Logger.DebugContext(context.Background(), "model loaded", "backend", b.Name(), "nodes", len(m.Graph.Nodes), "initializers", len(m.Graph.Initializers), "time", time.Since(start))
+	}
 	s.calls.New = func() any {
 		return &call{make([]*tensor.Tensor, len(s.ins)), make([]*tensor.Tensor, len(s.outs))}
 	}

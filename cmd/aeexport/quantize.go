@@ -20,6 +20,7 @@ import (
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/quant"
 	"github.com/aekit/aekit/runtime"
+	"github.com/aekit/aekit/runtime/digest"
 	"github.com/aekit/aekit/tensor"
 	"github.com/aekit/aekit/train"
 	"github.com/aekit/aekit/train/dataset"
@@ -242,7 +243,7 @@ func (rep *quantReport) identify(ctx context.Context, m *onnx.Model, ro runtime.
 		return err
 	}
 	rep.FullyInteger = true
-	rep.Digest, err = runtime.Digest(ctx, s)
+	rep.Digest, err = digest.Of(ctx, s)
 	return err
 }
 

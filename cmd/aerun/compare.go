@@ -13,8 +13,8 @@ import (
 	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/internal/metric"
-	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
+	"github.com/aekit/aekit/runtime/digest"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -221,6 +221,6 @@ func (a *app) digests(sf *sessionFlags, path string) (want, got string, err erro
 	if q.Digest == "" {
 		return "", "", errors.New("the model records no digest: it is not fully integer, or another program quantised it")
 	}
-	got, err = runtime.Digest(a.ctx, s)
+	got, err = digest.Of(a.ctx, s)
 	return q.Digest, got, err
 }

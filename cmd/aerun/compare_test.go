@@ -9,6 +9,7 @@ import (
 
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
+	"github.com/aekit/aekit/runtime/digest"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -66,7 +67,7 @@ func TestVerifySelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	digest, err := runtime.Digest(context.Background(), s)
+	sum, err := digest.Of(context.Background(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +80,10 @@ func TestVerifySelf(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("good.onnx", `{"format":"qdq","weights":"int8","digest":"`+digest+`"}`)
-	write("bad.onnx", `{"format":"qdq","weights":"int8","digest":"0`+digest[1:]+`1"}`)
+	write("good.onnx", `{"format":"qdq","weights":"int8","digest":"`+sum+`"}`)
+	write("bad.onnx", `{"format":"qdq","weights":"int8","digest":"0`+sum[1:]+`1"}`)
 	write("none.onnx", "")
-	if out := want(t, dir, "verify", "--self", "good.onnx"); out != "ok   good.onnx: "+digest+"\n" {
+	if out := want(t, dir, "verify", "--self", "good.onnx"); out != "ok   good.onnx: "+sum+"\n" {
 		t.Errorf("good: %q", out)
 	}
 	if status, out, _ := aerun(t, dir, "verify", "--self", "bad.onnx"); status != exitFailed || !strings.HasPrefix(out, "FAIL bad.onnx") {

@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 
 	"runtime":             {"internal/plan", "internal/graph", "internal/op", "internal/parallel", "internal/cpufeat", "onnx", "tensor"},
 	"runtime/autoencoder": {"runtime", "internal/meta", "internal/metric", "internal/imageio", "internal/rng", "tensor"},
+	"runtime/digest":      {"runtime", "tensor"},
 	// A backend takes and gives onnx.Model and tensor.Tensor.
 	"runtime/ort": {"runtime", "onnx", "tensor", "github.com/yalue/onnxruntime_go"},
 	// The interface of onnx-go is made of gonum's graphs and gorgonia's tensors.
@@ -72,9 +73,9 @@ var allowed = map[string][]string{
 
 	// Commands: flags, files and printing. The internal packages here are image files, files
 	// that appear whole, the reader of test cases, and what the kernels say of themselves.
-	"cmd/aerun": {"runtime", "runtime/autoencoder", "runtime/ort", "export/safetensors", "models/...", "onnx", "tensor", "github.com/spf13/pflag",
+	"cmd/aerun": {"runtime", "runtime/autoencoder", "runtime/digest", "runtime/ort", "export/safetensors", "models/...", "onnx", "tensor", "github.com/spf13/pflag",
 		"internal/atomicfile", "internal/cpufeat", "internal/imageio", "internal/kernel", "internal/meta", "internal/metric", "internal/onnxcases", "internal/rng"},
-	"cmd/aeexport": {"runtime", "runtime/autoencoder", "train", "train/...", "export", "export/safetensors", "quant", "quant/...", "onnx", "tensor",
+	"cmd/aeexport": {"runtime", "runtime/autoencoder", "runtime/digest", "train", "train/...", "export", "export/safetensors", "quant", "quant/...", "onnx", "tensor",
 		"internal/atomicfile", "internal/imageio", "internal/meta", "internal/metric", "internal/report", "internal/tfevents", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/image/...", "gonum.org/v1/..."},
 	"examples/*": {"runtime", "runtime/autoencoder", "tensor", "models/...", "train", "train/...", "export", "onnx"},
 	"tools/*":    {"internal/op", "internal/onnxcases", "train/autodiff", "onnx", "tensor"},

@@ -86,7 +86,7 @@ func appendMultiples(b []byte, v []float32, step float32) ([]byte, error) {
 // UnmarshalJSON implements [json.Unmarshaler].
 func (c *Component) UnmarshalJSON(b []byte) error {
 	var w wireComponent
-	if err := json.Unmarshal(b, &w); err != nil {
+	if err := parse(string(b), &w); err != nil {
 		return err
 	}
 	if w.Packed == nil {

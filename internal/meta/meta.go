@@ -8,11 +8,9 @@
 package meta
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sort"
 	"strings"
 )
@@ -233,17 +231,6 @@ func Decode(props []Property) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
-}
-
-func parse(s string, v any) error {
-	d := json.NewDecoder(bytes.NewReader([]byte(s)))
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("text after the JSON value")
-	}
-	return nil
 }
 
 // FromMap returns the entries of m sorted by key.
