@@ -13,16 +13,28 @@ type Pass struct {
 var Portable = []Pass{
 	{"remove-identity", RemoveIdentity},
 	{"fold-constants", FoldConstants},
+	{"fold-shapes", FoldShapes},
+	{"fuse-shuffles", FuseShuffles},
+	{"sink-transposes", SinkTransposes},
+	{"matmul-to-gemm", MatMulToGemm},
 	{"fold-batchnorm", FoldBatchNorm},
 	{"merge-equal", MergeEqual},
+	{"remove-dead", RemoveDeadNodes},
 }
 
 // maxRounds bounds how often Optimize repeats the list: each round that changes something
 // removes or merges a node, and the later rounds of real models change nothing.
 const maxRounds = 8
 
-// Optimize applies the portable passes until none of them changes the graph, and removes
-// what is then dead. The graph's inputs and outputs keep their names.
+// RemoveDeadNodes removes the nodes that no output and no commit depends on.
+func RemoveDeadNodes(g *Graph) (bool, error) {
+	before := len(g.Nodes)
+	g.RemoveDead()
+	return len(g.Nodes) != before, nil
+}
+
+// Optimize applies the portable passes until none of them changes the graph. The graph's
+// inputs and outputs keep their names.
 func Optimize(g *Graph) error {
 	for range maxRounds {
 		any := false
@@ -33,7 +45,6 @@ func Optimize(g *Graph) error {
 			}
 			any = any || changed
 		}
-		g.RemoveDead()
 		if !any {
 			break
 		}

@@ -9,25 +9,29 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-// FoldBatchNorm multiplies a BatchNormalization that does not train into the weights and
-// bias of the Conv, ConvTranspose or Gemm before it:
+// FoldBatchNorm multiplies what follows a Conv, ConvTranspose or Gemm, and scales and shifts
+// each channel by constants, into the weights and bias: a BatchNormalization that
+// does not train,
 //
 //	y = (x − mean) / sqrt(var + ε) · scale + B
 //
-// which is x·k + (B − mean·k) with k = scale / sqrt(var + ε), computed in float64.
+// which is x·k + (B − mean·k) with k = scale / sqrt(var + ε), computed in float64; and Mul,
+// Div, Add and Sub, as which it may be spelled out.
 func FoldBatchNorm(g *Graph) (bool, error) {
 	prod, uses := g.Producers(), g.Uses()
 	changed := false
-	for i := 0; i < len(g.Nodes); i++ {
-		bn := g.Nodes[i]
-		if bn.Domain != "" || bn.OpType != "BatchNormalization" || len(bn.In) != 5 || bn.In[0] == None || extraOutputs(bn) {
+	gone := make([]bool, len(g.Nodes))
+	for i, n := range g.Nodes {
+		x, ok := g.scaled(n, prod)
+		if !ok || uses[x] != 1 {
 			continue
 		}
-		p := prod[bn.In[0]]
-		if p < 0 || uses[bn.In[0]] != 1 {
+		p := prod[x]
+		channels, rank := g.outputChannels(g.Nodes[p])
+		if channels < 1 {
 			continue
 		}
-		k, shift, ok := g.affine(bn)
+		k, shift, ok := g.affine(n, x, channels, rank)
 		if !ok {
 			continue
 		}
@@ -38,14 +42,63 @@ func FoldBatchNorm(g *Graph) (bool, error) {
 		if !ok {
 			continue
 		}
-		merged.Out = []ValueID{bn.Out[0]}
+		merged.Out = []ValueID{n.Out[0]}
 		g.Nodes[p] = merged
-		g.Nodes = slices.Delete(g.Nodes, i, i+1)
-		prod, uses = g.Producers(), g.Uses()
-		i--
+		gone[i], prod[n.Out[0]] = true, p
 		changed = true
 	}
+	if changed {
+		g.dropNodes(gone)
+	}
 	return changed, nil
+}
+
+// scaled returns the input of n that another node computes, if n may be a scaling and
+// shifting of its channels.
+func (g *Graph) scaled(n *Node, prod []int) (ValueID, bool) {
+	if n.Domain != "" || len(n.In) < 2 || n.In[0] == None || n.In[1] == None || len(n.Out) == 0 || n.Out[0] == None || extraOutputs(n) {
+		return None, false
+	}
+	switch n.OpType {
+	case "BatchNormalization":
+		return n.In[0], len(n.In) == 5 && prod[n.In[0]] >= 0
+	case "Mul", "Add", "Sub", "Div":
+		if len(n.In) != 2 || len(n.Attrs) > 0 { // the broadcast attribute of opset 6
+			return None, false
+		}
+		if prod[n.In[0]] >= 0 && g.Values[n.In[1]].Kind == Constant {
+			return n.In[0], true
+		}
+		if prod[n.In[1]] >= 0 && g.Values[n.In[0]].Kind == Constant && n.OpType != "Div" {
+			return n.In[1], true
+		}
+	}
+	return None, false
+}
+
+// outputChannels returns the number of channels, along axis 1, and the rank of the output
+// of a node with constant weights, or zeros.
+func (g *Graph) outputChannels(n *Node) (channels, rank int) {
+	if n.Domain != "" || len(n.In) < 2 {
+		return 0, 0
+	}
+	w, err := g.ConstOf(n.In[1])
+	if err != nil || w.Rank() < 2 {
+		return 0, 0
+	}
+	group := intAttr(n, "group", 1)
+	if group < 1 || group > int64(w.Shape()[0]) {
+		return 0, 0
+	}
+	switch n.OpType {
+	case "Conv":
+		return w.Shape()[0], w.Rank()
+	case "ConvTranspose":
+		return w.Shape()[1] * int(group), w.Rank()
+	case "Gemm":
+		return w.Shape()[1-intAttr(n, "transB", 0)&1], 2
+	}
+	return 0, 0
 }
 
 func extraOutputs(n *Node) bool {
@@ -57,8 +110,50 @@ func extraOutputs(n *Node) bool {
 	return false
 }
 
-// affine returns the factor and the shift, by channel, of a BatchNormalization.
-func (g *Graph) affine(bn *Node) (k, shift []float64, ok bool) {
+// affine returns the factor and the shift that a node applies to each channel of x.
+func (g *Graph) affine(n *Node, x ValueID, channels, rank int) (k, shift []float64, ok bool) {
+	if n.OpType == "BatchNormalization" {
+		return g.batchNorm(n)
+	}
+	other := n.In[1]
+	if other == x {
+		other = n.In[0]
+	}
+	t, err := g.ConstOf(other)
+	if err != nil || t.DType() != tensor.Float32 || t.Rank() > rank {
+		return nil, nil, false
+	}
+	// The only axis that may be longer than 1 is that of the channels.
+	for i, d := range t.Shape() {
+		if d != 1 && (i != t.Rank()-rank+1 || d != channels) {
+			return nil, nil, false
+		}
+	}
+	k, shift = make([]float64, channels), make([]float64, channels)
+	for c := range k {
+		v := float64(t.Float32s()[c%t.Elems()])
+		switch n.OpType {
+		case "Mul":
+			k[c] = v
+		case "Div":
+			k[c] = 1 / v
+		case "Add":
+			k[c], shift[c] = 1, v
+		case "Sub":
+			k[c], shift[c] = 1, -v
+			if x == n.In[1] {
+				k[c], shift[c] = -1, v
+			}
+		}
+		if math.IsNaN(k[c]) || math.IsInf(k[c], 0) || math.IsNaN(shift[c]) || math.IsInf(shift[c], 0) {
+			return nil, nil, false
+		}
+	}
+	return k, shift, true
+}
+
+// batchNorm returns the factor and the shift, by channel, of a BatchNormalization.
+func (g *Graph) batchNorm(bn *Node) (k, shift []float64, ok bool) {
 	eps := float64(float32(1e-5))
 	for _, a := range bn.Attrs {
 		switch {
@@ -139,22 +234,35 @@ func (g *Graph) scaleOutput(n *Node, k, shift []float64) (*Node, bool, error) {
 	bias := make([]float32, len(k))
 	if len(n.In) > 2 && n.In[2] != None {
 		b, err := g.ConstOf(n.In[2])
-		if err != nil || b.DType() != tensor.Float32 || b.Elems() != len(k) {
+		if err != nil || b.DType() != tensor.Float32 || !isRow(b.Shape(), len(k)) {
 			return nil, false, nil
 		}
-		copy(bias, b.Float32s())
+		for c := range bias {
+			bias[c] = b.Float32s()[c%b.Elems()]
+		}
 	}
 	for c := range bias {
 		bias[c] = float32(float64(bias[c])*k[c] + shift[c])
 	}
-	scaled := w.Clone()
-	scaleAxis(scaled, axis, n.OpType == "ConvTranspose" && group > 1, group, k)
 	out := *n
 	base := g.Values[n.In[1]]
-	out.In = []ValueID{n.In[0],
-		g.AddValue(Value{Name: base.Name + "_bn", Kind: Constant, Data: scaled, Type: TypeOf(scaled), Origin: base.Origin}),
-		g.AddConst(fmt.Sprintf("%s_bn_bias", base.Name), tensor.Must(tensor.Of(bias, len(bias))))}
-	return &out, true, nil
+	out.In = []ValueID{n.In[0], n.In[1], g.AddConst(fmt.Sprintf("%s_bn_bias", base.Name), tensor.Must(tensor.Of(bias, len(bias))))}
+	if slices.ContainsFunc(k, func(v float64) bool { return v != 1 }) {
+		scaled := w.Clone()
+		scaleAxis(scaled, axis, n.OpType == "ConvTranspose" && group > 1, group, k)
+		out.In[1] = g.AddValue(Value{Name: base.Name + "_bn", Kind: Constant, Data: scaled, Type: TypeOf(scaled), Origin: base.Origin})
+	}
+	return &out, true, g.makeOp(&out, nil)
+}
+
+// isRow reports whether a shape broadcasts to n columns, the same in each row.
+func isRow(s tensor.Shape, n int) bool {
+	for i, d := range s {
+		if d != 1 && (i != len(s)-1 || d != n) {
+			return false
+		}
+	}
+	return true
 }
 
 func attr(n *Node, name string) *onnx.Attribute {

@@ -29,7 +29,14 @@ func randomModel(t *testing.T, r *rand.Rand) *onnx.Model {
 	if r.IntN(2) == 0 {
 		flat := m.b.Op("Flatten", "flat", []string{last.name})
 		n := last.c * last.h * last.w
-		last.name = m.b.Op("Gemm", "dense", []string{flat, m.weight(n, 5), m.weight(5)})
+		if r.IntN(2) == 0 {
+			last.name = m.b.Op("Gemm", "dense", []string{flat, m.weight(n, 5), m.weight(5)})
+		} else {
+			last.name = m.b.Op("Add", "dense", []string{m.b.Op("MatMul", "", []string{flat, m.weight(n, 5)}), m.weight([][]int{{5}, {1, 5}, {1}, {}}[r.IntN(4)]...)})
+			if r.IntN(2) == 0 {
+				last.name = m.b.Op("BatchNormalization", "", []string{last.name, m.weight(5), m.weight(5), m.weight(5), m.positive(5)})
+			}
+		}
 		last.name = m.b.Op("Tanh", "", []string{last.name})
 	}
 	m.b.Output(last.name, tensor.Float32)
@@ -99,7 +106,7 @@ func (m *modelMaker) step() {
 		m.values = append(m.values, value{name, c, h, w})
 		return name
 	}
-	switch m.IntN(13) {
+	switch m.IntN(18) {
 	case 0, 1, 2:
 		o, k := 1+m.IntN(20), 1+2*m.IntN(2)
 		in := []string{v.name, m.weight(o, v.c, k, k)}
@@ -155,7 +162,19 @@ func (m *modelMaker) step() {
 		t := m.b.Op("Transpose", "", []string{v.name}, onnx.AttrIs("perm", 0, 2, 3, 1))
 		t = m.b.Op("Relu", "", []string{t})
 		add("Transpose", v.c, v.h, v.w, []string{t}, onnx.AttrIs("perm", 0, 3, 1, 2))
-	case 12:
+	case 12, 13:
+		m.idiom(v, add)
+	case 14:
+		y := add("Conv", v.c, v.h, v.w, []string{v.name, m.weight(v.c, 1, 1, 1)}, onnx.AttrI("group", int64(v.c)))
+		for range 1 + m.IntN(3) {
+			shape := [][]int{{v.c, 1, 1}, {1, v.c, 1, 1}, {1}, {}}[m.IntN(4)]
+			in := []string{y, m.weight(shape...)}
+			if m.IntN(3) == 0 {
+				in[0], in[1] = in[1], in[0]
+			}
+			y = add([]string{"Add", "Mul", "Sub"}[m.IntN(3)], v.c, v.h, v.w, in)
+		}
+	default:
 		add([]string{"Relu", "LeakyRelu", "Sigmoid", "Tanh", "Neg"}[m.IntN(5)], v.c, v.h, v.w, []string{v.name})
 	}
 }
