@@ -3,7 +3,6 @@ package kernel
 import (
 	"fmt"
 	"math"
-	"sync"
 	"unsafe"
 )
 
@@ -19,9 +18,19 @@ type gemmQ8 struct {
 	pairs  bool   // sums of two products must fit in 16 bits, whatever the left values are
 }
 
-// gemmQ8Kernels is the list for dispatch, tests and benchmarks, best first. Where none serves, products are computed by
-// gemmI8Kernels and requantised afterwards.
+// gemmQ8Kernels is the list for dispatch, tests and benchmarks, best first. It is empty on processors where products are
+// computed by gemmI8Kernels and requantised afterwards.
 var gemmQ8Kernels = archGemmQ8()
+
+// HasQ8 reports whether the processor has kernels for [PackQ8].
+func HasQ8() bool {
+	for i := range gemmQ8Kernels {
+		if *gemmQ8Kernels[i].use {
+			return true
+		}
+	}
+	return false
+}
 
 // tileQ8 are the arguments of one tile: rows of dst, for a number of panels, from row windows of a. Assembly reads and
 // changes the fields by offset; TestTileLayout keeps the two in step.
@@ -50,13 +59,12 @@ type PackedQ8 struct {
 	segK        int // values of a segment
 	groups      int // of kr steps of a segment
 	colSum      []int32
-	kern        *gemmQ8 // nil: values are packed in plain
+	kern        *gemmQ8
 	panels      []int8
-	plain       *PackedI8
 }
 
 // PackQ8 packs the matrix b of segs*segK rows and n columns, row-major with leading dimension ldb, or its transpose if
-// transB. It copies b. K*255*128 must be below 2³¹.
+// transB. It copies b. K, the number of rows, must be at least 1, and K*255*128 below 2³¹. [HasQ8] must hold.
 func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 	k := segs * segK
 	rs, cs := ldb, 1
@@ -69,17 +77,15 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 	p := &PackedQ8{Segs: segs, N: n, segK: segK}
 	for i := range gemmQ8Kernels {
 		g := &gemmQ8Kernels[i]
-		if *g.use && k > 0 && (!g.pairs || pairsFit(segs, segK, n, b, rs, cs)) {
+		if *g.use && (!g.pairs || pairsFit(segs, segK, n, b, rs, cs)) {
 			p.kern = g
 			break
 		}
 	}
-	if p.kern == nil {
-		p.plain = PackI8(k, n, b, ldb, transB)
-		p.NR = p.plain.NR
-		return p
-	}
 	g := p.kern
+	if g == nil || k == 0 {
+		panic(fmt.Sprintf("kernel: PackQ8 of %d rows with kernel %v", k, g))
+	}
 	p.NR, p.groups = g.nr, (segK+g.kr-1)/g.kr
 	p.colSum = make([]int32, n)
 	size := p.panelLen()
@@ -125,24 +131,14 @@ func (p *PackedQ8) panelLen() int { return p.Segs * p.groups * p.kern.kr * p.NR 
 func (p *PackedQ8) Panels() int { return (p.N + p.NR - 1) / p.NR }
 
 // Bytes returns the memory that the packed values take.
-func (p *PackedQ8) Bytes() int {
-	if p.plain != nil {
-		return p.plain.Bytes()
-	}
-	return len(p.panels) + 4*len(p.colSum)
-}
+func (p *PackedQ8) Bytes() int { return len(p.panels) + 4*len(p.colSum) }
 
 // Kernel returns the name of the kernel.
-func (p *PackedQ8) Kernel() string {
-	if p.plain != nil {
-		return p.plain.kern.name
-	}
-	return p.kern.name
-}
+func (p *PackedQ8) Kernel() string { return p.kern.name }
 
 // ValueBytes returns the number of bytes of a converted left value.
 func (p *PackedQ8) ValueBytes() int {
-	if p.kern != nil && p.kern.a == leftI16 {
+	if p.kern.a == leftI16 {
 		return 2
 	}
 	return 1
@@ -153,7 +149,7 @@ const SlackQ8 = 8
 
 // InPlace reports whether left values need no conversion and no memory behind them: Run reads them as they are.
 func (p *PackedQ8) InPlace(signed bool) bool {
-	return p.kern == nil || p.kern.a == leftU8 && !signed && p.segK%p.kern.kr == 0
+	return p.kern.a == leftU8 && !signed && p.segK%p.kern.kr == 0
 }
 
 // Convert writes the left values src, less zero where that is the kernel's form, to dst, of len(src)*ValueBytes bytes
@@ -163,7 +159,7 @@ func (p *PackedQ8) Convert(dst []byte, src []uint8, signed bool, zero int32) {
 	case len(src) == 0:
 	case p.ValueBytes() == 2:
 		widen(unsafe.Slice((*int16)(unsafe.Pointer(&dst[0])), len(src)), src, int16(zero), signed)
-	case p.kern != nil && signed:
+	case signed:
 		flipBytes(dst[:len(src)], src, 0x80)
 	default:
 		copy(dst, src)
@@ -173,7 +169,7 @@ func (p *PackedQ8) Convert(dst []byte, src []uint8, signed bool, zero int32) {
 // Border fills dst with left values that stand for 0.
 func (p *PackedQ8) Border(dst []byte, signed bool, zero int32) {
 	v := uint8(zero)
-	if p.kern != nil && signed {
+	if signed {
 		v ^= 0x80
 	}
 	if v == 0 || p.ValueBytes() == 2 {
@@ -189,20 +185,16 @@ func (p *PackedQ8) Border(dst []byte, signed bool, zero int32) {
 type ColumnsQ8 struct {
 	init   []int32   // by column, padded to whole panels: bias and what the zero point takes off
 	scale  []float32 // likewise
-	bias   []int32
-	signed bool
-	aZero  int32
 	zero   int32
 	lo, hi int32
-	yS8    bool
 }
 
 // Columns returns the constants for left values with zero point aZero, int8 if signed, and for results
 //
 //	clamp(int(roundHalfEven(float32(sum+bias[j]) * scale[j])) + zero, lo, hi)
 //
-// as those of [RequantU8], or of [RequantI8] if result is signed. bias may be nil; bias and scale have N values, which
-// are copied. With repeated, both are repeated until they have that many.
+// as those of [RequantU8], or of [RequantI8] with result. bias may be nil; bias and scale have N values, which
+// are copied; fewer are repeated.
 func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float32, zero, lo, hi int32, result bool) *ColumnsQ8 {
 	least, most := int32(0), int32(255)
 	if result {
@@ -212,9 +204,9 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 		panic(fmt.Sprintf("kernel: Columns with zero point %d and range [%d,%d]", zero, lo, hi))
 	}
 	n := p.Panels() * p.NR
-	c := &ColumnsQ8{init: make([]int32, n), scale: make([]float32, n), signed: signed, aZero: aZero, zero: zero, lo: lo, hi: hi, yS8: result}
+	c := &ColumnsQ8{init: make([]int32, n), scale: make([]float32, n), zero: zero, lo: lo, hi: hi}
 	shift := int32(0)
-	if p.kern != nil && p.kern.a == leftU8 {
+	if p.kern.a == leftU8 {
 		if shift = aZero; signed {
 			shift += 128
 		}
@@ -227,9 +219,6 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 			c.init[j] -= shift * p.colSum[j]
 		}
 		c.scale[j] = scale[j%len(scale)]
-	}
-	if p.plain != nil && bias != nil {
-		c.bias = c.init[:p.N]
 	}
 	return c
 }
@@ -253,10 +242,6 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	size := p.ValueBytes()
 	if need := ((m-1)*stride + (p.Segs-1)*segStride + p.segK) * size; need > len(a) {
 		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
-	}
-	if p.plain != nil {
-		p.runPlain(m, a, stride, segStride, c, p0, p1, dst, ldd)
-		return
 	}
 	g := p.kern
 	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero)}
@@ -298,43 +283,5 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 			copy(dst[(i+r)*ldd+full*p.NR:][:j1-full*p.NR], part[r*p.NR:])
 		}
 		i += t.rows
-	}
-}
-
-// plainRows is the number of rows whose sums runPlain keeps.
-const plainRows = 48
-
-// q8Scratch holds gathered rows and sums.
-type q8Scratch struct {
-	rows []uint8
-	sums []int32
-}
-
-var q8Pool = sync.Pool{New: func() any { return new(q8Scratch) }}
-
-func (p *PackedQ8) runPlain(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
-	s := q8Pool.Get().(*q8Scratch)
-	defer q8Pool.Put(s)
-	j0, j1 := p0*p.NR, min(p1*p.NR, p.N)
-	k := p.plain.K
-	s.sums = grow(s.sums, min(m, plainRows)*p.N)
-	var bias []int32
-	if c.bias != nil {
-		bias = c.bias[j0:j1]
-	}
-	for i := 0; i < m; i += plainRows {
-		rows := min(plainRows, m-i)
-		left, lda := a[i*stride:], stride
-		if p.Segs > 1 {
-			s.rows = grow(s.rows, rows*k)
-			for r := range rows {
-				for q := range p.Segs {
-					copy(s.rows[r*k+q*p.segK:][:p.segK], left[r*stride+q*segStride:])
-				}
-			}
-			left, lda = s.rows, k
-		}
-		gemmI8Blocks(rows, left, max(lda, k), c.aZero, c.signed, p.plain, p0, p1, s.sums, p.N, false)
-		requant(rows, j1-j0, dst[i*ldd+j0:], ldd, s.sums[j0:], p.N, bias, c.scale[j0:j1], c.zero, c.lo, c.hi)
 	}
 }

@@ -166,8 +166,14 @@ func (o *quantMatMul) PackKey(i int, in []Fact) (string, bool) {
 		}
 		return factorsKey(in, o.aScale, o.bScale, y, d.n, o.alpha)
 	}
+	if i == o.bias && i >= 0 {
+		return "int32", in[i].Const != nil && o.closed(in)
+	}
 	if i != o.b || len(in[o.b].Shape) < 2 {
 		return "", false
+	}
+	if o.closed(in) {
+		return fmt.Sprintf("gemm-q8 trans=%t", o.transB), true
 	}
 	d, _, err := o.shape(in[o.a].Shape, in[o.b].Shape)
 	if err != nil || len(d.bBatch) != 0 {
@@ -194,9 +200,20 @@ func (o *quantMatMul) Prepack(i int, in []Fact) (Packed, error) {
 		d, y, _ := o.columns(in)
 		return packFactors(in, o.aScale, o.bScale, y, d.n, o.alpha), nil
 	}
+	if i == o.bias {
+		return packInts(in[i].Const), nil
+	}
 	d, _, err := o.shape(in[o.a].Shape, in[o.b].Shape)
 	if err != nil {
 		return nil, err
+	}
+	if o.closed(in) {
+		ldb := d.n
+		if o.transB {
+			ldb = d.k
+		}
+		b := in[o.b].Const
+		return &packedQ8{[]*kernel.PackedQ8{kernel.PackQ8(1, d.k, d.n, signed8(b), ldb, o.transB)}, b.Shape().Clone()}, nil
 	}
 	return o.pack(in[o.b].Const, d, 0), nil
 }
@@ -221,7 +238,11 @@ func (o *quantMatMul) scratch(in []Fact, d matmulDims) int {
 		n, _ := in[o.a].Shape.Elems()
 		left = n/4 + 1
 	}
-	return scratchBytes(sums, left)
+	n := scratchBytes(sums, left)
+	if o.closed(in) {
+		n = max(n, closedScratch(d.m, d.k))
+	}
+	return n
 }
 
 // Workspace implements [Workspacer].
@@ -236,6 +257,8 @@ func (o *quantMatMul) Workspace(in []Fact) int {
 // quantMatMulState is what a quantMatMul keeps between runs.
 type quantMatMulState struct {
 	product8
+	tight            closedProduct
+	columns          columnsQ8
 	ready            bool
 	aShape, bShape   tensor.Shape
 	dims             matmulDims
@@ -252,8 +275,11 @@ func (o *quantMatMul) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	}
 	t := StateOf[quantMatMulState](ctx)
 	packed, _ := ctx.PackedInput(o.b).(*packed8)
+	closed, _ := ctx.PackedInput(o.b).(*packedQ8)
 	bShape, bType := tensor.Shape(nil), tensor.Undefined
-	if packed != nil {
+	if closed != nil {
+		bShape = closed.shape
+	} else if packed != nil {
 		bShape, bType = packed.shape, packed.dtype
 	} else {
 		bShape, bType = in[o.b].Shape(), in[o.b].DType()
@@ -268,6 +294,10 @@ func (o *quantMatMul) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		t.aSteps, t.bSteps = broadcastSteps(t.aSteps, d.aBatch, d.batch), broadcastSteps(t.bSteps, d.bBatch, d.batch)
 	}
 	d := &t.dims
+	if closed != nil {
+		o.runClosed(ctx, t, closed, out, in)
+		return nil
+	}
 	t.m, t.n, t.k, t.lda = d.m, d.n, d.k, d.k
 	scratch := ctx.Scratch
 	sums := out[0]

@@ -3,7 +3,6 @@ package op
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
@@ -139,19 +138,13 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	return fmt.Sprintf("cells-i8 g%d s%v d%v", o.group, v[:3], v[3:]), true
 }
 
-// packedInts is a constant bias.
-type packedInts struct{ v []int32 }
-
-// Bytes implements [Packed].
-func (p *packedInts) Bytes() int { return 4 * len(p.v) }
-
 // Prepack implements [Prepacker].
 func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
 	if i == o.wScale {
 		return packFactors(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[1]*o.group, 1), nil
 	}
 	if i == o.bias {
-		return &packedInts{slices.Clone(tensor.Data[int32](in[i].Const))}, nil
+		return packInts(in[i].Const), nil
 	}
 	f, err := o.extents(in[0].Shape, in[o.w].Shape)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // Offsets of the fields of tileQ8 in package kernel, whose first two are those of tileI8.
 const (
-	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip    = 16, 24, 32, 40, 48, 56
+	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip      = 16, 24, 32, 40, 48, 56
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
 )
 
