@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 )
 
@@ -35,22 +37,43 @@ type folder struct {
 
 // OpenFolder is [Open] of a folder of PNG, JPEG, GIF, PGM and PPM images, taken with all
 // its subfolders in the order of their paths; names that begin with a dot are passed
-// over. If every image lies in a subfolder, the first subfolder of its path is its class.
+// over. If every image lies in a subfolder, the first subfolder of its path is its class;
+// Options.Labels may name a CSV file of names and classes instead, in which a name is a path
+// below the folder or a base name, with or without extension, and images without an entry
+// have no label.
 // If the folder's only entries are train and test, they are the training and test images;
 // else there is no test set. Files that cannot be decoded are passed over and listed in
 // Data.Skipped.
+//
+// A folder without images but with tar files (.tar, .tar.gz, .tgz) is a set of shards: the
+// images are those in the tar files, in the order of the files and of their entries. They
+// are never unpacked to disk. What exceeds Options.MemoryLimit is read again in every
+// epoch, each shard from its beginning to its end, through a buffer in which the order is
+// shuffled. An image's class is that of the label file, or in the entry NAME.cls beside
+// NAME.jpg (the convention of WebDataset), or the first folder of its path. Shards whose
+// names begin with test are the test set, if there are others.
 func OpenFolder(ctx context.Context, dir string, opt Options) (*Data, error) {
 	return Open(ctx, filepath.Clean(dir)+string(filepath.Separator), opt)
 }
 
 func openFolder(ctx context.Context, dir string, opt Options, fit imageio.Fit) (*Data, error) {
 	dir = filepath.Clean(dir)
+	if tars, err := listTars(dir); err != nil || len(tars) > 0 {
+		if err != nil {
+			return nil, fmt.Errorf("dataset: %w", err)
+		}
+		return openTars(ctx, dir, tars, opt, fit)
+	}
+	table, err := tableOf(opt)
+	if err != nil {
+		return nil, err
+	}
 	files, err := listImages(dir)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("dataset: no images (PNG, JPEG, GIF, PGM, PPM) in %s", dir)
+		return nil, fmt.Errorf("dataset: no images (PNG, JPEG, GIF, PGM, PPM) and no tar files in %s", dir)
 	}
 	parts := map[string][]string{}
 	for _, f := range files {
@@ -63,21 +86,21 @@ func openFolder(ctx context.Context, dir string, opt Options, fit imageio.Fit) (
 	}
 	d := &Data{}
 	if len(parts["train"]) == 0 {
-		f, skipped, err := loadFolder(ctx, dir, files, opt, fit, Info{Name: dir}, opt.N)
+		f, skipped, err := loadFolder(ctx, dir, files, opt, fit, table, Info{Name: dir}, opt.N)
 		if err != nil {
 			return nil, err
 		}
 		d.Train, d.Skipped = f, skipped
 		return d, nil
 	}
-	f, skipped, err := loadFolder(ctx, filepath.Join(dir, "train"), parts["train"], opt, fit, Info{Name: dir}, opt.N)
+	f, skipped, err := loadFolder(ctx, filepath.Join(dir, "train"), parts["train"], opt, fit, table, Info{Name: dir}, opt.N)
 	if err != nil {
 		return nil, err
 	}
 	d.Train, d.Skipped = f, skipped
 	if len(parts["test"]) > 0 {
 		opt.Channels, opt.Height, opt.Width = f.info.Channels, f.info.Height, f.info.Width
-		t, skipped, err := loadFolder(ctx, filepath.Join(dir, "test"), parts["test"], opt, fit, f.info, 0)
+		t, skipped, err := loadFolder(ctx, filepath.Join(dir, "test"), parts["test"], opt, fit, table, f.info, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -89,25 +112,22 @@ func openFolder(ctx context.Context, dir string, opt Options, fit imageio.Fit) (
 // listImages returns the slash-separated paths of the images below dir, sorted.
 func listImages(dir string) ([]string, error) {
 	var files []string
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(e.Name(), ".") && path != dir && e.Name() != "." {
+		if strings.HasPrefix(e.Name(), ".") && file != dir && e.Name() != "." {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		switch strings.ToLower(filepath.Ext(path)) {
-		case ".png", ".jpg", ".jpeg", ".gif", ".pgm", ".ppm", ".pnm":
-			if e.Type().IsRegular() {
-				rel, err := filepath.Rel(dir, path)
-				if err != nil {
-					return err
-				}
-				files = append(files, filepath.ToSlash(rel))
+		if isImage(file) && e.Type().IsRegular() {
+			rel, err := filepath.Rel(dir, file)
+			if err != nil {
+				return err
 			}
+			files = append(files, filepath.ToSlash(rel))
 		}
 		return nil
 	})
@@ -115,10 +135,27 @@ func listImages(dir string) ([]string, error) {
 	return files, err
 }
 
+// isImage reports whether a file's extension is that of an image.
+func isImage(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".png", ".jpg", ".jpeg", ".gif", ".pgm", ".ppm", ".pnm":
+		return true
+	}
+	return false
+}
+
+// tableOf reads the label file that the options name, if they do.
+func tableOf(opt Options) (labelTable, error) {
+	if opt.Labels == "" {
+		return nil, nil
+	}
+	return readLabels(opt.Labels)
+}
+
 // loadFolder decodes every file once, to know which are good and what they contain. info
 // may bring the classes of the training set. limit, if positive, bounds the number of
 // images.
-func loadFolder(ctx context.Context, dir string, files []string, opt Options, fit imageio.Fit, info Info, limit int) (*folder, []string, error) {
+func loadFolder(ctx context.Context, dir string, files []string, opt Options, fit imageio.Fit, table labelTable, info Info, limit int) (*folder, []string, error) {
 	f := &folder{fit: fit, maxPixels: opt.MaxPixels}
 	info.Channels, info.Height, info.Width = opt.Channels, opt.Height, opt.Width
 	if info.Height == 0 {
@@ -197,7 +234,9 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 	if len(good) == 0 {
 		return nil, nil, fmt.Errorf("dataset: none of the %d images in %s can be read: %s", len(files), dir, skipped[0])
 	}
-	f.classify(good)
+	if err := f.classify(good, table); err != nil {
+		return nil, nil, err
+	}
 	fmt.Fprintln(h, f.labels)
 	f.digest = hex.EncodeToString(h.Sum(nil))
 	return f, skipped, nil
@@ -206,44 +245,33 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 // firstImage returns the first image that can be decoded, or nil.
 func firstImage(dir string, files []string, maxPixels int64) image.Image {
 	for _, name := range files {
-		if img, err := imageio.DecodeFile(filepath.Join(dir, filepath.FromSlash(name)), maxPixels); err == nil {
+		if img, err := imagefile.DecodeFile(filepath.Join(dir, filepath.FromSlash(name)), maxPixels); err == nil {
 			return img
 		}
 	}
 	return nil
 }
 
-// classify sets labels from the first subfolder of each path. Classes that info already
-// has keep their numbers.
-func (f *folder) classify(files []string) {
-	var names []string
-	for _, file := range files {
-		class, _, ok := strings.Cut(file, "/")
-		if !ok {
-			f.info.Classes = nil
-			return
-		}
-		names = append(names, class)
-	}
-	classes := slices.Clone(f.info.Classes)
-	for _, n := range names {
-		if !slices.Contains(classes, n) {
-			classes = append(classes, n)
+// classify sets labels from the table, or else from the first subfolder of each path.
+func (f *folder) classify(files []string, table labelTable) error {
+	names := folderClasses(files)
+	if table != nil {
+		var err error
+		if names, err = table.named(files); err != nil {
+			return err
 		}
 	}
-	f.info.Classes = classes
-	number := map[string]int{}
-	for i, c := range classes {
-		number[c] = i
+	if names == nil {
+		f.info.Classes = nil
+		return nil
 	}
-	for _, n := range names {
-		f.labels = append(f.labels, number[n])
-	}
+	f.labels, f.info.Classes = number(names, f.info.Classes)
+	return nil
 }
 
 // decode reads a file as pixels of the wanted size.
 func (f *folder) decode(path string) ([]uint8, error) {
-	img, err := imageio.DecodeFile(path, f.maxPixels)
+	img, err := imagefile.DecodeFile(path, f.maxPixels)
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func (l *Loader) plan(ctx context.Context, jobs chan<- *job) {
 	for epoch := l.opt.Epoch; l.opt.Epochs == 0 || epoch < l.opt.Epochs; epoch++ {
 		var order []int
 		if !l.opt.InOrder {
-			order = rng.New(l.opt.Seed, streamOrder, uint64(epoch)).Perm(n)
+			order = orderOf(l.src, rng.New(l.opt.Seed, streamOrder, uint64(epoch)))
 		}
 		for ; step < l.steps; step++ {
 			b := l.get()

@@ -93,7 +93,8 @@ func (e *NotFoundError) Error() string {
 func (e *NotFoundError) Unwrap() error { return e.Err }
 
 // Open finds a data set: "digits" (built in, see [NewDigits]), "mnist", "fashion-mnist",
-// "cifar10", or the path of a folder of images (see [OpenFolder]).
+// "cifar10", or the path of a folder of images, or of tar files, or of one such file (see
+// [OpenFolder]).
 //
 // The named ones are looked for in Options.Dir, then in the cache, and are else
 // downloaded into the cache; what is downloaded must have the known size and SHA-256.
@@ -120,11 +121,15 @@ func open(ctx context.Context, name string, opt Options, cat []entry) (*Data, er
 	if opt.N < 0 {
 		return nil, fmt.Errorf("dataset: %d training images", opt.N)
 	}
+	named := slices.IndexFunc(cat, func(e entry) bool { return e.name == name })
+	if opt.Labels != "" && (name == "digits" || named >= 0) {
+		return nil, fmt.Errorf("dataset: %s has labels of its own", name)
+	}
 	if name == "digits" {
 		return openDigits(opt)
 	}
-	if i := slices.IndexFunc(cat, func(e entry) bool { return e.name == name }); i >= 0 {
-		return openNamed(ctx, &cat[i], opt, fit)
+	if named >= 0 {
+		return openNamed(ctx, &cat[named], opt, fit)
 	}
 	st, err := os.Stat(name)
 	switch {
@@ -132,6 +137,8 @@ func open(ctx context.Context, name string, opt Options, cat []entry) (*Data, er
 		return nil, fmt.Errorf("dataset: no data set or folder %q; the data sets are %s", name, strings.Join(Names(), ", "))
 	case err != nil:
 		return nil, fmt.Errorf("dataset: %w", err)
+	case st.Mode().IsRegular() && isTar(name):
+		return openTars(ctx, name, []string{name}, opt, fit)
 	case !st.IsDir():
 		return nil, fmt.Errorf("dataset: %s is not a folder", name)
 	}
