@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
@@ -17,25 +18,44 @@ const sampleRows = 6
 
 // writePicture shows what a model does: a row of images, a row of their reconstructions,
 // and rows of images that it generates.
-func writePicture(ctx context.Context, path, model string, images []image.Image, seed uint64) error {
+func writePicture(ctx context.Context, path, model string, p *probe, seed uint64) error {
 	m, err := autoencoder.Open(model, runtime.Options{}, autoencoder.Options{})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	cells := images
+	// A column has the label of its image where the model takes labels.
+	column := func(i int) *autoencoder.Model {
+		if p.labels == nil {
+			return m
+		}
+		return m.WithLabel(p.labels[i])
+	}
+	var cells []image.Image
 	if m.Info().Input != "" {
-		rec, err := m.Reconstruct(ctx, images...)
+		cells = append(cells, p.images...)
+		for i, img := range p.images {
+			rec, err := column(i).Reconstruct(ctx, img)
+			if err != nil {
+				return err
+			}
+			cells = append(cells, rec[0].Output)
+		}
+	}
+	n := len(p.images)
+	drawn := make([]image.Image, sampleRows*n)
+	for i := range n {
+		part, err := column(i).Generate(ctx, sampleRows, autoencoder.Sampling{Seed: seed, First: uint64(sampleRows * i)})
+		if errors.Is(err, autoencoder.ErrNoPrior) {
+			drawn = nil
+			break
+		}
 		if err != nil {
 			return err
 		}
-		for _, r := range rec {
-			cells = append(cells, r.Output)
+		for k, img := range part {
+			drawn[k*n+i] = img
 		}
-	}
-	drawn, err := m.Generate(ctx, sampleRows*len(images), autoencoder.Sampling{Seed: seed})
-	if err != nil && !errors.Is(err, autoencoder.ErrNoPrior) {
-		return err
 	}
 	cells = append(cells, drawn...)
 	channels := m.Info().Channels
@@ -47,9 +67,9 @@ func writePicture(ctx context.Context, path, model string, images []image.Image,
 		}
 		planars = append(planars, p)
 	}
-	sheet, err := imageio.Sheet{Columns: len(images), Pad: 2, Zoom: max(1, 56/max(1, planars[0].W))}.Grid(planars)
+	sheet, err := imageio.Sheet{Columns: n, Pad: 2, Zoom: max(1, 56/max(1, planars[0].W))}.Grid(planars)
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error { return imageio.WritePNG(w, sheet) })
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return imagefile.WritePNG(w, sheet) })
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 )
 
@@ -53,7 +54,7 @@ func (a *app) eachImages(files []string, size int, f func(names []string, images
 			if err := a.ctx.Err(); err != nil {
 				return err
 			}
-			img, err := imageio.DecodeFile(name, 0)
+			img, err := imagefile.DecodeFile(name, 0)
 			if err != nil {
 				return err
 			}
@@ -150,7 +151,7 @@ func (a *app) writeImages(out string, images []image.Image, sheet imageio.Sheet)
 		if err != nil {
 			return err
 		}
-		return a.write(out, true, func(w io.Writer) error { return imageio.WritePNG(w, p) })
+		return a.write(out, true, func(w io.Writer) error { return imagefile.WritePNG(w, p) })
 	}
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return err
@@ -162,7 +163,7 @@ func (a *app) writeImages(out string, images []image.Image, sheet imageio.Sheet)
 			}
 		}
 		name := filepath.Join(out, fmt.Sprintf("%04d.png", i))
-		if err := a.write(name, true, func(w io.Writer) error { return imageio.WritePNG(w, p) }); err != nil {
+		if err := a.write(name, true, func(w io.Writer) error { return imagefile.WritePNG(w, p) }); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/runtime/autoencoder"
 )
@@ -149,7 +150,7 @@ func (a *app) writeGIF(sf sheetFlags, images []image.Image, delay int) error {
 			return err
 		}
 	}
-	return a.write(sf.out, true, func(w io.Writer) error { return imageio.WriteGIF(w, frames, delay, true) })
+	return a.write(sf.out, true, func(w io.Writer) error { return imagefile.WriteGIF(w, frames, delay, true) })
 }
 
 // reconstructionLine is what `reconstruct --json` and `score --json` print for one image.

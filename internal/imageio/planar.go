@@ -1,5 +1,5 @@
-// Package imageio converts between image files, image.Image and the number arrays that
-// models take, and draws the sheets that show results.
+// Package imageio converts between image.Image and the number arrays that models take, and
+// draws the sheets that show results. Package imagefile reads and writes the files.
 //
 // [Planar] is the meeting point: 8-bit samples, one plane a channel. Resizing and colour
 // conversion are integer arithmetic, so a file gives the same numbers on every
@@ -60,7 +60,7 @@ func FromImage(img image.Image, channels int) (*Planar, error) {
 				yi, ci := m.YOffset(b.Min.X+x, b.Min.Y+y), m.COffset(b.Min.X+x, b.Min.Y+y)
 				r, g, bl := color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci])
 				if channels == 1 {
-					row[x] = luma(r, g, bl)
+					row[x] = Luma(r, g, bl)
 					continue
 				}
 				row[x], row[plane+x], row[2*plane+x] = r, g, bl
@@ -69,7 +69,7 @@ func FromImage(img image.Image, channels int) (*Planar, error) {
 			for x := range p.W {
 				r, g, bl, _ := img.At(b.Min.X+x, b.Min.Y+y).RGBA()
 				if channels == 1 {
-					row[x] = luma(uint8(r>>8), uint8(g>>8), uint8(bl>>8))
+					row[x] = Luma(uint8(r>>8), uint8(g>>8), uint8(bl>>8))
 					continue
 				}
 				row[x], row[plane+x], row[2*plane+x] = uint8(r>>8), uint8(g>>8), uint8(bl>>8)
@@ -86,15 +86,15 @@ func (p *Planar) setRow(y int, src []uint8, step int) {
 	for x := range p.W {
 		s := src[x*step:][:3]
 		if p.C == 1 {
-			row[x] = luma(s[0], s[1], s[2])
+			row[x] = Luma(s[0], s[1], s[2])
 		} else {
 			row[x], row[plane+x], row[2*plane+x] = s[0], s[1], s[2]
 		}
 	}
 }
 
-// luma weighs the channels by 0.299, 0.587 and 0.114; equal channels keep their value.
-func luma(r, g, b uint8) uint8 {
+// Luma weighs the channels by 0.299, 0.587 and 0.114; equal channels keep their value.
+func Luma(r, g, b uint8) uint8 {
 	return uint8((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 1<<15) >> 16)
 }
 
@@ -115,7 +115,7 @@ func (p *Planar) Channels(n int) (*Planar, error) {
 		return q, nil
 	}
 	for i := range q.Pix {
-		q.Pix[i] = luma(p.Pix[i], p.Pix[plane+i], p.Pix[2*plane+i])
+		q.Pix[i] = Luma(p.Pix[i], p.Pix[plane+i], p.Pix[2*plane+i])
 	}
 	return q, nil
 }
@@ -161,4 +161,13 @@ func (p *Planar) Crop(x, y, w, h int) (*Planar, error) {
 		}
 	}
 	return q, nil
+}
+
+// IsGrey reports whether img can only hold grey.
+func IsGrey(img image.Image) bool {
+	switch img.(type) {
+	case *image.Gray, *image.Gray16:
+		return true
+	}
+	return false
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 )
 
@@ -101,7 +102,7 @@ func TestTensorBoardReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	var png bytes.Buffer
-	if err := imageio.WritePNG(&png, p); err != nil {
+	if err := imagefile.WritePNG(&png, p); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Image(19, "pairs", 6, 4, 3, png.Bytes()); err != nil {

@@ -1,4 +1,6 @@
-package imageio
+// Package imagefile reads and writes image files. It is apart from package imageio so that
+// programs that make and show images without files do not carry the formats.
+package imagefile
 
 import (
 	"bytes"
@@ -41,10 +43,10 @@ func Decode(r io.Reader, maxPixels int64) (image.Image, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("imageio: %w", err)
+		return nil, fmt.Errorf("%w", err)
 	}
 	if len(data) > maxFileBytes {
-		return nil, fmt.Errorf("imageio: file of more than %d bytes", maxFileBytes)
+		return nil, fmt.Errorf("file of more than %d bytes", maxFileBytes)
 	}
 	for _, d := range decoders {
 		for _, m := range d.magic {
@@ -53,25 +55,25 @@ func Decode(r io.Reader, maxPixels int64) (image.Image, error) {
 			}
 			cfg, err := d.config(bytes.NewReader(data))
 			if err != nil {
-				return nil, fmt.Errorf("imageio: %w", err)
+				return nil, fmt.Errorf("%w", err)
 			}
 			if cfg.Width < 1 || cfg.Height < 1 {
-				return nil, fmt.Errorf("imageio: image of %dx%d pixels", cfg.Width, cfg.Height)
+				return nil, fmt.Errorf("image of %dx%d pixels", cfg.Width, cfg.Height)
 			}
 			if int64(cfg.Width) > maxPixels/int64(cfg.Height) {
-				return nil, fmt.Errorf("imageio: image of %dx%d pixels, more than %d", cfg.Width, cfg.Height, maxPixels)
+				return nil, fmt.Errorf("image of %dx%d pixels, more than %d", cfg.Width, cfg.Height, maxPixels)
 			}
 			img, err := d.decode(bytes.NewReader(data))
 			if err != nil {
-				return nil, fmt.Errorf("imageio: %w", err)
+				return nil, fmt.Errorf("%w", err)
 			}
 			if img.Bounds().Empty() {
-				return nil, errors.New("imageio: empty image")
+				return nil, errors.New("empty image")
 			}
 			return img, nil
 		}
 	}
-	return nil, fmt.Errorf("imageio: %w", ErrFormat)
+	return nil, fmt.Errorf("%w", ErrFormat)
 }
 
 // DecodeFile is Decode of a file; errors name it.
@@ -86,13 +88,4 @@ func DecodeFile(name string, maxPixels int64) (image.Image, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return img, nil
-}
-
-// IsGrey reports whether img can only hold grey.
-func IsGrey(img image.Image) bool {
-	switch img.(type) {
-	case *image.Gray, *image.Gray16:
-		return true
-	}
-	return false
 }

@@ -1,10 +1,12 @@
-package imageio
+package imagefile
 
 import (
 	"bytes"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aekit/aekit/internal/imageio"
 )
 
 func TestNetpbm(t *testing.T) {
@@ -31,12 +33,12 @@ func TestNetpbm(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 			continue
 		}
-		p, err := FromImage(img, tc.c)
+		p, err := imageio.FromImage(img, tc.c)
 		if err != nil || p.H != tc.h || p.W != tc.w || !slices.Equal(p.Pix, tc.want) {
 			t.Errorf("%s: %+v, %v; want %dx%d %v", tc.name, p, err, tc.w, tc.h, tc.want)
 		}
-		if IsGrey(img) != (tc.c == 1) {
-			t.Errorf("%s: IsGrey is %v", tc.name, IsGrey(img))
+		if imageio.IsGrey(img) != (tc.c == 1) {
+			t.Errorf("%s: IsGrey is %v", tc.name, imageio.IsGrey(img))
 		}
 	}
 }
@@ -71,7 +73,7 @@ func FuzzNetpbm(f *testing.F) {
 		if n := img.Bounds().Dx() * img.Bounds().Dy(); n > 1<<16 || n > len(data) {
 			t.Errorf("%d pixels from %d bytes", n, len(data))
 		}
-		if _, err := FromImage(img, 3); err != nil {
+		if _, err := imageio.FromImage(img, 3); err != nil {
 			t.Error(err)
 		}
 	})

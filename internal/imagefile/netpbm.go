@@ -1,4 +1,4 @@
-package imageio
+package imagefile
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"io"
+	"math"
 )
 
 // The netpbm formats PGM and PPM, plain (P2, P3) and raw (P5, P6), as in the manual pages
@@ -116,7 +117,7 @@ func decodeNetpbm(r io.Reader) (image.Image, error) {
 	if h.rgb {
 		per = 3
 	}
-	if int64(h.width)*int64(h.height) > maxInt/4 {
+	if int64(h.width)*int64(h.height) > math.MaxInt/4 {
 		return nil, fmt.Errorf("netpbm: image of %dx%d pixels", h.width, h.height)
 	}
 	row := make([]uint8, per*h.width)
