@@ -41,6 +41,15 @@ type Options struct {
 	ReduceRange bool
 	// PerTensor gives weights one scale for the whole tensor.
 	PerTensor bool
+	// BiasCorrection changes biases such that the rounding of weights does not shift the mean
+	// of what each channel gives for the calibration's inputs.
+	BiasCorrection bool
+	// Rounding, unless nil, chooses for each weight whether it is rounded up or down by what
+	// that does to the outputs, for the operators it has: see [Correlate].
+	Rounding Correlations
+	// Params, unless nil, gives the scale and zero point of an activation by name, instead of
+	// the calibration. ok is false for activations that it does not know.
+	Params func(name string) (p Params, ok bool)
 	// Exclude reports whether the node of that name stays float32.
 	Exclude func(name string) bool
 }
@@ -123,10 +132,16 @@ func (r *rewriter) finish(m *onnx.Model) (*onnx.Model, *Report, error) {
 	if !slices.ContainsFunc(r.report.Layers, func(l Layer) bool { return !l.Float }) {
 		return nil, nil, ErrNothing
 	}
+	out, err := writeModel(r.g, m)
+	return out, r.report, err
+}
+
+// writeModel returns a graph as a model that is like m otherwise.
+func writeModel(g *graph.Graph, m *onnx.Model) (*onnx.Model, error) {
 	opset := max(minOpset, int(m.Opset("")))
-	out, err := r.g.Model(opset)
+	out, err := g.Model(opset)
 	if err != nil {
-		return nil, nil, fmt.Errorf("quant: %w", err)
+		return nil, fmt.Errorf("quant: %w", err)
 	}
 	out.IRVersion = max(m.IRVersion, onnx.IRVersionFor(int64(opset)))
 	out.ProducerName, out.ProducerVersion, out.DocString = "aekit", "", m.DocString
@@ -145,7 +160,7 @@ func (r *rewriter) finish(m *onnx.Model) (*onnx.Model, *Report, error) {
 			}
 		}
 	}
-	return out, r.report, onnx.Check(out)
+	return out, onnx.Check(out)
 }
 
 func (o Options) method() Method {

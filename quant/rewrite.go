@@ -44,11 +44,12 @@ func (r *rewriter) run() error {
 		n    *graph.Node
 		w    *tensor.Tensor
 		axis int
+		in   string // name of the input
 	}
 	var list []candidate
 	for _, n := range g.Nodes {
 		if w, axis, ok := r.weightOf(n); ok {
-			list = append(list, candidate{n, w, axis})
+			list = append(list, candidate{n, w, axis, g.Value(n.In[0]).Name})
 		}
 	}
 	for _, c := range list {
@@ -59,7 +60,7 @@ func (r *rewriter) run() error {
 			r.report.Layers = append(r.report.Layers, layer)
 			continue
 		}
-		if err := r.layer(n, w, axis, &layer); err != nil {
+		if err := r.layer(n, w, axis, c.in, &layer); err != nil {
 			return fmt.Errorf("quant: node %q (%s): %w", n.Name, n.OpType, err)
 		}
 		r.report.Layers = append(r.report.Layers, layer)
@@ -120,12 +121,15 @@ func floatAttr(n *graph.Node, name string, def float32) float32 {
 }
 
 // layer quantises one operator: its input, its weights and bias, and what follows.
-func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, layer *Layer) error {
+func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, input string, layer *Layer) error {
 	in, scaleIn, err := r.operand(n.In[0])
 	if err != nil {
 		return err
 	}
 	q, scales := quantizeWeights(w, axis, r.opts, r.leastScales(n, scaleIn, w.Shape()[axis]))
+	if h := r.opts.Rounding[n.Name]; h != nil {
+		h.round(w, q, scales, axis, r.opts.weightLimit())
+	}
 	layer.WeightSQNR = weightSQNR(w, q, scales, axis)
 	name := r.g.Value(n.In[1]).Name
 	dw, err := r.dequantConst(name, q, scales, axis)
@@ -133,6 +137,13 @@ func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, layer *Layer
 		return err
 	}
 	inputs := []graph.ValueID{in, dw}
+	if shift := meanError(n, r.cal.Means[input], w, q, scales, axis); r.opts.BiasCorrection && shift != nil && n.OpType != "MatMul" {
+		b, err := r.corrected(n, shift)
+		if err != nil {
+			return err
+		}
+		n.In = []graph.ValueID{n.In[0], n.In[1], b}
+	}
 	if len(n.In) > 2 && n.In[2] != graph.None {
 		b, err := r.bias(n, scaleIn, scales)
 		if err != nil {
@@ -232,6 +243,11 @@ func (r *rewriter) params(id graph.ValueID, by *graph.Node) Params {
 		d = tensor.Int8
 	}
 	qmin, qmax := limits(d)
+	if r.opts.Params != nil {
+		if p, ok := r.opts.Params(r.g.Value(id).Name); ok {
+			return p
+		}
+	}
 	if by != nil && by.OpType == "Sigmoid" {
 		return Params{Scale: 1.0 / 256, ZeroPoint: qmin, DType: d}
 	}

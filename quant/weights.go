@@ -14,6 +14,13 @@ const (
 	reducedLimit = 64
 )
 
+func (o Options) weightLimit() int {
+	if o.ReduceRange {
+		return reducedLimit
+	}
+	return weightLimit
+}
+
 // weightScales returns the scale of each channel of weights along axis, or one scale for
 // all, with which the largest of them is at the limit. least, unless nil, holds lower bounds
 // of the scales of channels.
@@ -24,10 +31,7 @@ func weightScales(w *tensor.Tensor, axis int, o Options, least []float32) []floa
 		c := at(i)
 		top[c] = max(top[c], float32(math.Abs(float64(v))))
 	}
-	lim := float32(weightLimit)
-	if o.ReduceRange {
-		lim = reducedLimit
-	}
+	lim := float32(o.weightLimit())
 	for c := range top {
 		top[c] /= lim
 		if least != nil {
@@ -49,10 +53,7 @@ func weightScales(w *tensor.Tensor, axis int, o Options, least []float32) []floa
 // [weightScales].
 func quantizeWeights(w *tensor.Tensor, axis int, o Options, least []float32) (*tensor.Tensor, []float32) {
 	scales := weightScales(w, axis, o, least)
-	lim := float64(weightLimit)
-	if o.ReduceRange {
-		lim = reducedLimit
-	}
+	lim := float64(o.weightLimit())
 	_, at := channelIndex(w.Shape(), axis)
 	q := tensor.Must(tensor.New(tensor.Int8, w.Shape()...))
 	dst := tensor.Data[int8](q)
