@@ -117,6 +117,14 @@ func (o concat) ChannelsLast(in []Fact) (Op, []bool, bool) {
 }
 
 // ChannelsLast implements [LayoutAware].
+func (o split) ChannelsLast(in []Fact) (Op, []bool, bool) {
+	rank := len(in[0].Shape)
+	axis, err := tensor.Axis(o.axis, rank)
+	o.axis = channelsLastAxis(axis, rank)
+	return o, []bool{true, false}, err == nil && rank > 2
+}
+
+// ChannelsLast implements [LayoutAware].
 func (o *softmax) ChannelsLast(in []Fact) (Op, []bool, bool) {
 	rank := len(in[0].Shape)
 	axis, err := tensor.Axis(o.axis, rank)

@@ -4,7 +4,7 @@ import "github.com/aekit/aekit/tensor"
 
 // LayoutAware is an Op that can also work on tensors whose axes are stored channels-last.
 type LayoutAware interface {
-	// ChannelsLast returns the variant of the op whose output 0, and whose inputs i with
+	// ChannelsLast returns the variant of the op whose outputs, and whose inputs i with
 	// nhwc[i], have the physical shape [N, spatial…, C] in place of [N, C, spatial…]. in
 	// holds the facts of the inputs in their logical order. Infer and Run of the variant
 	// take and give physical shapes. ok is false where there is no such variant.

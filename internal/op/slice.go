@@ -6,16 +6,28 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-type slice struct{ types Types }
+type slice struct {
+	types Types
+	last  bool // input 0 and the output are channels-last; axes are logical
+}
+
+var _ LayoutAware = slice{}
 
 func newSlice(a *Attrs) (Op, error) {
-	return slice{a.Types()}, nil
+	return slice{types: a.Types()}, nil
+}
+
+// ChannelsLast implements [LayoutAware].
+func (o slice) ChannelsLast(in []Fact) (Op, []bool, bool) {
+	o.last = true
+	return o, []bool{true, false, false, false, false}, len(in[0].Shape) > 2
 }
 
 // span is one axis of a slice: n elements from start on, step apart.
 type span struct{ start, step, n int }
 
-// spans returns the part of each axis that the inputs starts, ends, axes and steps select.
+// spans returns the part of each axis of a tensor of physical shape s that the inputs starts,
+// ends, axes and steps select.
 func (o slice) spans(s tensor.Shape, starts, ends, axes, steps []int64) ([]span, error) {
 	if len(starts) != len(ends) || axes != nil && len(axes) != len(starts) || steps != nil && len(steps) != len(starts) {
 		return nil, fmt.Errorf("starts %v, ends %v, axes %v and steps %v differ in length", starts, ends, axes, steps)
@@ -36,6 +48,9 @@ func (o slice) spans(s tensor.Shape, starts, ends, axes, steps []int64) ([]span,
 		axis, step := i, int64(1)
 		if axes != nil {
 			axis, _ = tensor.Axis(int(axes[i]), len(s))
+		}
+		if o.last {
+			axis = channelsLastAxis(axis, len(s))
 		}
 		if steps != nil {
 			step = steps[i]

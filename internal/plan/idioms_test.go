@@ -181,6 +181,17 @@ func TestSandwichesVanish(t *testing.T) {
 	if n := count(g, "Transpose"); n != 2 {
 		t.Errorf("%d transposes are left, want 2", n)
 	}
+	p, err := plan.Build(g, []op.Fact{{DType: x.DType(), Shape: x.Shape()}}, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := p.NewState()
+	st.Measure()
+	for _, s := range st.Times() {
+		if s.OpType == "Transpose" {
+			t.Errorf("step %q is a Transpose: values should be channels-last throughout", s.Name)
+		}
+	}
 	if n := count(g, "BatchNormalization") + count(g, "Identity"); n != 0 {
 		t.Errorf("%d nodes are left that fold", n)
 	}

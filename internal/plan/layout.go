@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/op"
@@ -14,10 +15,19 @@ import (
 // moved already. Conversions are placed where a value is needed in the other order; a
 // value is converted at most once.
 func (b *builder) chooseLayouts() error {
-	l := &layouts{builder: b, last: map[graph.ValueID]graph.ValueID{}, first: map[graph.ValueID]graph.ValueID{}}
+	l := &layouts{builder: b, last: map[graph.ValueID]graph.ValueID{}, first: map[graph.ValueID]graph.ValueID{},
+		makers: map[graph.ValueID]*graph.Node{}, same: map[graph.ValueID]graph.ValueID{}}
 	nodes := b.g.Nodes
 	b.g.Nodes = make([]*graph.Node, 0, len(nodes))
 	for _, n := range nodes {
+		for i, id := range n.In {
+			if v, ok := l.same[id]; ok {
+				n.In[i] = v
+			}
+		}
+		if l.isConversion(n) {
+			continue
+		}
 		moved, err := l.move(n)
 		if err != nil {
 			return err
@@ -30,9 +40,18 @@ func (b *builder) chooseLayouts() error {
 				return err
 			}
 		}
+		for _, id := range n.Out {
+			if id != graph.None {
+				l.makers[id] = n
+			}
+		}
 		b.g.Nodes = append(b.g.Nodes, n)
 	}
 	for i, id := range b.g.Outputs {
+		if v, ok := l.same[id]; ok {
+			b.g.Outputs[i] = v
+			continue
+		}
 		out, err := l.channelsFirst(id)
 		if err != nil {
 			return err
@@ -40,12 +59,17 @@ func (b *builder) chooseLayouts() error {
 		b.g.Outputs[i] = out
 	}
 	for i, c := range b.g.Commits {
+		if v, ok := l.same[c.From]; ok {
+			b.g.Commits[i].From = v
+			continue
+		}
 		from, err := l.channelsFirst(c.From)
 		if err != nil {
 			return err
 		}
 		b.g.Commits[i].From = from
 	}
+	b.g.RemoveDead()
 	return nil
 }
 
@@ -56,6 +80,47 @@ type layouts struct {
 	// channels-last. first gives the one that holds it in its own order, for values that
 	// were computed channels-last; None as long as nobody has asked for it.
 	last, first map[graph.ValueID]graph.ValueID
+	makers      map[graph.ValueID]*graph.Node
+	// same gives, for the output of a Transpose of the model that is a conversion itself,
+	// the value that is there already.
+	same map[graph.ValueID]graph.ValueID
+}
+
+// isConversion takes note of a Transpose that gives in the model's own terms what the
+// planner has in memory anyway: the channels-last form of a value that has moved.
+func (l *layouts) isConversion(n *graph.Node) bool {
+	if n.Domain != "" || n.OpType != "Transpose" || l.isDynamic(n) {
+		return false
+	}
+	_, moved := l.first[n.In[0]]
+	out := n.Out[0]
+	if !moved || !isPerm(n, lastPerm(len(l.facts[out].Shape))) {
+		return false
+	}
+	l.same[out] = l.last[n.In[0]]
+	return true
+}
+
+// lastPerm is the permutation that makes the second of rank axes the last.
+func lastPerm(rank int) []int64 {
+	perm := []int64{0}
+	for a := 2; a < rank; a++ {
+		perm = append(perm, int64(a))
+	}
+	return append(perm, 1)
+}
+
+// firstPerm is the inverse of lastPerm.
+func firstPerm(rank int) []int64 {
+	perm := []int64{0, int64(rank - 1)}
+	for a := 1; a < rank-1; a++ {
+		perm = append(perm, int64(a))
+	}
+	return perm
+}
+
+func isPerm(n *graph.Node, perm []int64) bool {
+	return slices.ContainsFunc(n.Attrs, func(a *onnx.Attribute) bool { return a.Name == "perm" && slices.Equal(a.Ints, perm) })
 }
 
 // movers are the operators that are worth converting their inputs for.
@@ -68,8 +133,13 @@ var movers = map[string]bool{
 // pays.
 func (l *layouts) move(n *graph.Node) (bool, error) {
 	la, ok := n.Op.(op.LayoutAware)
-	if !ok || l.isDynamic(n) || len(n.Out) != 1 || n.Out[0] == graph.None || l.dynamic[n.Out[0]] {
+	if !ok || l.isDynamic(n) || len(n.Out) != 1 && n.OpType != "Split" {
 		return false, nil
+	}
+	for _, id := range n.Out {
+		if id == graph.None || l.dynamic[id] {
+			return false, nil
+		}
 	}
 	if !movers[n.OpType] && !l.hasMovedInput(n) {
 		return false, nil
@@ -96,10 +166,13 @@ func (l *layouts) move(n *graph.Node) (bool, error) {
 	if err != nil {
 		return false, nodeError(&m, l.inFacts(&m), err)
 	}
-	out := l.g.AddValue(graph.Value{Name: l.g.Value(n.Out[0]).Name + "_nhwc"})
-	l.setFact(out, op.Fact{DType: facts[0].DType, Shape: facts[0].Shape})
-	m.Out = []graph.ValueID{out}
-	l.last[n.Out[0]], l.first[n.Out[0]] = out, graph.None
+	m.Out = make([]graph.ValueID, len(n.Out))
+	for i, id := range n.Out {
+		out := l.g.AddValue(graph.Value{Name: l.g.Value(id).Name + "_nhwc"})
+		l.setFact(out, op.Fact{DType: facts[i].DType, Shape: facts[i].Shape})
+		m.Out[i] = out
+		l.last[id], l.first[id] = out, graph.None
+	}
 	l.g.Nodes = append(l.g.Nodes, &m)
 	return true, nil
 }
@@ -122,11 +195,13 @@ func (l *layouts) channelsLast(id graph.ValueID) (graph.ValueID, error) {
 		return v, nil
 	}
 	rank := len(l.facts[id].Shape)
-	perm := []int64{0}
-	for a := 2; a < rank; a++ {
-		perm = append(perm, int64(a))
+	if m := l.makers[id]; m != nil && m.Domain == "" && m.OpType == "Transpose" && rank > 2 && isPerm(m, firstPerm(rank)) {
+		// The model made it from a value that is channels-last.
+		v, err := l.channelsFirst(m.In[0])
+		l.last[id] = v
+		return v, err
 	}
-	v, err := l.convert(id, append(perm, 1), "_nhwc")
+	v, err := l.convert(id, lastPerm(rank), "_nhwc")
 	if err == nil {
 		l.last[id] = v
 	}
@@ -143,12 +218,7 @@ func (l *layouts) channelsFirst(id graph.ValueID) (graph.ValueID, error) {
 		return v, nil
 	}
 	from := l.last[id]
-	rank := len(l.facts[from].Shape)
-	perm := []int64{0, int64(rank - 1)}
-	for a := 1; a < rank-1; a++ {
-		perm = append(perm, int64(a))
-	}
-	v, err := l.convert(from, perm, "_nchw")
+	v, err := l.convert(from, firstPerm(len(l.facts[from].Shape)), "_nchw")
 	if err == nil {
 		l.first[id] = v
 	}
