@@ -46,6 +46,14 @@ func Verify(ctx context.Context, path string, inputs, want map[string]*tensor.Te
 }
 
 func difference(got, want *tensor.Tensor) (float64, error) {
+	if got.DType() == tensor.Int64 && want.DType() == tensor.Int64 && got.Shape().Equal(want.Shape()) {
+		for i, g := range got.Int64s() {
+			if w := want.Int64s()[i]; g != w {
+				return 0, fmt.Errorf("element %d is %d, want %d", i, g, w)
+			}
+		}
+		return 0, nil
+	}
 	if got.DType() != tensor.Float32 || want.DType() != tensor.Float32 || !got.Shape().Equal(want.Shape()) {
 		return 0, fmt.Errorf("is %v, want %v", got, want)
 	}

@@ -13,6 +13,7 @@ var parameterInputs = map[string][]int{
 	"Add": {0, 1}, "Sub": {0, 1}, "Mul": {0, 1}, "Div": {0, 1}, "PRelu": {1}, "Gather": {0}, "Einsum": {0, 1},
 	"BatchNormalization": {1, 2}, "InstanceNormalization": {1, 2}, "GroupNormalization": {1, 2},
 	"LayerNormalization": {1, 2}, "RMSNormalization": {1}, "Identity": {0}, "Transpose": {0}, "Reshape": {0},
+	"FakeQuantWeights": {0}, // of package gradop
 }
 
 // A parameter is one trained tensor: a range of the vector of all parameters.
@@ -32,7 +33,7 @@ const paramAlign = tensor.Align / 4
 func findParameters(g *graph.Graph, freeze func(string) bool) (ps []parameter, size int, err error) {
 	isParam := make([]bool, len(g.Values))
 	for _, n := range g.Nodes {
-		if n.Domain != "" {
+		if n.Domain != "" && n.OpType != "FakeQuantWeights" {
 			continue
 		}
 		for _, i := range parameterInputs[n.OpType] {

@@ -17,6 +17,18 @@ var objectives = map[string]Objective{
 	"bce":           BCE{},
 	"elbo":          ELBO{},
 	"elbo-gaussian": ELBO{Likelihood: Gaussian},
+	"elbo-logistic": ELBO{Likelihood: Logistic},
+	"elbo2":         LayeredELBO{},
+	"iwae":          IWAE{},
+	"tcvae":         TCVAE{},
+	"sparse":        Sparse{},
+	"contractive":   Contractive{},
+	"wae":           WAE{},
+	"rae":           RAE{},
+	"vq":            VQVAE{},
+	"gan":           GAN{},
+	"aae":           AAE{},
+	"vae-gan":       VAEGAN{},
 }
 
 // Objectives returns the names that [ParseObjective] knows, sorted.

@@ -435,7 +435,7 @@ func TestOutputs(t *testing.T) {
 	if err := cfg.Data.Read(context.Background(), []int{3, 4}, x.Float32s(), nil); err != nil {
 		t.Fatal(err)
 	}
-	got, err := tr.Outputs(context.Background(), x)
+	got, err := tr.Outputs(context.Background(), map[string]*tensor.Tensor{arch.Image: x})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"io"
 	"io/fs"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aekit/aekit/export"
-	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
@@ -58,14 +56,18 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.openData(ctx); err != nil {
 		return err
 	}
-	model, err := j.preset.Build(j.config())
+	config, err := j.config()
+	if err != nil {
+		return err
+	}
+	model, err := j.preset.Build(config)
 	if err != nil {
 		return usageError{err.Error()}
 	}
 	if j.monitor.findLR {
 		return j.findRate(ctx, model)
 	}
-	sample, images, err := j.sample(ctx)
+	sample, err := j.probe(ctx, model)
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,7 @@ func (j *job) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.write(ctx, model, sample, want, images)
+	return j.write(ctx, model, sample, want)
 }
 
 // checkOutputs finds out before training whether the files can be written.
@@ -104,41 +106,10 @@ func (j *job) checkOutputs() error {
 }
 
 // config is the architecture for the images at hand.
-func (j *job) config() arch.Config {
+func (j *job) config() (arch.Config, error) {
 	info := j.data.Train.Info()
-	return arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Seed: j.seed}
-}
-
-// sampleSize is how many images the picture shows, and the written file is checked on.
-const sampleSize = 8
-
-// sample returns the first images of the test set, or of the training set if there is none.
-func (j *job) sample(ctx context.Context) (*tensor.Tensor, []image.Image, error) {
-	src := j.data.Test
-	if src == nil || src.Len() == 0 {
-		src = j.data.Train
-	}
-	info := src.Info()
-	index := make([]int, min(sampleSize, src.Len()))
-	for i := range index {
-		index[i] = i
-	}
-	x, err := tensor.New(tensor.Float32, len(index), info.Channels, info.Height, info.Width)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := src.Read(ctx, index, x.Float32s(), nil); err != nil {
-		return nil, nil, err
-	}
-	var images []image.Image
-	for i := range index {
-		p, err := imageio.FromFloats(x.Float32s()[i*info.Elems():][:info.Elems()], info.Channels, info.Height, info.Width, imageio.NCHW, imageio.Norm{})
-		if err != nil {
-			return nil, nil, err
-		}
-		images = append(images, p.Image())
-	}
-	return x, images, nil
+	classes, err := j.classes()
+	return arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Classes: classes, Seed: j.seed}, err
 }
 
 // trainConfig joins the flags and the preset's recipe.
@@ -152,7 +123,7 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 	}
 	c := train.Config{
 		Model: model, Data: j.data.Train, Epochs: orElse(j.options.epochs, r.Epochs), Batch: orElse(j.batch, r.Batch),
-		LR: j.lr, Warmup: j.warmup, ClipNorm: j.clip, Patience: j.patience, EMA: j.ema, Noise: r.Noise,
+		LR: j.lr, Warmup: j.warmup, ClipNorm: j.clip, Patience: j.patience, EMA: j.ema, Noise: r.Noise, Binarize: r.Binarize,
 		Seed: j.seed, Threads: j.threads, Checkpoint: j.checkpoint, Augment: j.source.augment,
 	}
 	if c.LR == 0 {
@@ -172,7 +143,11 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 	if c.Optimizer, err = train.ParseOptimizer(j.optimizer); err != nil {
 		return c, usageError{err.Error()}
 	}
-	if c.Schedule, err = train.ParseSchedule(j.schedule); err != nil {
+	schedule := j.schedule
+	if !j.given["schedule"] && r.Schedule != "" {
+		schedule = r.Schedule
+	}
+	if c.Schedule, err = train.ParseSchedule(schedule); err != nil {
 		return c, usageError{err.Error()}
 	}
 	if j.val > 0 {
@@ -184,7 +159,7 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 }
 
 // train fits the model and returns it with its outputs for the sample images.
-func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tensor) (*onnx.Model, map[string]*tensor.Tensor, error) {
+func (j *job) train(ctx context.Context, model *onnx.Model, sample *probe) (*onnx.Model, map[string]*tensor.Tensor, error) {
 	cfg, err := j.trainConfig(model)
 	if err != nil {
 		return nil, nil, err
@@ -254,7 +229,7 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 	if model, err = tr.Model(); err != nil {
 		return nil, nil, err
 	}
-	want, err := tr.Outputs(ctx, sample)
+	want, err := tr.Outputs(ctx, sample.inputs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -265,7 +240,7 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 }
 
 // loadWeights gives the model weights from a file, and returns what it then computes.
-func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *tensor.Tensor) (*onnx.Model, map[string]*tensor.Tensor, error) {
+func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *probe) (*onnx.Model, map[string]*tensor.Tensor, error) {
 	w, err := export.ReadWeights(j.weights)
 	if err != nil {
 		return nil, nil, err
@@ -281,12 +256,12 @@ func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *tensor
 		return nil, nil, err
 	}
 	defer s.Close()
-	want, err := s.Run(ctx, map[string]*tensor.Tensor{arch.Image: sample})
+	want, err := s.Run(ctx, sample.inputs)
 	return model, want, err
 }
 
 // write writes all files and checks the model by reading it back.
-func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tensor, want map[string]*tensor.Tensor, images []image.Image) error {
+func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want map[string]*tensor.Tensor) error {
 	done, err := export.Finish(model, export.Options{Opset: j.opset, IRVersion: j.ir, Version: strings.TrimPrefix(version, "v")})
 	if err != nil {
 		return err
@@ -294,7 +269,7 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 	if err := onnx.WriteFile(j.model, done); err != nil {
 		return err
 	}
-	diff, err := export.Verify(ctx, j.model, map[string]*tensor.Tensor{arch.Image: sample}, want)
+	diff, err := export.Verify(ctx, j.model, sample.inputs, want)
 	if err != nil {
 		os.Remove(j.model)
 		return err
@@ -321,7 +296,7 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 		j.out.wrote(j.saveWeights, "weights")
 	}
 	if j.testdata != "" {
-		if err := export.TestData(ctx, j.testdata, done, map[string]*tensor.Tensor{arch.Image: sample}); err != nil {
+		if err := export.TestData(ctx, j.testdata, done, sample.inputs); err != nil {
 			return err
 		}
 		j.out.wrote(j.testdata, "test data")
@@ -334,7 +309,7 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *tensor.Tenso
 	}
 	if !j.noPicture {
 		path := strings.TrimSuffix(j.model, filepath.Ext(j.model)) + ".png"
-		if err := writePicture(ctx, path, j.model, images, j.seed); err != nil {
+		if err := writePicture(ctx, path, j.model, sample, j.seed); err != nil {
 			return err
 		}
 		j.out.wrote(path, "images, reconstructions and samples")

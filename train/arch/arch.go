@@ -34,6 +34,7 @@ const (
 	LogVar         = "logvar"
 	Z              = "z"
 	Reconstruction = "reconstruction"
+	Label          = "label" // of conditional models: int64 [batch]
 )
 
 // Batch is the name of the batch dimension.
@@ -44,32 +45,36 @@ type Config struct {
 	Channels, Height, Width int
 	// Hidden are the widths (dense) or channels (convolutional) of the encoder's hidden
 	// layers, from the image inwards. The decoder has them in the opposite order.
-	Hidden []int
-	Latent int // elements of z
-	Seed   uint64
+	Hidden  []int
+	Latent  int // elements of z; of a quantising model, those of one vector of the codebook
+	Codes   int // vectors of the codebook of a quantising model
+	Classes int // labels of a conditional model
+	Seed    uint64
 }
 
 // Recipe is how a preset is trained unless the user says otherwise.
 type Recipe struct {
-	Objective string  // "mse", "elbo" (Bernoulli likelihood) or "elbo-gaussian"
+	Objective string  // a specification for train.ParseObjective
 	Beta      float64 // weight of the KL term of an ELBO
 	Epochs    int
 	Batch     int
 	LR        float64 // of Adam
 	Noise     Noise   // added to the encoder's input
+	Binarize  string  // how images become black and white; see train.Config
+	Schedule  string  // of the learning rate; empty: constant
 }
 
 // Noise is a corruption of the images that a denoising autoencoder sees; its loss compares
 // with the clean images.
 type Noise struct {
-	Kind  string  // "", "gaussian", "salt-and-pepper" or "mask"
+	Kind  string  // "", "gaussian", "salt-and-pepper", "mask" (single pixels) or "block" (a rectangle)
 	Level float64 // standard deviation, or share of pixels
 }
 
 // Preset is a named architecture with defaults.
 type Preset struct {
 	Name   string
-	Kind   string // as in the metadata: "ae" or "vae"
+	Kind   string // as in the metadata: "ae", "vae", "vq-vae" or "generator"
 	Doc    string // one sentence
 	Config Config
 	Recipe Recipe
@@ -109,6 +114,7 @@ func (p Preset) Fill(c Config) (Config, error) {
 	d := p.Config
 	for _, f := range []struct{ have, def *int }{
 		{&c.Channels, &d.Channels}, {&c.Height, &d.Height}, {&c.Width, &d.Width}, {&c.Latent, &d.Latent},
+		{&c.Codes, &d.Codes}, {&c.Classes, &d.Classes},
 	} {
 		if *f.have == 0 {
 			*f.have = *f.def
@@ -125,6 +131,10 @@ func (p Preset) Fill(c Config) (Config, error) {
 		return c, fmt.Errorf("arch: image size %dx%d, want 1 to %d each", c.Width, c.Height, maxSide)
 	case c.Latent < 1 || c.Latent > maxWidth:
 		return c, fmt.Errorf("arch: latent size %d, want 1 to %d", c.Latent, maxWidth)
+	case c.Codes < 0 || c.Codes > maxWidth || c.Classes < 0 || c.Classes > maxWidth:
+		return c, fmt.Errorf("arch: %d codes, %d classes, want at most %d", c.Codes, c.Classes, maxWidth)
+	case (c.Classes > 0) != (d.Classes > 0):
+		return c, fmt.Errorf("arch: %d classes, preset %s has %d", c.Classes, p.Name, d.Classes)
 	case len(c.Hidden) > maxLayers:
 		return c, fmt.Errorf("arch: %d hidden layers, want at most %d", len(c.Hidden), maxLayers)
 	}
@@ -144,15 +154,27 @@ func (p Preset) Build(c Config) (*onnx.Model, error) {
 	}
 	b := &builder{Builder: onnx.NewBuilder(Opset), seed: c.Seed}
 	b.Name(p.Name)
-	b.Input(Image, tensor.Float32, onnx.NamedDim(Batch), onnx.FixedDim(int64(c.Channels)), onnx.FixedDim(int64(c.Height)), onnx.FixedDim(int64(c.Width)))
+	if p.Kind == meta.KindGenerator {
+		b.Input(Z, tensor.Float32, onnx.NamedDim(Batch), onnx.FixedDim(int64(c.Latent)))
+	} else {
+		b.Input(Image, tensor.Float32, imageDims(&c)...)
+	}
 	b.meta = meta.Model{
 		Kind: p.Kind, Preset: p.Name,
 		Values: meta.Values{Image: Image, Z: Z, Reconstruction: Reconstruction},
 		Image:  meta.Image{Width: c.Width, Height: c.Height, Channels: c.Channels, Layout: meta.LayoutNCHW},
 	}
-	if p.Kind == meta.KindVAE {
+	switch p.Kind {
+	case meta.KindVAE:
 		b.meta.Values.Mu, b.meta.Values.LogVar = Mu, LogVar
-		b.meta.Prior = []meta.Stage{{Value: Z, Distribution: meta.DistNormal, DType: "float32", Shape: []int{c.Latent}}}
+		b.normalPrior(&c)
+	case meta.KindGenerator:
+		b.meta.Values.Image = ""
+		b.normalPrior(&c)
+	}
+	if c.Classes > 0 {
+		b.Input(Label, tensor.Int64, onnx.NamedDim(Batch))
+		b.meta.Values.Label, b.meta.Classes = Label, c.Classes
 	}
 	if err := p.build(b, &c); err != nil {
 		return nil, fmt.Errorf("arch: %s: %w", p.Name, err)
@@ -165,6 +187,16 @@ func (p Preset) Build(c Config) (*onnx.Model, error) {
 		b.Metadata(kv.Key, kv.Value)
 	}
 	return b.Model()
+}
+
+// imageDims are the dimensions of a batch of images.
+func imageDims(c *Config) []onnx.Dim {
+	return []onnx.Dim{onnx.NamedDim(Batch), onnx.FixedDim(int64(c.Channels)), onnx.FixedDim(int64(c.Height)), onnx.FixedDim(int64(c.Width))}
+}
+
+// normalPrior says that latents are drawn from a standard normal distribution.
+func (b *builder) normalPrior(c *Config) {
+	b.meta.Prior = []meta.Stage{{Value: Z, Distribution: meta.DistNormal, DType: "float32", Shape: []int{c.Latent}}}
 }
 
 // builder adds layers to an onnx.Builder.
@@ -258,17 +290,23 @@ func scopeName(scope string) string {
 	return string(s)
 }
 
-// outputs declares the graph's outputs and the types of the named values.
-func (b *builder) outputs(c *Config) error {
-	batch := onnx.NamedDim(Batch)
-	latent := onnx.FixedDim(int64(c.Latent))
-	b.Output(Reconstruction, tensor.Float32, batch, onnx.FixedDim(int64(c.Channels)), onnx.FixedDim(int64(c.Height)), onnx.FixedDim(int64(c.Width)))
+// outputs declares the graph's outputs and the types of the named values. extents are those
+// of latents that are maps.
+func (b *builder) outputs(c *Config, extents ...int) error {
+	latent := []onnx.Dim{onnx.NamedDim(Batch), onnx.FixedDim(int64(c.Latent))}
+	for _, e := range extents {
+		latent = append(latent, onnx.FixedDim(int64(e)))
+	}
+	b.Output(Reconstruction, tensor.Float32, imageDims(c)...)
+	if b.meta.Kind == meta.KindGenerator {
+		return b.err
+	}
 	if b.meta.Kind == meta.KindVAE {
-		b.Output(Mu, tensor.Float32, batch, latent)
-		b.Output(LogVar, tensor.Float32, batch, latent)
-		b.Value(Z, tensor.Float32, batch, latent)
+		b.Output(Mu, tensor.Float32, latent...)
+		b.Output(LogVar, tensor.Float32, latent...)
+		b.Value(Z, tensor.Float32, latent...)
 	} else {
-		b.Output(Z, tensor.Float32, batch, latent)
+		b.Output(Z, tensor.Float32, latent...)
 	}
 	return b.err
 }

@@ -43,15 +43,18 @@ func (b *builder) conv(opType, scope, x string, in, out, h, w int, act string) s
 	weight := scopeName(scope)
 	inputs := []string{x, b.uniform(weight+".weight", bound, shape...), b.uniform(weight+".bias", bound, out)}
 	y := b.node(scope, opType, "", inputs, convAttrs(h, w)...)
+	if act == "" {
+		return y
+	}
 	return b.node(scope, act, "", []string{y})
 }
 
-func convEncoder(b *builder, c *Config) (h string, width int, err error) {
+// convEncoder adds the layers of an encoder on x, which has these extents, and flattens.
+func convEncoder(b *builder, c *Config, x string, channels, height, w int) (h string, width int, err error) {
 	if len(c.Hidden) == 0 {
 		return "", 0, errors.New("a convolutional model needs at least one hidden layer")
 	}
-	hs, ws := halved(c.Height, len(c.Hidden)), halved(c.Width, len(c.Hidden))
-	x, channels := Image, c.Channels
+	hs, ws := halved(height, len(c.Hidden)), halved(w, len(c.Hidden))
 	for i, n := range c.Hidden {
 		x = b.conv("Conv", fmt.Sprintf("encoder/conv%d", i+1), x, channels, n, hs[i], ws[i], "Relu")
 		channels = n
@@ -62,6 +65,20 @@ func convEncoder(b *builder, c *Config) (h string, width int, err error) {
 		return "", 0, fmt.Errorf("%d values before the latents are too many", size)
 	}
 	return b.node("encoder", "Flatten", "", []string{x}), int(size), nil
+}
+
+// convWidth is the number of values before the latents.
+func convWidth(c *Config) (int, error) {
+	n := len(c.Hidden)
+	if n == 0 {
+		return 0, errors.New("a convolutional model needs at least one hidden layer")
+	}
+	hs, ws := halved(c.Height, n), halved(c.Width, n)
+	size := int64(c.Hidden[n-1]) * int64(hs[n]) * int64(ws[n])
+	if size > math.MaxInt32 {
+		return 0, fmt.Errorf("%d values before the latents are too many", size)
+	}
+	return int(size), nil
 }
 
 func convDecoder(b *builder, c *Config, width int) {
@@ -85,7 +102,7 @@ func convDecoder(b *builder, c *Config, width int) {
 
 // buildConvAE is a convolutional encoder, z, and its mirror image.
 func buildConvAE(b *builder, c *Config) error {
-	h, width, err := convEncoder(b, c)
+	h, width, err := convEncoder(b, c, Image, c.Channels, c.Height, c.Width)
 	if err != nil {
 		return err
 	}
@@ -96,13 +113,38 @@ func buildConvAE(b *builder, c *Config) error {
 
 // buildConvVAE is the same with mu and logvar.
 func buildConvVAE(b *builder, c *Config) error {
-	h, width, err := convEncoder(b, c)
+	h, width, err := convEncoder(b, c, Image, c.Channels, c.Height, c.Width)
 	if err != nil {
 		return err
 	}
-	b.dense("encoder/mu", Mu, h, width, c.Latent, "")
-	b.dense("encoder/logvar", LogVar, h, width, c.Latent, "")
-	b.node("latent", "Identity", Z, []string{Mu})
+	b.heads(h, width, c)
+	convDecoder(b, c, width)
+	return b.outputs(c)
+}
+
+// buildConvGenerator is the decoder of buildConvAE alone, in the manner of Radford et al.
+// 2016.
+func buildConvGenerator(b *builder, c *Config) error {
+	width, err := convWidth(c)
+	if err != nil {
+		return err
+	}
+	convDecoder(b, c, width)
+	return b.outputs(c)
+}
+
+// buildSuperRes is a convolutional autoencoder whose encoder sees the image at half its
+// size: its decoder adds what is lost.
+func buildSuperRes(b *builder, c *Config) error {
+	x := b.node("encoder", "AveragePool", "", []string{Image}, onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("strides", 2, 2), onnx.AttrI("ceil_mode", 1))
+	h, width, err := convEncoder(b, c, x, c.Channels, (c.Height+1)/2, (c.Width+1)/2)
+	if err != nil {
+		return err
+	}
+	b.dense("encoder/z", Z, h, width, c.Latent, "")
+	if width, err = convWidth(c); err != nil {
+		return err
+	}
 	convDecoder(b, c, width)
 	return b.outputs(c)
 }

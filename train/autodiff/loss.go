@@ -16,6 +16,14 @@ var lossRules = map[op.Key]rule{
 	{Domain: graddomain, Type: "SquaredError"}:   squaredErrorRule,
 	{Domain: graddomain, Type: "GaussianKL"}:     klRule,
 	{Domain: graddomain, Type: "GaussianSample"}: sampleRule,
+	{Domain: graddomain, Type: "DiscretizedLogistic"}: func(d *differ, n *graph.Node, dy []graph.ValueID) error {
+		if d.needs(n.In[1]) {
+			return errNoRule
+		}
+		d.add(n.In[0], d.grad("DiscretizedLogisticGrad", []graph.ValueID{dy[0], n.In[0], n.In[1]}, onnx.AttrF("alpha", attrFloat(n, "alpha", 1))))
+		return nil
+	},
+	{Domain: graddomain, Type: "StraightThrough"}: straightThroughRule,
 	{Domain: graddomain, Type: "Scale"}: unaryRule(func(d *differ, n *graph.Node, dy graph.ValueID) graph.ValueID {
 		return d.scale(dy, attrFloat(n, "alpha", 1))
 	}),
@@ -55,5 +63,12 @@ func sampleRule(d *differ, n *graph.Node, dy []graph.ValueID) error {
 	if d.needs(n.In[1]) {
 		d.add(n.In[1], d.grad("GaussianSampleGrad", []graph.ValueID{dy[0], n.In[1], n.In[2]}))
 	}
+	return nil
+}
+
+// straightThroughRule passes the gradient to the first input as if the operator were the
+// identity. The second gets none.
+func straightThroughRule(d *differ, n *graph.Node, dy []graph.ValueID) error {
+	d.add(n.In[0], dy[0])
 	return nil
 }

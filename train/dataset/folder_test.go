@@ -31,7 +31,7 @@ func writeFiles(t *testing.T, files map[string][]byte) string {
 	return dir
 }
 
-func uniformPNG(t *testing.T, w, h int, c color.Color) []byte {
+func uniformPNG(t testing.TB, w, h int, c color.Color) []byte {
 	t.Helper()
 	var img interface {
 		image.Image

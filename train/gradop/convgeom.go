@@ -170,8 +170,11 @@ func gatherLine[T real](dst, src []T, from, stride int) {
 	}
 	clear(dst[:lo])
 	clear(dst[hi:])
+	if lo >= hi {
+		return
+	}
 	if stride == 1 {
-		copy(dst[lo:hi], src[min(len(src), from+lo):])
+		copy(dst[lo:hi], src[from+lo:])
 		return
 	}
 	at := from + lo*stride

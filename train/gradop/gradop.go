@@ -28,7 +28,7 @@ type constructor = func(*op.Attrs) (op.Op, error)
 
 func makeSet() op.Set {
 	s := op.Set{}
-	for _, table := range []map[string]constructor{pointwiseTable(), convTable, poolTable, normTable, padTable, binaryTable, shapeTable, reduceTable, lossTable, matmulTable, softmaxTable} {
+	for _, table := range []map[string]constructor{pointwiseTable(), convTable, poolTable, normTable, padTable, binaryTable, shapeTable, reduceTable, lossTable, matmulTable, softmaxTable, logisticTable, codebookTable} {
 		for name, f := range table {
 			s[op.Key{Domain: Domain, Type: name}] = []op.Version{{Since: 1, New: f}}
 		}

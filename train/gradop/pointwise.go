@@ -1,6 +1,7 @@
 package gradop
 
 import (
+	"maps"
 	"math"
 
 	"github.com/aekit/aekit/internal/kernel"
@@ -137,7 +138,7 @@ func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 func softplus(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
 func pointwiseTable() map[string]constructor {
-	t := map[string]constructor{}
+	t := maps.Clone(fakeQuantTable)
 	for name, d := range derivatives {
 		t[name+"Grad"] = func(a *op.Attrs) (op.Op, error) {
 			return &pointwise{d: d.d, fast: d.fast, a: float64(a.Float("alpha", 0)), b: float64(a.Float("beta", 0))}, nil
