@@ -66,6 +66,7 @@ type options struct {
 	quant       quantOptions
 	source      dataOptions
 	monitor     monitorOptions
+	tune        tuneOptions
 }
 
 func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
@@ -109,6 +110,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.IntVar(&o.opset, "opset", export.DefaultOpset, "version of the ONNX operators")
 	fs.IntVar(&o.ir, "ir-version", 0, fmt.Sprintf("version of the ONNX format; 0: %d, or what the opset needs", export.DefaultIRVersion))
 	o.quant.add(fs)
+	o.tune.add(fs)
 	fs.StringVar(&o.plot, "plot", "", "PNG file to draw the loss curves in")
 	fs.BoolVar(&o.noPicture, "no-picture", false, "do not write MODEL.png")
 	fs.BoolVar(&o.json, "json", false, "print a line of JSON for each epoch on standard output")
@@ -171,7 +173,8 @@ func (o *options) check() error {
 	case o.resume && o.weights != "":
 		return usagef("--resume continues training, --weights replaces it: give one of them")
 	}
-	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check} {
+	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check,
+		func() error { return o.tune.check(o.given, o.quant.from) }} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ type job struct {
 	epochs []train.Epoch
 	used   *train.Config // what training ran with; nil before
 	watch  *monitor
+	asIs   bool // write the model in the form that it has
 }
 
 func newJob(o *options, stdout, stderr io.Writer) *job {
@@ -47,6 +48,9 @@ func (j *job) run(ctx context.Context) error {
 		return err
 	}
 	if j.quant.from != "" {
+		if j.quant.form == "" {
+			return j.fineTune(ctx)
+		}
 		return j.quantizeFile(ctx)
 	}
 	var err error
@@ -137,6 +141,9 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 		beta = r.Beta
 	}
 	var err error
+	if c.Freeze, err = j.tune.frozen(model); err != nil {
+		return c, err
+	}
 	if c.Objective, err = train.ParseObjective(name, beta); err != nil {
 		return c, usageError{err.Error()}
 	}
@@ -262,9 +269,12 @@ func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *probe)
 
 // write writes all files and checks the model by reading it back.
 func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want map[string]*tensor.Tensor) error {
-	done, err := export.Finish(model, export.Options{Opset: j.opset, IRVersion: j.ir, Version: strings.TrimPrefix(version, "v")})
-	if err != nil {
-		return err
+	done := model
+	if !j.asIs {
+		var err error
+		if done, err = export.Finish(model, export.Options{Opset: j.opset, IRVersion: j.ir, Version: strings.TrimPrefix(version, "v")}); err != nil {
+			return err
+		}
 	}
 	if err := onnx.WriteFile(j.model, done); err != nil {
 		return err

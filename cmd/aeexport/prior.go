@@ -29,6 +29,9 @@ func (j *job) fitPrior(ctx context.Context, model *onnx.Model) error {
 	if err != nil {
 		return err
 	}
+	if j.tune.noLatent {
+		return nil
+	}
 	standard := len(d.Prior) == 1 && d.Prior[0].Distribution == meta.DistNormal && d.Prior[0].Value == d.Values.Z
 	if d.Kind != meta.KindAE && d.Kind != meta.KindVAE || len(d.Prior) > 0 && !standard || d.Values.Label != "" {
 		return nil

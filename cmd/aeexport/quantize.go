@@ -52,7 +52,7 @@ const (
 
 func (q *quantOptions) add(fs *pflag.FlagSet) {
 	fs.StringVar(&q.form, "quantize", "", "write a smaller model too: int8, int8-weights (activations stay float32) or float16 (weights)")
-	fs.StringVar(&q.from, "from", "", "quantise this ONNX file instead of training")
+	fs.StringVar(&q.from, "from", "", "ONNX file to start from: with --quantize it is quantised, else its weights are trained further")
 	fs.StringVar(&q.calibration, "calibration", "", "images to calibrate with: as --data, or a folder of .npy or .pb files; the training images if not given")
 	fs.IntVar(&q.images, "calibration-images", 1000, "use the first N images for calibration; 0: all")
 	fs.StringVar(&q.cache, "calibration-cache", "", "file to keep the result of calibration in; used if it is there and of the same model")
@@ -72,7 +72,7 @@ func (q *quantOptions) check(given map[string]bool) error {
 		return usagef("--quantize %q: want int8, int8-weights or float16", q.form)
 	}
 	if q.form == "" {
-		for _, name := range []string{"from", "calibration", "calibration-images", "calibration-cache", "calibration-method", "percentile", "activations", "reduce-range", "per-tensor", "keep-float", "max-loss"} {
+		for _, name := range []string{"calibration", "calibration-images", "calibration-cache", "calibration-method", "percentile", "activations", "reduce-range", "per-tensor", "keep-float", "max-loss"} {
 			if given[name] {
 				return usagef("--%s needs --quantize", name)
 			}
