@@ -84,9 +84,11 @@ func appendMultiples(b []byte, v []float32, step float32) ([]byte, error) {
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (c *Component) UnmarshalJSON(b []byte) error {
+func (c *Component) UnmarshalJSON(b []byte) error { return c.readJSON(string(b)) }
+
+func (c *Component) readJSON(text string) error {
 	var w wireComponent
-	if err := parse(string(b), &w); err != nil {
+	if err := parse(text, &w); err != nil {
 		return err
 	}
 	if w.Packed == nil {

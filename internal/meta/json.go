@@ -14,7 +14,7 @@ import (
 
 // parse reads the JSON text s (RFC 8259) into the value that v points to, which is made of
 // structs with json tags, pointers, slices, strings, booleans and numbers; slices of bytes
-// are strings in base 64. A type with a method UnmarshalJSON reads itself. Fields that the
+// are strings in base 64. A selfReader reads itself. Fields that the
 // struct does not have are skipped, null changes nothing, and numbers must fit. It does a
 // part of what encoding/json does, in a small part of its size: programs on devices read
 // metadata and do not write it.
@@ -28,6 +28,10 @@ func parse(s string, v any) error {
 	}
 	return nil
 }
+
+// A selfReader has a form of its own in JSON. Were the method UnmarshalJSON, time.Time's
+// method of that name would be part of every program that reads metadata.
+type selfReader interface{ readJSON(text string) error }
 
 // maxJSONDepth is how deep arrays and objects may nest.
 const maxJSONDepth = 100
@@ -87,12 +91,12 @@ func (p *parser) value(v reflect.Value, depth int) error {
 		v = v.Elem()
 	}
 	if v.IsValid() && v.CanAddr() {
-		if u, ok := v.Addr().Interface().(interface{ UnmarshalJSON([]byte) error }); ok {
+		if u, ok := v.Addr().Interface().(selfReader); ok {
 			from := p.pos
 			if err := p.value(reflect.Value{}, depth); err != nil {
 				return err
 			}
-			return u.UnmarshalJSON([]byte(p.text[from:p.pos]))
+			return u.readJSON(p.text[from:p.pos])
 		}
 	}
 	switch {

@@ -29,8 +29,10 @@ type jsonForms struct {
 // jsonSelf keeps the text that it is read from.
 type jsonSelf struct{ text string }
 
-func (s *jsonSelf) UnmarshalJSON(b []byte) error {
-	s.text = string(b)
+func (s *jsonSelf) UnmarshalJSON(b []byte) error { return s.readJSON(string(b)) }
+
+func (s *jsonSelf) readJSON(text string) error {
+	s.text = text
 	return nil
 }
 
