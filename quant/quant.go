@@ -82,7 +82,9 @@ const minOpset = 13
 
 // prepare returns the optimised graph of a model, whose activations are the ones that
 // Calibrate measures and Quantize rewrites.
-func prepare(m *onnx.Model) (*graph.Graph, error) {
+func prepare(m *onnx.Model) (*graph.Graph, error) { return prepareWith(m, op.Core) }
+
+func prepareWith(m *onnx.Model, set op.Set) (*graph.Graph, error) {
 	if err := onnx.Check(m); err != nil {
 		return nil, err
 	}
@@ -90,7 +92,7 @@ func prepare(m *onnx.Model) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body})
+	g, err := graph.New(m, graph.Config{Set: set, Body: plan.Body})
 	if err != nil {
 		return nil, err
 	}
@@ -104,18 +106,10 @@ var ErrNothing = errors.New("quant: the model has no Gemm, MatMul, Conv or ConvT
 // Quantize returns the integer form of a model, with ranges from a calibration of the same
 // model. m is not changed. The result imports opset 13 or higher.
 func Quantize(m *onnx.Model, c *Calibration, o Options) (*onnx.Model, *Report, error) {
-	g, err := prepare(m)
+	r, err := newRewriter(m, c, o, op.Core)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Digest != digestOf(g) {
-		return nil, nil, errors.New("quant: the calibration is of another model")
-	}
-	if _, err := ParseFormat(string(o.Format)); err != nil {
-		return nil, nil, err
-	}
-	r := &rewriter{g: g, cal: c, opts: o, quantised: map[graph.ValueID]graph.ValueID{}, report: &Report{Method: string(o.method())}}
-	r.cut(m)
 	if err := r.run(); err != nil {
 		return nil, nil, err
 	}
@@ -125,6 +119,23 @@ func Quantize(m *onnx.Model, c *Calibration, o Options) (*onnx.Model, *Report, e
 		}
 	}
 	return r.finish(m)
+}
+
+// newRewriter checks a calibration and prepares the graph of its model for rewriting.
+func newRewriter(m *onnx.Model, c *Calibration, o Options, set op.Set) (*rewriter, error) {
+	g, err := prepareWith(m, set)
+	if err != nil {
+		return nil, err
+	}
+	if c.Digest != digestOf(g) {
+		return nil, errors.New("quant: the calibration is of another model")
+	}
+	if _, err := ParseFormat(string(o.Format)); err != nil {
+		return nil, err
+	}
+	r := &rewriter{g: g, cal: c, opts: o, quantised: map[graph.ValueID]graph.ValueID{}, scales: map[graph.ValueID]float32{}, report: &Report{Method: string(o.method())}}
+	r.cut(m)
+	return r, nil
 }
 
 // finish returns the rewritten graph as a model that is like m otherwise.

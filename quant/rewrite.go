@@ -30,6 +30,11 @@ type rewriter struct {
 	quantised map[graph.ValueID]graph.ValueID // value → what stands behind its pair
 	latent    graph.ValueID                   // where the model may be cut in two, or None
 	wide      map[graph.ValueID]bool          // values that a normal prior draws
+	scales    map[graph.ValueID]float32       // of what stands behind a pair
+	// chosen, unless nil, says that operators for training stand in for integers: it collects
+	// the parameters of activations by name.
+	chosen      map[string]Params
+	fakeWeights map[graph.ValueID]*graph.Node
 }
 
 // movers only move data: what they give has the scale of what they take.
@@ -126,6 +131,9 @@ func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, input string
 	if err != nil {
 		return err
 	}
+	if r.chosen != nil {
+		return r.fakeLayer(n, in, axis, layer)
+	}
 	q, scales := quantizeWeights(w, axis, r.opts, r.leastScales(n, scaleIn, w.Shape()[axis]))
 	if h := r.opts.Rounding[n.Name]; h != nil {
 		h.round(w, q, scales, axis, r.opts.weightLimit())
@@ -170,7 +178,7 @@ func (r *rewriter) operand(id graph.ValueID) (graph.ValueID, float32, error) {
 	if dq, ok := r.quantised[id]; ok {
 		return dq, r.scaleOf(dq), nil
 	}
-	if p := producer(g, id); p != nil && p.OpType == "DequantizeLinear" {
+	if p := producer(g, id); p != nil && (p.OpType == "DequantizeLinear" || p.OpType == fakeQuant) {
 		return id, r.scaleOf(id), nil
 	}
 	dq, p, err := r.pair(id, g.Value(id).Name, r.params(id, nil))
@@ -197,6 +205,9 @@ func readers(g *graph.Graph, id graph.ValueID) []*graph.Node {
 }
 
 func (r *rewriter) scaleOf(dq graph.ValueID) float32 {
+	if s, ok := r.scales[dq]; ok {
+		return s
+	}
 	p := producer(r.g, dq)
 	t, err := r.g.ConstOf(p.In[1])
 	if err != nil {
@@ -219,7 +230,7 @@ func (r *rewriter) output(n *graph.Node, layer *Layer) error {
 		return err
 	}
 	layer.Scale, layer.ZeroPoint = p.Scale, p.ZeroPoint
-	if next != nil && slices.Contains(tables, next.OpType) {
+	if next != nil && slices.Contains(tables, next.OpType) && !(r.chosen != nil && next.OpType == "Sigmoid") {
 		_, _, err = r.pairAfter(next.Out[0], r.params(next.Out[0], next))
 	}
 	return err
@@ -238,6 +249,14 @@ func onlyReader(g *graph.Graph, id graph.ValueID) *graph.Node {
 
 // params returns the scale and zero point of an activation, the output of node by.
 func (r *rewriter) params(id graph.ValueID, by *graph.Node) Params {
+	p := r.chooseParams(id, by)
+	if r.chosen != nil {
+		r.chosen[r.g.Value(id).Name] = p
+	}
+	return p
+}
+
+func (r *rewriter) chooseParams(id graph.ValueID, by *graph.Node) Params {
 	d := tensor.Uint8
 	if r.opts.Signed {
 		d = tensor.Int8
@@ -278,6 +297,9 @@ func chooseParams(lo, hi float64, d tensor.DType) Params {
 // and returns the dequantised one. Readers of the value are not changed.
 func (r *rewriter) pair(id graph.ValueID, name string, p Params) (graph.ValueID, Params, error) {
 	g := r.g
+	if r.chosen != nil {
+		return r.fakePair(id, name, p)
+	}
 	scale := g.AddConst(name+"_scale", tensor.Scalar(p.Scale))
 	zp := g.AddConst(name+"_zero_point", zeroPoint(p))
 	q, err := g.Add(graph.Spec{Name: name + "_QuantizeLinear", OpType: "QuantizeLinear", In: []graph.ValueID{id, scale, zp}, OutName: name + "_quantized", Opset: r.opset()})
@@ -288,7 +310,7 @@ func (r *rewriter) pair(id graph.ValueID, name string, p Params) (graph.ValueID,
 	if err != nil {
 		return id, p, err
 	}
-	r.quantised[id] = dq.Out[0]
+	r.quantised[id], r.scales[dq.Out[0]] = dq.Out[0], p.Scale
 	return dq.Out[0], p, nil
 }
 
