@@ -80,7 +80,7 @@ func Limits(o Op, in []Fact) (lo, hi float32, ok bool) {
 // elementwise operator and QuantizeLinear.
 type byteTable struct {
 	from, to tensor.DType
-	table    [256]uint8
+	table    kernel.Table8
 }
 
 var (
@@ -131,9 +131,11 @@ func Table(f Op, fIn []Fact, from, to [2]Fact) (Op, error) {
 		values = tensor.Data[float64](y[0])
 	}
 	ts, tz := scalarOf(to[0].Const), zeroOf(to[1].Const)
+	var table [256]uint8
 	for i, v := range values {
-		t.table[i] = uint8(saturate8(float32(v)/ts, tz, t.to))
+		table[i] = uint8(saturate8(float32(v)/ts, tz, t.to))
 	}
+	t.table.Set(&table)
 	return t, nil
 }
 
@@ -174,10 +176,7 @@ func (o *byteTable) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 func (t *byteTableTask) elements(lo, hi int) {
-	dst, table := t.dst[lo:hi], &t.o.table
-	for i, v := range t.src[lo:hi] {
-		dst[i] = table[v]
-	}
+	t.o.table.Map(t.dst[lo:hi], t.src[lo:hi])
 }
 
 // ChannelsLast implements [LayoutAware] for QuantizeLinear with one scale. DequantizeLinear

@@ -99,7 +99,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 	if f.c > math.MaxInt32/(255*128)/max(1, mulSize(f.shape.taps())) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
-	if o.plan(&f.shape).bytes == math.MaxInt {
+	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && planWindows(&f.shape, o.last).bytes == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -123,7 +123,21 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	if i == o.wScale && !o.integer {
 		return factorsKey(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[0], 1)
 	}
-	return fmt.Sprintf("conv-i8 g%d", o.group), i == o.w
+	if i != o.w && (i != o.bias || i < 0) {
+		return "", false
+	}
+	f, err := o.extents(in[0].Shape, in[o.w].Shape)
+	if err != nil {
+		return "", false
+	}
+	closed := o.closed(in, &f.shape)
+	if i == o.bias {
+		return "int32", closed && in[i].Const != nil
+	}
+	if closed {
+		return fmt.Sprintf("conv-q8 g%d", o.group), true
+	}
+	return fmt.Sprintf("conv-i8 g%d", o.group), true
 }
 
 // Prepack implements [Prepacker].
@@ -131,9 +145,15 @@ func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
 	if i == o.wScale {
 		return packFactors(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[0], 1), nil
 	}
+	if i == o.bias {
+		return packInts(in[i].Const), nil
+	}
 	f, err := o.facts(in)
 	if err != nil {
 		return nil, err
+	}
+	if o.closed(in, &f.shape) {
+		return packWindows(&f.shape, in[o.w].Const), nil
 	}
 	return packConv8(&f.shape, in[o.w].Const), nil
 }
@@ -214,6 +234,9 @@ func (o *quantConv) Workspace(in []Fact) int {
 	if err != nil {
 		return 0
 	}
+	if o.closed(in, &f.shape) {
+		return max(o.plan(&f.shape).bytes, planWindows(&f.shape, o.last).bytes)
+	}
 	return o.plan(&f.shape).bytes
 }
 
@@ -262,6 +285,7 @@ type quantConvState struct {
 	scratch   []byte
 	inputs    [2]tensor.Shape
 	transpose func(lo, hi int)
+	windows   windowRun
 }
 
 // Run implements [Op].
@@ -271,8 +295,11 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	}
 	t := StateOf[quantConvState](ctx)
 	w, _ := ctx.PackedInput(o.w).(*packed8)
+	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	wShape := tensor.Shape(nil)
-	if w != nil {
+	if closed != nil {
+		wShape = closed.shape
+	} else if w != nil {
 		wShape = w.shape
 	} else {
 		wShape = in[o.w].Shape()
@@ -284,6 +311,14 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
 		t.convShape, t.conv8Plan, t.transpose, t.last = f.shape, o.plan(&f.shape), t.transposeImages, o.last
+		if closed != nil {
+			t.windows.convShape, t.windows.windowPlan = f.shape, planWindows(&f.shape, o.last)
+		}
+	}
+	if closed != nil {
+		t.windows.packed = closed
+		o.runClosed(ctx, &t.windows, out, in)
+		return nil
 	}
 	if w == nil {
 		t.own = packConv8(&t.convShape, in[o.w])

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -109,7 +110,7 @@ func (o *quantTable) ChannelsLast(in []Fact) (Op, []bool, bool) {
 // quantTableTask is one run. Kept in the node's state.
 type quantTableTask struct {
 	spreader
-	table table8
+	table kernel.Table8
 	ready bool
 	dtype tensor.DType
 	x, y  quantParams
@@ -122,7 +123,9 @@ func (o *quantTable) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	t := StateOf[quantTableTask](ctx)
 	x, y, d := paramsAt(in, 1), paramsAt(in, 3), in[0].DType()
 	if !t.ready || t.x != x || t.y != y || t.dtype != d {
-		t.table.build(d, x, y, o.f)
+		var table table8
+		table.build(d, x, y, o.f)
+		t.table.Set((*[256]uint8)(&table))
 		t.x, t.y, t.dtype, t.ready = x, y, d, true
 		t.f = t.elements
 	}
@@ -133,10 +136,7 @@ func (o *quantTable) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 func (t *quantTableTask) elements(lo, hi int) {
-	dst := t.dst[lo:hi]
-	for i, v := range t.src[lo:hi] {
-		dst[i] = t.table[v]
-	}
+	t.table.Map(t.dst[lo:hi], t.src[lo:hi])
 }
 
 // quantBinary is QLinearAdd and QLinearMul of com.microsoft: A, B and C each with scale and
@@ -187,7 +187,12 @@ func (o *quantBinary) ChannelsLast(in []Fact) (Op, []bool, bool) {
 
 // quantBinaryState is what a quantBinary keeps between runs.
 type quantBinaryState struct {
-	walk loop
+	walk  loop
+	plain spreader // over elements, where the shapes are equal
+	p     kernel.Binary8
+	mul   bool
+	dst   []uint8
+	src   [2][]uint8
 	// left[i] and right[i] are what the byte i stands for: a value, or for a product an
 	// integer.
 	left, right [256]float32
@@ -198,6 +203,16 @@ func (o *quantBinary) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	st := StateOf[quantBinaryState](ctx)
 	d := in[0].DType()
 	a, b, c := paramsAt(in, 1), paramsAt(in, 4), paramsAt(in, 6)
+	if in[0].Shape().Equal(in[3].Shape()) {
+		if st.plain.f == nil {
+			st.plain.f = st.elements
+		}
+		st.mul, st.p = o.mul, kernel.Binary8{AScale: a.scale, BScale: b.scale, Scale: c.scale, AZero: a.zero, BZero: b.zero, Zero: c.zero, Signed: d == tensor.Int8}
+		st.dst, st.src = out[0].Bytes(), [2][]uint8{in[0].Bytes(), in[3].Bytes()}
+		st.plain.run(ctx.Pool, len(st.dst), mulSize(copyCost, len(st.dst)))
+		st.dst, st.src = nil, [2][]uint8{}
+		return nil
+	}
 	factor := multiplier(a.scale, b.scale, c.scale)
 	for i := range 256 {
 		v := int32(i)
@@ -231,6 +246,14 @@ func (o *quantBinary) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 	}
 	return nil
+}
+
+func (st *quantBinaryState) elements(lo, hi int) {
+	f := kernel.AddQ8
+	if st.mul {
+		f = kernel.MulQ8
+	}
+	f(st.dst[lo:hi], st.src[0][lo:hi], st.src[1][lo:hi], &st.p)
 }
 
 // quantConcat is QLinearConcat of com.microsoft: the scale and zero point of the result,
@@ -314,23 +337,24 @@ func (o *quantConcat) ChannelsLast(in []Fact) (Op, []bool, bool) {
 
 // Run implements [Op].
 func (o *quantConcat) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	t := StateOf[table8](ctx)
+	t := StateOf[quantConcatState](ctx)
 	s := out[0].Shape()
 	axis, err := o.physicalAxis(len(s))
 	if err != nil {
 		return err
 	}
-	y := paramsAt(in, 0)
+	t.set(in)
 	dst := out[0].Bytes()
 	step, at := product(s[axis:]), 0
 	for i := 2; i < len(in); i += 3 {
-		t.build(in[i].DType(), paramsAt(in, i+1), y, func(v float32) float32 { return v })
-		src := in[i].Bytes()
+		src, table := in[i].Bytes(), t.tables[i/3]
 		n := product(in[i].Shape()[axis:])
 		for r := 0; r*n < len(src) && n > 0; r++ {
 			row := dst[r*step+at:][:n]
-			for k, v := range src[r*n:][:n] {
-				row[k] = t[v]
+			if table == nil {
+				copy(row, src[r*n:])
+			} else {
+				table.Map(row, src[r*n:][:n])
 			}
 		}
 		at += n
@@ -338,124 +362,34 @@ func (o *quantConcat) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-// quantPool is QLinearAveragePool and QLinearGlobalAveragePool of com.microsoft: inputs X,
-// its scale and zero point, and those of the result. The sum of x − zx over a window is
-// exact; it is multiplied by sx / (sy · count) in float32.
-type quantPool struct{ pool }
-
-var _ LayoutAware = (*quantPool)(nil)
-
-func newQLinearAveragePool(global bool) func(a *Attrs) (Op, error) {
-	return func(a *Attrs) (Op, error) {
-		o := &quantPool{pool{kind: poolAverage, global: global, last: a.Bool("channels_last", false)}}
-		if !global {
-			o.window = readWindow(a)
-			o.ceil, o.includePad = a.Bool("ceil_mode", false), a.Bool("count_include_pad", false)
-			a.Require("kernel_shape")
-		}
-		return o, nil
-	}
+// quantConcatState is what a quantConcat keeps between runs.
+type quantConcatState struct {
+	params []quantParams    // of the result and the operands, for which tables are
+	tables []*kernel.Table8 // by operand; nil where the result has its scale and zero point
 }
 
-// Infer implements [Op].
-func (o *quantPool) Infer(in []Fact) ([]Fact, error) {
-	if len(in) < 4 || len(in) > 5 {
-		return nil, fmt.Errorf("%d inputs, want 4 or 5", len(in))
+// set makes the tables, unless they are what they were.
+func (t *quantConcatState) set(in []*tensor.Tensor) {
+	y := paramsAt(in, 0)
+	same := len(t.params) == (len(in)+1)/3 && t.params[0] == y
+	for i := 2; i < len(in) && same; i += 3 {
+		same = t.params[i/3+1] == paramsAt(in, i+1)
 	}
-	if err := wantType(in, 0, types8); err != nil {
-		return nil, err
+	if same {
+		return
 	}
-	for _, i := range []int{1, 3} {
-		if err := checkParams(in, i, in[0].DType); err != nil {
-			return nil, err
+	t.params, t.tables = append(t.params[:0], y), t.tables[:0]
+	for i := 2; i < len(in); i += 3 {
+		x := paramsAt(in, i+1)
+		t.params = append(t.params, x)
+		if x == y {
+			t.tables = append(t.tables, nil)
+			continue
 		}
+		var values table8
+		values.build(in[i].DType(), x, y, func(v float32) float32 { return v })
+		table := new(kernel.Table8)
+		table.Set((*[256]uint8)(&values))
+		t.tables = append(t.tables, table)
 	}
-	p := o.pool
-	p.types = types8
-	return p.Infer(in[:1])
-}
-
-// ChannelsLast implements [LayoutAware].
-func (o *quantPool) ChannelsLast(in []Fact) (Op, []bool, bool) {
-	if o.last || len(in[0].Shape) < 3 {
-		return nil, nil, false
-	}
-	v := *o
-	v.last = true
-	nhwc := make([]bool, len(in))
-	nhwc[0] = true
-	return &v, nhwc, true
-}
-
-// Run implements [Op].
-func (o *quantPool) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	if out[0].Elems() == 0 {
-		return nil
-	}
-	s, d := in[0].Shape(), in[0].DType()
-	if o.last {
-		s = toChannelsFirst(s)
-	}
-	ax, err := o.slideOver(s)
-	if err != nil {
-		return err
-	}
-	xp, yp := paramsAt(in, 1), paramsAt(in, 3)
-	channels, inPlane, outPlane := s[1], product(s[2:]), 1
-	for _, a := range ax {
-		outPlane *= a.out
-	}
-	x, y := in[0].Bytes(), out[0].Bytes()
-	spread(ctx.Pool, s[0]*channels, mulSize(copyCost, len(x)), func(lo, hi int) {
-		pos := make([]int, len(ax))
-		for u := lo; u < hi; u++ {
-			first, to, step := u*inPlane, u*outPlane, 1
-			if o.last {
-				n, c := u/channels, u%channels
-				first, to, step = n*inPlane*channels+c, n*outPlane*channels+c, channels
-			}
-			clear(pos)
-			for i := range outPlane {
-				sum, count := sumWindow(x[first:], ax, pos, 0, 0, step, d == tensor.Int8)
-				sum -= int64(count) * int64(xp.zero)
-				if o.includePad {
-					count = 1
-					for k, p := range pos {
-						count *= ax[k].counted(p)
-					}
-				}
-				v := float32(0)
-				if count > 0 {
-					v = float32(sum) * float32(xp.scale/float32(yp.scale*float32(count)))
-				}
-				y[to+i*step] = uint8(saturate8(v, yp.zero, d))
-				for k := len(pos) - 1; k >= 0; k-- {
-					if pos[k]++; pos[k] < ax[k].out {
-						break
-					}
-					pos[k] = 0
-				}
-			}
-		}
-	})
-	return nil
-}
-
-// sumWindow adds up the window at pos over the axes from axis on. count is the number of
-// its elements.
-func sumWindow(x []uint8, ax []axisWindow, pos []int, axis, off, step int, signed bool) (sum int64, count int) {
-	if axis == len(ax) {
-		if signed {
-			return int64(int8(x[off*step])), 1
-		}
-		return int64(x[off*step]), 1
-	}
-	a := ax[axis]
-	from, to, first := a.within(pos[axis])
-	for k := from; k < to; k++ {
-		s, n := sumWindow(x, ax, pos, axis+1, off*a.in+first+k*a.dilation, step, signed)
-		sum += s
-		count += n
-	}
-	return sum, count
 }

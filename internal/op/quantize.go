@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -201,35 +202,7 @@ type linearTask struct {
 	zero  []int32
 	x, y  *tensor.Tensor
 	wide  []float32 // x or y as float32, where it has another type
-	table linearTable
 }
-
-// linearTable holds what each 8-bit value stands for.
-type linearTable struct {
-	ready  bool
-	dtype  tensor.DType
-	scale  float32
-	zero   int32
-	values [256]float32
-}
-
-// set fills the table, unless it is what it was.
-func (t *linearTable) set(d tensor.DType, scale float32, zero int32) {
-	if t.ready && t.dtype == d && math.Float32bits(t.scale) == math.Float32bits(scale) && t.zero == zero {
-		return
-	}
-	for i := range t.values {
-		v := int32(i)
-		if d == tensor.Int8 {
-			v = int32(int8(i))
-		}
-		t.values[i] = float32(v-zero) * scale
-	}
-	t.ready, t.dtype, t.scale, t.zero = true, d, scale, zero
-}
-
-// tableElements is the number of elements from which a table pays.
-const tableElements = 512
 
 // linearRun is how many elements of a tensor with one scale are one unit.
 const linearRun = 16 << 10
@@ -278,11 +251,6 @@ func (o *linear) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	units := l.outer * l.dim
 	if len(t.scale) == 1 {
 		units = (n + linearRun - 1) / linearRun
-		if !o.quantize && n >= tableElements && types8.Has(in[0].DType()) {
-			t.table.set(in[0].DType(), t.scale[0], t.zero[0])
-		} else {
-			t.table.ready = false
-		}
 	}
 	t.run(ctx.Pool, units, mulSize(copyCost, n))
 	if t.wide != nil && !o.quantize {
@@ -299,14 +267,12 @@ func (t *linearTask) units(lo, hi int) {
 			x = t.x.Float32s()
 		}
 		switch t.y.DType() {
-		case tensor.Int8:
-			quantizeUnits(t, tensor.Data[int8](t.y), x, lo, hi)
-		case tensor.Uint8:
-			quantizeUnits(t, tensor.Data[uint8](t.y), x, lo, hi)
+		case tensor.Int8, tensor.Uint8:
+			quantizeUnits(t, t.y.Bytes(), x, lo, hi, kernel.QuantizeF32)
 		case tensor.Int16:
-			quantizeUnits(t, tensor.Data[int16](t.y), x, lo, hi)
+			quantizeUnits(t, tensor.Data[int16](t.y), x, lo, hi, quantizeRow)
 		case tensor.Uint16:
-			quantizeUnits(t, tensor.Data[uint16](t.y), x, lo, hi)
+			quantizeUnits(t, tensor.Data[uint16](t.y), x, lo, hi, quantizeRow)
 		}
 		return
 	}
@@ -314,27 +280,17 @@ func (t *linearTask) units(lo, hi int) {
 	if y == nil {
 		y = t.y.Float32s()
 	}
-	if t.table.ready && len(t.scale) == 1 {
-		for u := lo; u < hi; u++ {
-			from, to, _ := t.span(u, len(y))
-			row := y[from:to]
-			for i, v := range t.x.Bytes()[from:to] {
-				row[i] = t.table.values[v]
-			}
-		}
-		return
-	}
 	switch t.x.DType() {
 	case tensor.Int8:
-		dequantizeUnits(t, y, tensor.Data[int8](t.x), lo, hi)
+		dequantizeUnits(t, y, t.x.Bytes(), lo, hi, kernel.DequantizeS8)
 	case tensor.Uint8:
-		dequantizeUnits(t, y, tensor.Data[uint8](t.x), lo, hi)
+		dequantizeUnits(t, y, t.x.Bytes(), lo, hi, kernel.DequantizeU8)
 	case tensor.Int16:
-		dequantizeUnits(t, y, tensor.Data[int16](t.x), lo, hi)
+		dequantizeUnits(t, y, tensor.Data[int16](t.x), lo, hi, dequantizeRow)
 	case tensor.Uint16:
-		dequantizeUnits(t, y, tensor.Data[uint16](t.x), lo, hi)
+		dequantizeUnits(t, y, tensor.Data[uint16](t.x), lo, hi, dequantizeRow)
 	case tensor.Int32:
-		dequantizeUnits(t, y, tensor.Data[int32](t.x), lo, hi)
+		dequantizeUnits(t, y, tensor.Data[int32](t.x), lo, hi, dequantizeRow)
 	}
 }
 
@@ -352,17 +308,18 @@ func (t *linearTask) span(u, n int) (from, to, p int) {
 	return from, from + t.inner, p
 }
 
-func quantizeUnits[T narrowInt](t *linearTask, y []T, x []float32, lo, hi int) {
-	least, most := rangeOf(tensor.DTypeOf[T]())
+// quantizeUnits applies row to runs of elements with one scale.
+func quantizeUnits[T narrowInt](t *linearTask, y []T, x []float32, lo, hi int, row func(y []T, x []float32, scale float32, zero, least, most int32)) {
+	least, most := rangeOf(t.y.DType())
 	for u := lo; u < hi; u++ {
 		from, to, p := t.span(u, len(x))
 		if t.block > 0 && len(t.scale) > 1 {
 			for i := from; i < to; i++ {
-				quantizeRow(y[i:i+1], x[i:i+1], t.scale[p+i-from], t.zero[p+i-from], least, most)
+				row(y[i:i+1], x[i:i+1], t.scale[p+i-from], t.zero[p+i-from], least, most)
 			}
 			continue
 		}
-		quantizeRow(y[from:to], x[from:to], t.scale[p], t.zero[p], least, most)
+		row(y[from:to], x[from:to], t.scale[p], t.zero[p], least, most)
 	}
 }
 
@@ -388,20 +345,24 @@ func quantizeRow[T narrowInt](y []T, x []float32, scale float32, zero, least, mo
 	}
 }
 
-func dequantizeUnits[T narrowInt | int32](t *linearTask, y []float32, x []T, lo, hi int) {
+// dequantizeUnits applies row to runs of elements with one scale.
+func dequantizeUnits[T narrowInt | int32](t *linearTask, y []float32, x []T, lo, hi int, row func(y []float32, x []T, scale float32, zero int32)) {
 	for u := lo; u < hi; u++ {
 		from, to, p := t.span(u, len(x))
 		if t.block > 0 && len(t.scale) > 1 {
 			for i := from; i < to; i++ {
-				y[i] = float32(int32(x[i])-t.zero[p+i-from]) * t.scale[p+i-from]
+				row(y[i:i+1], x[i:i+1], t.scale[p+i-from], t.zero[p+i-from])
 			}
 			continue
 		}
-		scale, zero := t.scale[p], t.zero[p]
-		row := y[from:to]
-		for i, v := range x[from:to] {
-			row[i] = float32(int32(v)-zero) * scale
-		}
+		row(y[from:to], x[from:to], t.scale[p], t.zero[p])
+	}
+}
+
+func dequantizeRow[T narrowInt | int32](y []float32, x []T, scale float32, zero int32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] = float32(int32(v)-zero) * scale
 	}
 }
 
@@ -427,7 +388,7 @@ func (dynamicQuantize) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	x := in[0].Float32s()
 	scale, zero := dynamicRange(x)
 	if out[0] != nil {
-		quantizeRow(tensor.Data[uint8](out[0]), x, scale, int32(zero), 0, math.MaxUint8)
+		kernel.QuantizeF32(out[0].Bytes(), x, scale, int32(zero), 0, math.MaxUint8)
 	}
 	if len(out) > 1 && out[1] != nil {
 		out[1].Float32s()[0] = scale

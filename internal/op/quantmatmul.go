@@ -347,7 +347,7 @@ func (o *quantMatMul) left(t *quantMatMulState, in []*tensor.Tensor, scratch []b
 		x := in[o.a].Float32s()
 		scale, zero := dynamicRange(x)
 		a := scratch[:len(x)]
-		quantizeRow(a, x, scale, int32(zero), 0, math.MaxUint8)
+		kernel.QuantizeF32(a, x, scale, int32(zero), 0, math.MaxUint8)
 		t.signed, t.aScales, t.aZero = false, append(t.aScales, scale), append(t.aZero, int32(zero))
 		return a
 	}

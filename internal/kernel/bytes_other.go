@@ -1,0 +1,15 @@
+//go:build noasm || gccgo || !amd64
+
+package kernel
+
+func quantizeF32(dst []uint8, x []float32, scale float32, zero, lo, hi int32) {
+	quantizeF32Generic(dst, x, scale, zero, lo, hi)
+}
+
+func dequantize8(dst []float32, src []uint8, scale float32, zero int32, signed bool) {
+	dequantize8Generic(dst, src, scale, zero, signed)
+}
+
+func (t *Table8) mapBytes(dst, src []uint8) { t.mapGeneric(dst, src) }
+
+func binaryQ8(dst, a, b []uint8, p *Binary8, mul bool) { binaryQ8Generic(dst, a, b, p, mul) }

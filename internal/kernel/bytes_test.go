@@ -1,0 +1,160 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/aekit/aekit/internal/impl"
+)
+
+func TestQuantizeF32(t *testing.T) {
+	gd, gx := newGuard(t, 4096), newGuard(t, 4096)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for n := range 150 {
+			for variant := range 4 {
+				lo, hi := int32(0), int32(255)
+				if variant&1 == 1 {
+					lo, hi = -128, 127
+				}
+				zero := lo + int32(r.IntN(256))
+				scale := []float32{0.1, 1, 0.37, 1e-30}[r.IntN(4)]
+				x := place(gx, make([]float32, n), variant&2 == 2)
+				for i := range x {
+					switch x[i] = scale * (r.Float32()*400 - 200); r.IntN(4) {
+					case 0: // ties
+						x[i] = scale * (float32(r.IntN(400)-200) + 0.5)
+					case 1:
+						x[i] = []float32{nan32, inf32, -inf32, 0, 1e38, -1e38, float32(math.Copysign(0, -1))}[r.IntN(7)]
+					}
+				}
+				dst := place(gd, make([]uint8, n), variant&2 == 2)
+				QuantizeF32(dst, x, scale, zero, lo, hi)
+				for i, got := range dst {
+					v := math.RoundToEven(float64(x[i] / scale))
+					if v != v {
+						v = 0
+					}
+					want := uint8(int32(math.Max(float64(lo), math.Min(float64(hi), v+float64(zero)))))
+					if got != want {
+						t.Fatalf("n=%d, %v / %v + %d in [%d,%d]: %d, want %d", n, x[i], scale, zero, lo, hi, got, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestDequantize8(t *testing.T) {
+	gd, gs := newGuard(t, 4096), newGuard(t, 4096)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 6))
+		for n := range 300 {
+			atEnd, signed := n%2 == 0, n%3 == 0
+			src, dst := place(gs, make([]uint8, n), atEnd), place(gd, make([]float32, n), atEnd)
+			for i := range src {
+				src[i] = uint8(r.Uint32())
+			}
+			scale, zero := r.Float32(), int32(r.IntN(256))
+			if signed {
+				zero -= 128
+				DequantizeS8(dst, src, scale, zero)
+			} else {
+				DequantizeU8(dst, src, scale, zero)
+			}
+			for i, got := range dst {
+				v := int32(src[i])
+				if signed {
+					v = int32(int8(src[i]))
+				}
+				if want := float32(v-zero) * scale; got != want {
+					t.Fatalf("n=%d signed=%v: (%d - %d) * %v = %v, want %v", n, signed, v, zero, scale, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestTable8(t *testing.T) {
+	gd, gs := newGuard(t, 4096), newGuard(t, 4096)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for n := range 600 {
+			var values [256]uint8
+			for i := range values {
+				values[i] = uint8(r.Uint32())
+			}
+			var table Table8
+			table.Set(&values)
+			src, dst := place(gs, make([]uint8, n), n%2 == 0), place(gd, make([]uint8, n), n%2 == 0)
+			for i := range src {
+				src[i] = uint8(i) // all values, from n = 256 on
+			}
+			table.Map(dst, src)
+			for i, got := range dst {
+				if got != values[src[i]] {
+					t.Fatalf("n=%d: %d becomes %d, want %d", n, src[i], got, values[src[i]])
+				}
+			}
+			copy(dst, src)
+			table.Map(dst, dst)
+			for i, got := range dst {
+				if got != values[src[i]] {
+					t.Fatalf("n=%d in place: %d becomes %d, want %d", n, src[i], got, values[src[i]])
+				}
+			}
+		}
+	})
+}
+
+func TestBinaryQ8(t *testing.T) {
+	gd, ga, gb := newGuard(t, 4096), newGuard(t, 4096), newGuard(t, 4096)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 10))
+		for n := range 130 {
+			for variant := range 8 {
+				signed, mul, atEnd := variant&1 == 1, variant&2 == 2, variant&4 == 4
+				p := Binary8{AScale: r.Float32(), BScale: r.Float32(), Scale: 0.3 + r.Float32(), AZero: int32(r.IntN(256)), BZero: int32(r.IntN(256)), Zero: int32(r.IntN(256)), Signed: signed}
+				lo, hi := int32(0), int32(255)
+				if signed {
+					lo, hi = -128, 127
+					p.AZero, p.BZero, p.Zero = p.AZero-128, p.BZero-128, p.Zero-128
+				}
+				if n%7 == 0 { // ties, and no number
+					p.AScale, p.BScale, p.Scale = 1, 1, []float32{2, 0}[variant%2]
+				}
+				a, b, dst := place(ga, make([]uint8, n), atEnd), place(gb, make([]uint8, n), atEnd), place(gd, make([]uint8, n), atEnd)
+				for i := range a {
+					a[i], b[i] = uint8(r.Uint32()), uint8(r.Uint32())
+				}
+				if mul {
+					MulQ8(dst, a, b, &p)
+				} else {
+					AddQ8(dst, a, b, &p)
+				}
+				for i, got := range dst {
+					x, y := int32(a[i]), int32(b[i])
+					if signed {
+						x, y = int32(int8(a[i])), int32(int8(b[i]))
+					}
+					var v float32
+					if mul {
+						m := float32(float32(p.AScale*p.BScale) / p.Scale)
+						v = float32(float32((x-p.AZero)*(y-p.BZero)) * m)
+					} else {
+						v = float32(float32(float32(float32(x-p.AZero)*p.AScale)+float32(float32(y-p.BZero)*p.BScale)) / p.Scale)
+					}
+					w := math.RoundToEven(float64(v))
+					if w != w {
+						w = 0
+					}
+					want := uint8(int32(math.Max(float64(lo), math.Min(float64(hi), w+float64(p.Zero)))))
+					if got != want {
+						t.Fatalf("n=%d mul=%v %+v: %d and %d give %d, want %d", n, mul, p, x, y, got, want)
+					}
+				}
+			}
+		}
+	})
+}
