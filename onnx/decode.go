@@ -22,7 +22,15 @@ type DecodeOptions struct {
 	// lie aligned in the input are views of it (on little-endian machines), so that the
 	// input must outlive the model and must not change.
 	Copy bool
+	// Unaligned extends views to raw_data at any address, on processors that read unaligned
+	// memory as well as other memory, for tensors of [UnalignedBytes] and more; smaller ones
+	// are copied. Such a tensor breaks the rule of package tensor that memory is aligned to
+	// the element size: it is meant to be read once, into another form. Copy has precedence.
+	Unaligned bool
 }
+
+// UnalignedBytes is the size from which [DecodeOptions.Unaligned] makes views.
+const UnalignedBytes = 4 << 10
 
 // Decode reads a model from its encoded form. Errors are of type *[FormatError],
 // [UnsupportedError] or *[LimitError].

@@ -259,12 +259,21 @@ func (d *decoder) tensorData(t *Tensor, s *tensorScan, r reader) {
 		t.Raw = data
 		return
 	}
+	if d.viewsUnaligned(size) {
+		t.Value = new(tensor.Tensor)
+		t.Value.Set(t.DType, data, shape)
+		return
+	}
 	v, err := tensor.FromBytes(t.DType, data, shape...)
 	if err != nil {
 		d.fail(at, "tensor %q: %v", t.Name, err)
 		return
 	}
 	t.Value = v
+}
+
+func (d *decoder) viewsUnaligned(size int) bool {
+	return d.opts.Unaligned && !d.opts.Copy && readsUnaligned && size >= UnalignedBytes
 }
 
 // rawSize returns the bytes that n elements take in raw_data, 0 for types that have no raw
@@ -308,6 +317,9 @@ func (d *decoder) rawData(t tensor.DType, raw []byte) []byte {
 	size := max(t.Size(), 1)
 	aligned := uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%uintptr(size) == 0
 	canonical := t != tensor.Bool || !slices.ContainsFunc(raw, func(c byte) bool { return c > 1 })
+	if d.opts.Unaligned && readsUnaligned {
+		aligned = d.viewsUnaligned(len(raw))
+	}
 	if !d.opts.Copy && aligned && canonical && (tensor.HostLittleEndian || size == 1) {
 		return raw
 	}

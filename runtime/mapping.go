@@ -16,9 +16,9 @@ type mapping struct {
 // errFileChanged is returned when a mapped file has become shorter while it was read.
 var errFileChanged = errors.New("the file was changed while it was being read")
 
-// holds reports whether b is part of the mapped file.
+// holds reports whether b is part of the mapped file. A nil mapping holds nothing.
 func (m *mapping) holds(b []byte) bool {
-	if !m.mapped || len(b) == 0 || len(m.data) == 0 {
+	if m == nil || !m.mapped || len(b) == 0 || len(m.data) == 0 {
 		return false
 	}
 	at, from := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))

@@ -101,12 +101,13 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	return n, nil
 }
 
-// load prepares the first plan. If the model lies in a mapped file, constants that were not
-// packed are copied, so that running touches the file no more: its pages can be dropped,
-// and a file that is changed or truncated later does no harm.
+// load prepares the first plan. Constants that were not packed are then copied if they lie
+// in a mapped file, so that running touches the file no more: its pages can be dropped, and
+// a file that is changed or truncated later does no harm. Those that are not aligned are
+// copied too.
 func (n *native) load() (err error) {
 	file := n.share.file
-	if err := n.prepare(); err != nil || file == nil {
+	if err := n.prepare(); err != nil {
 		return err
 	}
 	defer file.guard(&err)()
@@ -114,17 +115,21 @@ func (n *native) load() (err error) {
 	for _, p := range n.plans {
 		p.plan.Plain(func(t *tensor.Tensor) { plain[t] = true })
 	}
-	known := len(n.plans) > 0
+	known, copied := len(n.plans) > 0, false
 	for _, v := range n.graph.Values {
-		if v.Data != nil && file.holds(v.Data.Bytes()) && (!known || plain[v.Data]) {
-			v.Data = v.Data.Clone()
+		if v.Data != nil && (!known || plain[v.Data]) && (file.holds(v.Data.Bytes()) || !aligned(v.Data)) {
+			v.Data, copied = v.Data.Clone(), true
 		}
 	}
-	n.plans = nil
-	if err := n.prepare(); err != nil {
-		return err
+	if copied {
+		n.plans = nil
+		if err := n.prepare(); err != nil {
+			return err
+		}
 	}
-	file.forget(file.data)
+	if file != nil {
+		file.forget(file.data)
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
@@ -76,7 +77,7 @@ func load(data []byte, o Options, file *mapping) (_ *Session, err error) {
 	o.Limits = o.Limits.withDefaults()
 	sh := &shared{file: file}
 	defer file.guard(&err)()
-	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: o.Limits.decode()})
+	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: o.Limits.decode(), Unaligned: true})
 	if err == nil {
 		detach(m, file)
 		var s *Session
@@ -101,13 +102,10 @@ func New(m *onnx.Model, o Options) (_ *Session, err error) {
 	return s, nil
 }
 
-// detach copies what the model has in a mapped file, other than initializers of its graph:
-// the tensors of attributes and of sub-graphs. They are rarely large, and operators keep
-// them.
+// detach copies tensors of attributes and of sub-graphs that lie in a mapped file or are not
+// aligned. They are rarely large, and operators keep them. Initializers of the graph itself
+// are copied later, where they are not packed.
 func detach(m *onnx.Model, file *mapping) {
-	if file == nil || !file.mapped {
-		return
-	}
 	top := map[*onnx.Tensor]bool{}
 	if m.Graph != nil {
 		for _, t := range m.Graph.Initializers {
@@ -115,10 +113,15 @@ func detach(m *onnx.Model, file *mapping) {
 		}
 	}
 	onnx.Tensors(m, func(t *onnx.Tensor) {
-		if t.Value != nil && !top[t] && file.holds(t.Value.Bytes()) {
+		if t.Value != nil && !top[t] && (file.holds(t.Value.Bytes()) || !aligned(t.Value)) {
 			t.Value = t.Value.Clone()
 		}
 	})
+}
+
+// aligned reports whether t has the alignment that package tensor asks for.
+func aligned(t *tensor.Tensor) bool {
+	return t.DType().Size() == 0 || uintptr(unsafe.Pointer(unsafe.SliceData(t.Bytes())))%uintptr(t.DType().Size()) == 0
 }
 
 func newSession(m *onnx.Model, o Options, sh *shared) (*Session, error) {
