@@ -44,7 +44,7 @@ func runGenerate(a *app, args []string) error {
 	n := fs.IntP("count", "n", 64, "how many images")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of the random numbers: the same seed gives the same images")
 	fs.Float64Var(&o.Temperature, "temperature", 1, "spread of the latent vectors: below 1 more typical, above 1 more varied")
-	prior := fs.String("prior", "model", "what latent vectors are drawn from: model (as the model says) or standard (the standard normal, variational models)")
+	prior := fs.String("prior", "model", "what latent vectors are drawn from: model (as the model says) or standard (the standard normal)")
 	sf.add(fs, "the images go: a PNG file for a sheet, a folder for one file each, - for standard output")
 	mf.add(fs)
 	rest, err := a.parse(fs, args, 0, 1)

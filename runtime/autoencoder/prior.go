@@ -20,10 +20,11 @@ type Sampling struct {
 	// Temperature scales the spread of the distributions: below 1 samples are nearer to the
 	// typical, above 1 more varied. 0 means 1.
 	Temperature float64
-	// Standard draws from N(0, 1), the prior that training compares a variational model's
-	// latent vectors with, although the model names another. A mixture that was fitted to the
-	// latent vectors of images, as [Model.Generate] otherwise uses, gives better pictures; the
-	// standard normal is what the bound on the likelihood speaks of.
+	// Standard draws from N(0, 1), which the training of variational, adversarial and
+	// Wasserstein autoencoders compares latent vectors with, although the model names another
+	// prior. A mixture that was fitted to the latent vectors of images, which
+	// [Model.Generate] otherwise uses, gives better pictures; the standard normal is what the
+	// bound on the likelihood speaks of.
 	Standard bool
 	// First is the number of the first sample. Sample k of a seed is the same whatever
 	// First, the number of samples and the batch size.
@@ -100,8 +101,8 @@ func (m *Model) stages(ctx context.Context, standard bool) ([]meta.Stage, error)
 	if m.info.Latent == "" {
 		return nil, ErrNoDecoder
 	}
-	if standard && m.info.Kind != meta.KindVAE {
-		return nil, fmt.Errorf("%w: only variational autoencoders draw from the standard normal", ErrNoPrior)
+	if standard && (m.info.Codes != "" || m.info.Kind == meta.KindVQ) {
+		return nil, fmt.Errorf("%w: a model with discrete latents has no standard normal", ErrNoPrior)
 	}
 	if m.meta != nil && m.meta.Values.Z == m.info.Latent {
 		if len(m.meta.Prior) > 0 && !standard {
@@ -114,7 +115,7 @@ func (m *Model) stages(ctx context.Context, standard bool) ([]meta.Stage, error)
 			}
 			return m.meta.Prior, nil
 		}
-		if m.info.Kind != meta.KindVAE && m.info.Kind != meta.KindGenerator {
+		if m.info.Kind != meta.KindVAE && m.info.Kind != meta.KindGenerator && !standard {
 			return nil, ErrNoPrior
 		}
 	}

@@ -107,15 +107,11 @@ func TestSamplesAreStable(t *testing.T) {
 	}
 }
 
-// TestStandardPrior: a variational model can be asked for the standard normal instead of
-// the prior that it names; another has none.
+// TestStandardPrior: a model can be asked for the standard normal instead of the prior that
+// it names; one with discrete latents has none.
 func TestStandardPrior(t *testing.T) {
 	md := linearMeta()
 	md.Prior = []meta.Stage{{Value: "z", Distribution: meta.DistGaussian, DType: "float32", Shape: []int{4}, Mean: []float32{9, 9, 9, 9}, Chol: []float32{1, 1, 1, 1}}}
-	if _, err := open(t, linear(t, md), Options{}).Sample(ctx, 1, Sampling{Standard: true}); !errors.Is(err, ErrNoPrior) {
-		t.Errorf("plain autoencoder: %v, want ErrNoPrior", err)
-	}
-	md.Kind, md.Values.Mu, md.Values.LogVar = meta.KindVAE, "mu", "logvar"
 	out, err := open(t, linear(t, md), Options{}).Sample(ctx, 8, Sampling{Seed: 5, Standard: true})
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +119,9 @@ func TestStandardPrior(t *testing.T) {
 	want := sample(t, meta.Stage{Distribution: meta.DistNormal}, 8, Sampling{Seed: 5})
 	if got := out["z"].Float32s(); !slices.Equal(got, want) {
 		t.Errorf("drew %v, want the standard normal's %v", got, want)
+	}
+	if _, err := open(t, quantising(t), Options{}).Sample(ctx, 1, Sampling{Standard: true}); !errors.Is(err, ErrNoPrior) {
+		t.Errorf("discrete latents: %v, want ErrNoPrior", err)
 	}
 }
 
