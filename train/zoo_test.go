@@ -36,7 +36,7 @@ var zoo = map[string]zooCase{
 	"conv-ae":            {hidden: []int{4, 8}, latent: 8, factor: 0.8},
 	"conv-vae":           {hidden: []int{4, 8}, latent: 8, factor: 0.9},
 	"cvae":               {hidden: []int{32}, latent: 4, factor: 0.9},
-	"dcgan":              {hidden: []int{8, 16}, latent: 8, lr: 1e-3, objective: "gan:conv=true,rate=0.2", images: 500, epochs: 12, image: 0.3},
+	"dcgan":              {hidden: []int{8, 16}, latent: 8, lr: 1e-3, objective: "gan:conv=true,rate=0.05", images: 400, epochs: 8, image: 0.5},
 	"denoising-ae":       {hidden: []int{32}, latent: 8, factor: 0.8},
 	"gan":                {hidden: []int{64}, latent: 8, lr: 1e-3, image: 0.3},
 	"inpainting-ae":      {hidden: []int{4, 8}, latent: 8, factor: 0.8},
