@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"runtime/metrics"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,19 +17,83 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-// What one hostile model may cost before it is refused. Time is generous because tests
-// share a machine or run in an emulator; what is being excluded is work in proportion to
-// what the model asks for, which would take hours.
-const (
-	hostileTime  = 20 * time.Second
-	hostileRun   = 500 * time.Millisecond // until the context of a run is done
-	hostileBytes = 256 << 20
+// cost bounds what a hostile model may take before it is refused: CPU time, on the reference
+// machine that slowness compares with, bytes by which the heap grows, and bytes allocated in
+// sum. The bounds are about three times what is needed.
+type cost struct {
+	time        time.Duration
+	heap, bytes uint64
+}
+
+var (
+	usual   = cost{150 * time.Millisecond, 8 << 20, 8 << 20}
+	folding = cost{400 * time.Millisecond, 240 << 20, 240 << 20}     // of 256 KiB of constants, to the end of the budget
+	looping = cost{150 * time.Millisecond, 24 << 20, math.MaxUint64} // iterations leave garbage for as long as a run may take
 )
 
-func allocated() uint64 {
-	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+// hostileRun is the time until the context of a run is done; runs may use it on all cores.
+const hostileRun = 500 * time.Millisecond
+
+// slowness is how much longer a fixed piece of work takes here, under the race detector or in
+// an emulator perhaps, than on the reference machine (an AMD EPYC of the Zen 3 kind).
+var slowness = sync.OnceValue(func() float64 {
+	const reference = 11 * time.Millisecond
+	best := time.Duration(math.MaxInt64)
+	for range 3 {
+		start := used()
+		b, h := make([]byte, 1<<20), uint32(2166136261)
+		for k := range 8 {
+			for i := range b {
+				h = (h ^ uint32(b[i])) * 16777619
+				b[i] = byte(h) + byte(k)
+			}
+		}
+		best = min(best, used()-start)
+	}
+	return max(1, float64(best)/float64(reference))
+})
+
+var began = time.Now()
+
+// used returns the CPU time of the process, which other work on the machine does not change
+// much, or else the time that has passed.
+func used() time.Duration {
+	if d, ok := cpuTime(); ok {
+		return d
+	}
+	return time.Since(began)
+}
+
+func allocated() uint64 { return metric("/gc/heap/allocs:bytes") }
+
+func metric(name string) uint64 {
+	s := []metrics.Sample{{Name: name}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
+}
+
+// watchHeap looks at the size of the heap every millisecond. The function that it returns
+// ends that and returns by how much the heap had grown at most.
+func watchHeap() func() uint64 {
+	const heap = "/memory/classes/heap/objects:bytes"
+	goruntime.GC()
+	from, stop, most := metric(heap), make(chan struct{}), make(chan uint64)
+	go func() {
+		at := from
+		for {
+			at = max(at, metric(heap))
+			select {
+			case <-stop:
+				most <- at - from
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	return func() uint64 {
+		close(stop)
+		return <-most
+	}
 }
 
 // attack loads a model and, if it loads, runs it on zeros with open axes of extent 2. It
@@ -36,7 +101,12 @@ func allocated() uint64 {
 // where time or memory are out of proportion.
 func attack(t *testing.T, m *onnx.Model, o runtime.Options) (err error) {
 	t.Helper()
-	return attacked(t, func() error {
+	return attackWithin(t, usual, m, o)
+}
+
+func attackWithin(t *testing.T, c cost, m *onnx.Model, o runtime.Options) (err error) {
+	t.Helper()
+	return attacked(t, c, func() error {
 		s, err := runtime.New(m, o)
 		if err != nil {
 			return err
@@ -74,20 +144,26 @@ func runZeros(s *runtime.Session) error {
 	return err
 }
 
-func attacked(t *testing.T, f func() error) (err error) {
+func attacked(t *testing.T, c cost, f func() error) (err error) {
 	t.Helper()
-	before, start := allocated(), time.Now()
+	allowed := time.Duration(float64(c.time)*slowness()) + hostileRun*time.Duration(goruntime.GOMAXPROCS(0))
+	grown := watchHeap()
+	before, start := allocated(), used()
 	defer func() {
 		t.Helper()
 		if v := recover(); v != nil {
 			buf := make([]byte, 4<<10)
 			t.Errorf("panic: %v\n%s", v, buf[:goruntime.Stack(buf, false)])
 		}
-		if d := time.Since(start); d > hostileTime {
-			t.Errorf("took %v", d)
+		if d := used() - start; d > allowed {
+			t.Errorf("took %v, allowed %v", d, allowed)
 		}
-		if n := allocated() - before; n > hostileBytes {
-			t.Errorf("%d bytes were allocated", n)
+		n := allocated() - before
+		if h := grown(); h > c.heap {
+			t.Errorf("the heap grew by %d bytes, allowed %d", h, c.heap)
+		}
+		if n > c.bytes {
+			t.Errorf("%d bytes were allocated, allowed %d", n, c.bytes)
 		}
 		// The checker lists every mistake, one to a line.
 		if err != nil && strings.ContainsAny(err.Error(), "\n\r") && !strings.HasPrefix(err.Error(), "onnx: invalid model") {
@@ -209,7 +285,7 @@ func TestFoldingIsBounded(t *testing.T) {
 			}
 			return b.Op("Add", "", []string{x, a})
 		})
-		if err := attack(t, m, runtime.Options{}); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := attackWithin(t, folding, m, runtime.Options{}); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})
@@ -247,6 +323,7 @@ func TestHostileAttributes(t *testing.T) {
 	}{
 		{"stride 0", conv(onnx.AttrIs("strides", 0, 1))},
 		{"stride -1", conv(onnx.AttrIs("strides", -1, 1))},
+		{"stride 2^40", conv(onnx.AttrIs("strides", 1<<40, 0))},
 		{"stride min", conv(onnx.AttrIs("strides", math.MinInt64, 1))},
 		{"dilation 0", conv(onnx.AttrIs("dilations", 0, 1))},
 		{"dilation 2^40", conv(onnx.AttrIs("dilations", 1<<40, 1<<40))},
@@ -260,7 +337,9 @@ func TestHostileAttributes(t *testing.T) {
 		{"pads 3", conv(onnx.AttrIs("pads", 1, 1, 1))},
 		{"pool kernel 0", pool(onnx.AttrIs("kernel_shape", 0, 0))},
 		{"pool kernel 2^40", pool(onnx.AttrIs("kernel_shape", 1<<40, 1<<40))},
+		{"pool kernel max", pool(onnx.AttrIs("kernel_shape", math.MaxInt64, math.MaxInt64))},
 		{"pool stride 0", pool(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("strides", 0, 0))},
+		{"pool dilation 0", pool(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("dilations", 0, 1))},
 		{"pool dilation max", pool(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("dilations", math.MaxInt64, 1))},
 		{"gather", gather("GatherElements", 99)},
 		{"gather below", gather("GatherElements", math.MinInt64)},
