@@ -354,8 +354,9 @@ func originalInputs(ctx context.Context, original *onnx.Model, d *meta.Model, p 
 		}
 		out.inputs[d.Values.Image] = res[d.Values.Image]
 	}
+	drawn := random(original.Graph)
 	for name := range want {
-		if valueInfo(original.Graph.Outputs, name) == nil {
+		if valueInfo(original.Graph.Outputs, name) == nil || drawn[name] {
 			delete(want, name)
 		}
 	}
@@ -372,6 +373,25 @@ func originalInputs(ctx context.Context, original *onnx.Model, d *meta.Model, p 
 		out.images = out.images[:b]
 	}
 	return &out, nil
+}
+
+// random returns the values that depend on operators which draw random numbers: two runs do
+// not give the same.
+func random(g *onnx.Graph) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range g.Nodes {
+		drawn := slices.ContainsFunc(n.Inputs, func(name string) bool { return out[name] })
+		switch n.OpType {
+		case "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli":
+			drawn = true
+		}
+		for _, name := range n.Outputs {
+			if drawn && name != "" {
+				out[name] = true
+			}
+		}
+	}
+	return out
 }
 
 func firstRows(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
