@@ -50,6 +50,7 @@ type convFacts struct {
 	shape           convShape
 	engine          bool // the tap engine applies
 	scatter         bool // product and scattered sum
+	gather          bool // product with a matrix of windows
 }
 
 func (o *conv) facts(in []Fact) (f convFacts, err error) {
@@ -83,6 +84,7 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, o.transposed)
 			f.engine = f.shape.viable()
 			f.scatter = f.engine && o.transposed && useScatter(&f.shape)
+			f.gather = f.engine && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 		}
 	}
 	return f, nil
@@ -156,6 +158,8 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 		return "", false
 	case f.scatter:
 		return fmt.Sprintf("scatter g%d", o.group), true
+	case f.gather:
+		return f.shape.gatherKey(o.group), true
 	}
 	var s [6]int
 	for i, a := range f.shape.cube {
@@ -173,6 +177,9 @@ func (o *conv) Prepack(i int, in []Fact) (Packed, error) {
 	if f.scatter {
 		return packScatter(nil, &f.shape, in[1].Const.Float32s()), nil
 	}
+	if f.gather {
+		return packGather(nil, &f.shape, in[1].Const.Float32s()), nil
+	}
 	return packTaps(nil, &f.shape, in[1].Const.Float32s()), nil
 }
 
@@ -184,6 +191,11 @@ func (o *conv) Workspace(in []Fact) int {
 	}
 	if f.scatter {
 		return scatterWorkspace(&f.shape)
+	}
+	if f.gather {
+		var p gatherPlan
+		p.lay(&f.shape, o.last)
+		return p.workspace()
 	}
 	p := planConv(f.shape, o.last, o.last)
 	return p.workspace()
@@ -252,8 +264,10 @@ type convNode struct {
 	facts   convFacts
 	taps    convState
 	scatter scatterState
+	gather  gatherState
 	packed  *packedConv    // weights that are not constant, packed anew in each run
 	matrix  *packedScatter // the same for scatter
+	windows *packedGather  // the same for gather
 }
 
 func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
@@ -287,6 +301,15 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 		st.scatter.execute(ctx.Pool, &f.shape, o.last, m, x, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
+	if f.gather {
+		m, ok := packed.(*packedGather)
+		if !ok {
+			st.windows = packGather(st.windows, &f.shape, in[1].Float32s())
+			m = st.windows
+		}
+		st.gather.execute(ctx.Pool, o.last, m, x, y, bias, o.act, ctx.Scratch)
+		return nil
+	}
 	m, ok := packed.(*packedConv)
 	if !ok {
 		st.packed = packTaps(st.packed, &f.shape, in[1].Float32s())
@@ -305,12 +328,17 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 		w = p.shape
 	case *packedScatter:
 		w = p.shape
+	case *packedGather:
+		w = p.shape
 	default:
 		w = in[1].Shape()
 	}
 	st.w = append(st.w[:0], w...)
 	f, err := o.facts([]Fact{{DType: tensor.Float32, Shape: st.x}, {DType: tensor.Float32, Shape: st.w}})
 	st.facts, st.ready = f, err == nil
+	if f.gather {
+		st.gather.lay(&f.shape, o.last)
+	}
 	return err
 }
 
