@@ -19,6 +19,7 @@ var (
 
 func init() {
 	impl.Register("kernel/i8", "vnni", &useVNNI)
+	impl.Register("kernel/i8", "avxvnni", &useAVXVNNI)
 	impl.Register("kernel/i8", "avx2", &useAVX2I8)
 }
 

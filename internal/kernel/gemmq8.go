@@ -226,10 +226,10 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 // q8Block bounds the bytes of panels that are multiplied by one block of rows before the next one.
 const q8Block = 16 << 10
 
-// Run computes columns p0*NR to min(p1*NR, N) of m rows of dst, which lie ldd bytes apart. Row i of the left matrix has
+// Run computes columns p0*NR to min(p1*NR, N) of m rows, the first of them to dst, whose rows lie ldd bytes apart. Row i of the left matrix has
 // its first segment at value i*stride of a, converted, and its segments segStride values apart; strides may be such that
-// segments and rows overlap. Only the columns of those panels are written, so that calls for others or for other rows may
-// run concurrently.
+// segments and rows overlap. Only those columns are written, so that calls for others or for other rows may run
+// concurrently.
 func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
 	if p0 < 0 || p1 > p.Panels() || p0 > p1 {
 		panic(fmt.Sprintf("kernel: panels [%d,%d) of %d", p0, p1, p.Panels()))
@@ -237,8 +237,8 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	if m == 0 || p0 == p1 {
 		return
 	}
-	j1 := min(p1*p.NR, p.N)
-	checkMatrix("dst", m, j1, len(dst), ldd)
+	j0, j1 := p0*p.NR, min(p1*p.NR, p.N)
+	checkMatrix("dst", m, j1-j0, len(dst), ldd)
 	size := p.ValueBytes()
 	if need := ((m-1)*stride + (p.Segs-1)*segStride + p.segK) * size; need > len(a) {
 		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
@@ -259,7 +259,7 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		for i, left := 0, tiles; i < m; left-- {
 			t.rows = (m - i + left - 1) / left
 			t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[p0*p.panelLen()])
-			t.dst, t.ds = &dst[i*ldd+p0*p.NR], ldd
+			t.dst, t.ds = &dst[i*ldd+p0*p.NR-j0], ldd
 			t.init, t.scale = &c.init[p0*p.NR], &c.scale[p0*p.NR]
 			t.panels = n
 			archTileQ8(g.id, &t)
@@ -280,7 +280,7 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		t.panels = 1
 		archTileQ8(g.id, &t)
 		for r := range t.rows {
-			copy(dst[(i+r)*ldd+full*p.NR:][:j1-full*p.NR], part[r*p.NR:])
+			copy(dst[(i+r)*ldd+full*p.NR-j0:][:j1-full*p.NR], part[r*p.NR:])
 		}
 		i += t.rows
 	}

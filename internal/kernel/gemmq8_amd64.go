@@ -2,10 +2,7 @@
 
 package kernel
 
-import (
-	"github.com/aekit/aekit/internal/cpufeat"
-	"github.com/aekit/aekit/internal/impl"
-)
+import "github.com/aekit/aekit/internal/cpufeat"
 
 const (
 	tilePairs tileID = iota + 20
@@ -13,10 +10,6 @@ const (
 )
 
 var useAVXVNNI = cpufeat.Has(cpufeat.AVXVNNI)
-
-func init() {
-	impl.Register("kernel/i8", "avxvnni", &useAVXVNNI)
-}
 
 func archGemmQ8() []gemmQ8 {
 	return []gemmQ8{

@@ -119,11 +119,36 @@ func residueGroups(s *convShape) []cellGroup {
 // packCells packs weights of shape [C, O/groups, k…] as [window·C, residues·O].
 func packCells(s *convShape, w *tensor.Tensor) *packedCells {
 	p := &packedCells{shape: w.Shape().Clone()}
+	eachCellMatrix(s, w, func(g *cellGroup, group int, m []int8) {
+		if group == 0 {
+			p.w = append(p.w, nil)
+		}
+		var packed *kernel.PackedI8
+		if g.k > 0 {
+			packed = kernel.PackI8(g.k, g.n, m, g.n, false)
+		}
+		p.w[len(p.w)-1] = append(p.w[len(p.w)-1], packed)
+	})
+	return p
+}
+
+// packCellWindows is packCells for [cellRun]: the matrix of part i of the residues and group
+// c is number i·groups + c.
+func packCellWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
+	p := &packedQ8{shape: w.Shape().Clone()}
+	eachCellMatrix(s, w, func(g *cellGroup, _ int, m []int8) {
+		p.w = append(p.w, kernel.PackQ8(g.ax[1].window, g.ax[2].window*s.c, g.n, m, g.n, false))
+	})
+	return p
+}
+
+// eachCellMatrix calls f with the g.k×g.n matrix of each part of the residues and each group
+// of channels. f must not keep it.
+func eachCellMatrix(s *convShape, w *tensor.Tensor, f func(g *cellGroup, group int, m []int8)) {
 	v := tensor.Data[int8](w)
 	taps := s.taps()
 	var buf []int8
 	for _, g := range residueGroups(s) {
-		var ws []*kernel.PackedI8
 		for c := range s.groups {
 			if n := g.k * g.n; cap(buf) < n {
 				buf = make([]int8, n)
@@ -151,15 +176,9 @@ func packCells(s *convShape, w *tensor.Tensor) *packedCells {
 					}
 				}
 			}
-			if g.k > 0 {
-				ws = append(ws, kernel.PackI8(g.k, g.n, m, g.n, false))
-			} else {
-				ws = append(ws, nil)
-			}
+			f(&g, c, m)
 		}
-		p.w = append(p.w, ws)
 	}
-	return p
 }
 
 // cellPlan is the division of a run into units and its scratch memory.

@@ -150,7 +150,7 @@ func (t *closedProduct) Do(chunk, _ int) {
 	if t.converts {
 		t.convertRows(r0, r1)
 	}
-	t.w.Run(r1-r0, t.left[r0*t.stride*t.w.ValueBytes():], t.stride, 0, t.columns, p0, p1, t.y[r0*t.w.N:], t.w.N)
+	t.w.Run(r1-r0, t.left[r0*t.stride*t.w.ValueBytes():], t.stride, 0, t.columns, p0, p1, t.y[r0*t.w.N+p0*t.w.NR:], t.w.N)
 }
 
 // closed reports whether all that is made of the sums is 8-bit values, by factors and a bias

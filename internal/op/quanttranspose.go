@@ -54,7 +54,7 @@ func (o *quantConvTranspose) extents(x, w tensor.Shape) (f convFacts, err error)
 	if mulSize(cube[0].stride, cube[1].stride, cube[2].stride) > maxPhases {
 		return f, fmt.Errorf("strides of more than %d results in a cell are not supported", maxPhases)
 	}
-	if planCells(&f.shape, o.last).bytes == math.MaxInt {
+	if planCells(&f.shape, o.last).bytes == math.MaxInt || closedCells(&f.shape) && planBands(&f.shape, cellGroups(&f.shape), o.last).bytes == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -135,7 +135,16 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	for i, a := range f.shape.cube {
 		v[i], v[3+i] = a.stride, a.dilation
 	}
-	return fmt.Sprintf("cells-i8 g%d s%v d%v", o.group, v[:3], v[3:]), true
+	name := "cells-i8"
+	if o.closed(in, &f.shape) {
+		name = "cells-q8"
+	}
+	return fmt.Sprintf("%s g%d s%v d%v", name, o.group, v[:3], v[3:]), true
+}
+
+// closed reports whether constant weights can be packed for [cellRun].
+func (o *quantConvTranspose) closed(in []Fact, s *convShape) bool {
+	return in[o.w].Const != nil && closedCells(s)
 }
 
 // Prepack implements [Prepacker].
@@ -150,6 +159,9 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.closed(in, &f.shape) {
+		return packCellWindows(&f.shape, in[o.w].Const), nil
+	}
 	return packCells(&f.shape, in[o.w].Const), nil
 }
 
@@ -159,7 +171,11 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 	if err != nil {
 		return 0
 	}
-	return planCells(&f.shape, o.last).bytes
+	n := planCells(&f.shape, o.last).bytes
+	if o.closed(in, &f.shape) {
+		n = max(n, planBands(&f.shape, cellGroups(&f.shape), o.last).bytes)
+	}
+	return n
 }
 
 // ChannelsLast implements [LayoutAware].
@@ -190,6 +206,7 @@ type cellState struct {
 	factorsFrom *packedFactors
 	biasFrom    *packedInts
 	wScale      []float32
+	windows     cellRun
 }
 
 // cellColumns are the multiplier and the bias of each column of a part, or for all rows of
@@ -206,8 +223,11 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	}
 	t := StateOf[cellState](ctx)
 	w, _ := ctx.PackedInput(o.w).(*packedCells)
+	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	wShape := tensor.Shape(nil)
-	if w != nil {
+	if closed != nil {
+		wShape = closed.shape
+	} else if w != nil {
 		wShape = w.shape
 	} else {
 		wShape = in[o.w].Shape()
@@ -219,6 +239,14 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
 		t.convShape, t.cellPlan, t.last, t.ready = f.shape, planCells(&f.shape, o.last), o.last, true
+		if closed != nil {
+			t.windows.prepare(&f.shape, o.last)
+		}
+	}
+	if closed != nil {
+		t.windows.packed = closed
+		o.runClosed(ctx, &t.windows, out, in)
+		return nil
 	}
 	if w == nil {
 		w = packCells(&t.convShape, in[o.w])

@@ -1,0 +1,237 @@
+package op
+
+import (
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// cellRun computes a transposed convolution by the cells of quantcells.go, whose windows
+// are rows of a matrix that lie in the image, as those of quantwindow.go. Kept in the
+// node's state.
+type cellRun struct {
+	cellBands
+	convShape
+	parts   []cellGroup
+	packed  *packedQ8
+	index   []int // of each part's matrix of group 0
+	columns columnsQ8
+	own     []float32
+	wScale  []float32
+	last    bool
+	signed  bool
+	zero    int32
+	x, y    []uint8 // channels-last
+	scratch []byte
+}
+
+// cellBands is the division of a run into units, which are bands of cell rows of one image,
+// and its scratch memory.
+type cellBands struct {
+	low, high      int // first cell row, and one past the last
+	rows, bands    int // cell rows of a band; bands of an image
+	units, chunks  int
+	above          int // image rows that a cell reads before its own
+	left           int // first image column of a band, which may be negative
+	width          int // columns of a band
+	source, result int // bytes of channels-last copies; 0 where tensors are in that order
+	band, line     int // bytes of a chunk: the band, and the results of one row of cells
+	bytes          int
+}
+
+// closedCells reports whether the windows of all parts lie in images as
+// [kernel.PackedQ8] wants them.
+func closedCells(s *convShape) bool {
+	if !kernel.HasQ8() || s.cube[0].kernel != 1 || s.cube[0].stride != 1 || s.src[0] != 1 || s.dst[0] != 1 || s.c == 0 || s.o == 0 {
+		return false
+	}
+	for _, g := range residueGroups(s) {
+		if g.k == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// planBands divides a run that closedCells accepts.
+func planBands(s *convShape, parts []cellGroup, last bool) cellBands {
+	var p cellBands
+	right, work, line, window := 0, 0, 0, 0
+	for i := range parts {
+		h, w := &parts[i].ax[1], &parts[i].ax[2]
+		if i == 0 {
+			p.low, p.left = h.first, w.first-w.window+1
+		}
+		p.low, p.high = min(p.low, h.first), max(p.high, h.first+h.count)
+		p.left, right = min(p.left, w.first-w.window+1), max(right, w.first+w.count)
+		window = max(window, h.window)
+		line = max(line, mulSize(w.count, parts[i].n))
+		work = addSize(work, mulSize(parts[i].cells, parts[i].n, parts[i].k, s.groups))
+	}
+	p.above, p.width = window-1, right-p.left
+	work = mulSize(work, s.n)
+	cells := p.high - p.low
+	p.rows = max(1, cells)
+	for p.rows > 1 && mulSize(p.rows+p.above, p.width, s.c, 2) > bandBytes {
+		p.rows = (p.rows + 1) / 2
+	}
+	if want := min(work/chunkWork, maxChunks) / max(1, s.n); want > 1 {
+		p.rows = max(1, min(p.rows, cells/want))
+	}
+	p.bands = (cells + p.rows - 1) / p.rows
+	p.units = mulSize(s.n, p.bands)
+	p.chunks = chunksFor(p.units, work)
+	if !last {
+		p.source = scratchBytes(mulSize(s.n, s.c, s.groups, s.src[1], s.src[2])/4 + 1)
+		p.result = scratchBytes(mulSize(s.n, s.o, s.groups, s.dst[1], s.dst[2])/4 + 1)
+	}
+	p.band = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
+	p.line = scratchBytes(line/4 + 1)
+	p.bytes = addSize(addSize(p.source, p.result), mulSize(p.chunks, addSize(p.band, p.line)))
+	return p
+}
+
+// prepare sets the division for a shape.
+func (t *cellRun) prepare(s *convShape, last bool) {
+	t.convShape, t.parts, t.index, t.last = *s, cellGroups(s), t.index[:0], last
+	t.cellBands = planBands(s, t.parts, last)
+	for _, g := range t.parts {
+		for i, r := range residueGroups(s) {
+			if r.ax[0].lo == g.ax[0].lo && r.ax[1].lo == g.ax[1].lo && r.ax[2].lo == g.ax[2].lo {
+				t.index = append(t.index, i*s.groups)
+			}
+		}
+	}
+}
+
+// runClosed is Run for packed windows.
+func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tensor.Tensor) {
+	t.signed, t.zero = in[0].DType() == tensor.Int8, 0
+	if z := optional(in, o.xZero); z != nil {
+		t.zero = zeroOf(z)
+	}
+	factors, _ := ctx.PackedInput(o.wScale).(*packedFactors)
+	var scale []float32
+	if factors != nil {
+		scale = factors.scale
+	} else {
+		t.wScale = floats32(t.wScale[:0], in[o.wScale])
+		t.own = factorsOf(t.own[:0], scalarOf(in[o.xScale]), t.wScale, in[o.yScale], t.o*t.groups, 1)
+		scale = t.own
+	}
+	constant, _ := ctx.PackedInput(o.bias).(*packedInts)
+	var bias []int32
+	if constant != nil {
+		bias = constant.v
+	} else if b := optional(in, o.bias); b != nil {
+		bias = tensor.Data[int32](b)
+	}
+	t.columns.set(t.packed, t.groups, [2]int32{t.zero, zeroOf(in[o.yZero])}, [2]tensor.DType{in[0].DType(), out[0].DType()}, factors, scale, constant, bias)
+	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
+	channels, positions := t.c*t.groups, t.src[1]*t.src[2]
+	outs, results := t.o*t.groups, t.dst[1]*t.dst[2]
+	if !t.last {
+		t.x, t.y = t.scratch[:t.n*channels*positions], t.scratch[t.source:][:t.n*outs*results]
+		for n := range t.n {
+			transposeBytes(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
+		}
+		t.scratch = t.scratch[t.source+t.result:]
+	}
+	ctx.Pool.Run(t.chunks, t)
+	if !t.last {
+		for n := range t.n {
+			transposeBytes(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
+		}
+	}
+	t.x, t.y, t.scratch = nil, nil, nil
+}
+
+// Do implements [parallel.Task]: one chunk of bands.
+func (t *cellRun) Do(chunk, _ int) {
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	mem := t.scratch[chunk*(t.band+t.line):][:t.band+t.line]
+	all := t.c * t.groups
+	for u := lo; u < hi; u++ {
+		n, first := u/t.bands, t.low+u%t.bands*t.rows
+		rows := min(t.rows, t.high-first)
+		b := windowBand{first: first - t.above, rows: rows + t.above, left: t.left, width: t.width}
+		image := t.x[n*t.src[1]*t.src[2]*all:][:t.src[1]*t.src[2]*all]
+		for g := range t.groups {
+			b.fill(t.packed.w[g], mem[:t.band], image, t.src[1], t.src[2], all, g, t.c, t.signed, t.zero)
+			for i := range t.parts {
+				h := &t.parts[i].ax[1]
+				for j := max(first, h.first); j < min(first+rows, h.first+h.count); j++ {
+					t.cellRow(i, n, g, j, j-first, mem)
+				}
+			}
+		}
+	}
+}
+
+// cellRow computes the results of cells of row j of part i, for group g of image n. at is
+// the row's place in the band.
+func (t *cellRun) cellRow(i, n, g, j, at int, mem []byte) {
+	part := &t.parts[i]
+	p, cols := t.packed.w[t.index[i]+g], t.columns.list[t.index[i]+g]
+	h, w := &part.ax[1], &part.ax[2]
+	nh, nw, outs := h.hi-h.lo, w.hi-w.lo, t.o*t.groups
+	pitch, size := t.width*t.c, p.ValueBytes()
+	// The window of cell 0 of the row, which need not exist.
+	row := (at+t.above-h.window+1)*pitch + (1-w.window-t.left)*t.c
+	y := t.y[n*t.dst[1]*t.dst[2]*outs:]
+	if t.o%p.NR == 0 {
+		// Each panel belongs to one residue.
+		panels := t.o / p.NR
+		for r := range nh * nw {
+			oh, rw := j*t.cube[1].stride+h.lo+r/nw-t.cube[1].begin, w.lo+r%nw-t.cube[2].begin
+			if oh < 0 || oh >= t.dst[1] {
+				continue
+			}
+			from, to := w.first, w.first+w.count
+			for from < to && from*t.cube[2].stride+rw < 0 {
+				from++
+			}
+			for from < to && (to-1)*t.cube[2].stride+rw >= t.dst[2] {
+				to--
+			}
+			if from == to {
+				continue
+			}
+			dst := y[(oh*t.dst[2]+from*t.cube[2].stride+rw)*outs+g*t.o:]
+			p.Run(to-from, mem[(row+from*t.c)*size:t.band], t.c, pitch, cols, r*panels, (r+1)*panels, dst, t.cube[2].stride*outs)
+		}
+		return
+	}
+	line := mem[t.band:][:w.count*part.n]
+	p.Run(w.count, mem[(row+w.first*t.c)*size:t.band], t.c, pitch, cols, 0, p.Panels(), line, part.n)
+	for r := range nh {
+		oh := j*t.cube[1].stride + h.lo + r - t.cube[1].begin
+		if oh < 0 || oh >= t.dst[1] {
+			continue
+		}
+		t.placeRow(line[r*nw*t.o:], part.n, y[oh*t.dst[2]*outs+g*t.o:], w, outs)
+	}
+}
+
+// placeRow writes the results of a row of cells, cell i's from line[i*n] on, to a line of
+// the result. Those of a cell lie side by side, as far as they exist.
+func (t *cellRun) placeRow(line []uint8, n int, y []uint8, w *cellAxis, outs int) {
+	nw, stride := w.hi-w.lo, t.cube[2].stride
+	for i := range w.count {
+		ow := (w.first+i)*stride + w.lo - t.cube[2].begin
+		from, to := max(0, -ow), min(nw, t.dst[2]-ow)
+		if from >= to {
+			continue
+		}
+		src := line[i*n:]
+		if outs == t.o {
+			dst := y[(ow+from)*outs:][:(to-from)*outs]
+			for k, v := range src[from*outs:][:len(dst)] {
+				dst[k] = v
+			}
+			continue
+		}
+		for r := from; r < to; r++ {
+			copy(y[(ow+r)*outs:][:t.o], src[r*t.o:])
+		}
+	}
+}
