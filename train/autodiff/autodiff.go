@@ -38,13 +38,13 @@ func (e *Error) Unwrap() error { return e.Err }
 var errNoRule = errors.New("the operator cannot be differentiated")
 
 // rules is the table of all operators that have a gradient.
-var rules = merge(linearRules, elementwiseRules, reduceRules, shapeRules, softmaxRules, lossRules, convRules, layerRules, fakeQuantRules)
+var rules = merge(linearRules, elementwiseRules, reduceRules, shapeRules, softmaxRules, lossRules, convRules, layerRules, fakeQuantRules, sparseRules)
 
 // flat lists the operators whose derivative is zero wherever it exists, or whose output is
 // not a real number: gradients end there.
 var flat = keys("", "Shape", "Size", "Constant", "ConstantOfShape", "Floor", "Ceil", "Round", "Sign", "Not", "And", "Or", "Xor",
 	"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN", "IsInf", "ArgMax", "ArgMin", "NonZero", "Range",
-	"EyeLike", "OneHot", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+	"EyeLike", "OneHot", "Hardmax", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 func keys(domain string, types ...string) map[op.Key]bool {
 	m := map[op.Key]bool{}
@@ -216,6 +216,24 @@ func (d *differ) op(opType string, in []graph.ValueID, attrs ...*onnx.Attribute)
 	out := d.node("", opType, 1, in, attrs...)
 	return out[0]
 }
+
+// node18 appends a standard operator in the terms of opset 18, in which reductions take
+// their axes as an input.
+func (d *differ) node18(opType string, in []graph.ValueID, attrs ...*onnx.Attribute) graph.ValueID {
+	if d.err != nil {
+		return graph.None
+	}
+	d.count++
+	name := fmt.Sprintf("%s:grad%d/%s", d.at, d.count, opType)
+	n, err := d.g.Add(graph.Spec{Name: name, OpType: opType, Attrs: attrs, In: in, OutName: name, Opset: 18})
+	if err != nil {
+		d.err = err
+		return graph.None
+	}
+	return n.Out[0]
+}
+
+func int64s(v ...int64) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }
 
 // grad appends an operator of package gradop with one output.
 func (d *differ) grad(opType string, in []graph.ValueID, attrs ...*onnx.Attribute) graph.ValueID {

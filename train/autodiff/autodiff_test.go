@@ -98,3 +98,29 @@ func TestNoRule(t *testing.T) {
 		t.Errorf("error %v for a trace", err)
 	}
 }
+
+// TestStraightThrough: the value is that of the second input, the gradient goes to the first.
+func TestStraightThrough(t *testing.T) {
+	g := &graph.Graph{Set: testSet, Opsets: map[string]int{"": newest}}
+	v := variables(g, 0.3, 2)
+	n, err := g.Add(graph.Spec{Name: "quantise", Domain: graddomain, OpType: "StraightThrough", In: []graph.ValueID{v[0], v[1]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := apply(t, g, "Mul", n.Out[0], n.Out[0])
+	grads, err := Differentiate(g, loss, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grads[1] != graph.None {
+		t.Error("the quantised value has a gradient")
+	}
+	g.Outputs = []graph.ValueID{loss, grads[0]}
+	out, err := run(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, d := tensor.Data[float64](out[0])[0], tensor.Data[float64](out[1])[0]; l != 4 || d != 4 {
+		t.Errorf("loss %v and gradient %v, want 4 and 4", l, d)
+	}
+}

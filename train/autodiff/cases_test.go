@@ -8,7 +8,7 @@ import (
 	"github.com/aekit/aekit/train/gradop"
 )
 
-var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases)
+var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases, sparseCases)
 
 func attrs(a ...*onnx.Attribute) []*onnx.Attribute { return a }
 
@@ -125,6 +125,7 @@ var shapeCases = []gradCase{
 }
 
 var lossCases = []gradCase{
+	{op: "DiscretizedLogistic", domain: gradop.Domain, ins: []any{in(0, 1, 3, 20), levels(3, 20)}, attrs: attrs(onnx.AttrF("alpha", 0.1))},
 	{op: "BCEWithLogits", domain: gradop.Domain, ins: []any{in(-5, 5, 3, 300), data{3, 300}}},
 	{op: "BCEWithLogits", domain: gradop.Domain, name: "shapes", ins: []any{in(-5, 5, 3, 4), data{3, 1, 2, 2}}},
 	{op: "SquaredError", domain: gradop.Domain, ins: []any{v(3, 4), v(3, 2, 2)}},
@@ -199,3 +200,28 @@ var layerCases = []gradCase{
 func floats64(v ...float64) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }
 
 func scalarInt(v int64) *tensor.Tensor { return tensor.Scalar(v) }
+
+var sparseCases = []gradCase{
+	{op: "CastLike", ins: []any{v(5), scalar(0)}},
+	{op: "LpNormalization", ins: []any{v(3, 4)}},
+	{op: "LpNormalization", name: "L1", ins: []any{v(3, 4)}, attrs: attrs(onnx.AttrI("p", 1), onnx.AttrI("axis", 0))},
+	{op: "ScatterElements", ins: []any{v(3, 4), intsOf([]int{2, 2}, 0, 2, 1, 0), v(2, 2)}, attrs: attrs(onnx.AttrI("axis", 1))},
+	{op: "ScatterElements", name: "add", ins: []any{v(3, 4), intsOf([]int{2, 2}, 0, 0, 1, 2), v(2, 2)}, attrs: attrs(onnx.AttrS("reduction", "add"))},
+	{op: "ScatterND", ins: []any{v(4, 3), intsOf([]int{2, 1}, 2, 0), v(2, 3)}},
+	{op: "ScatterND", name: "add", ins: []any{v(4, 3), intsOf([]int{2, 1}, 2, 2), v(2, 3)}, attrs: attrs(onnx.AttrS("reduction", "add"))},
+	{op: "Shrink", ins: []any{v(12)}, attrs: attrs(onnx.AttrF("lambd", 0.4), onnx.AttrF("bias", 0.1))},
+	{op: "TopK", ins: []any{v(3, 6), ints(2)}, outs: 2, skip: 2},
+	{op: "TopK", name: "axis", ins: []any{v(5, 3), ints(3)}, outs: 2, skip: 2, attrs: attrs(onnx.AttrI("axis", 0), onnx.AttrI("largest", 0))},
+	{op: "BiasGelu", domain: "com.microsoft", ins: []any{v(3, 4), v(4)}},
+	{op: "FastGelu", domain: "com.microsoft", ins: []any{v(3, 4), v(4)}},
+	{op: "FastGelu", domain: "com.microsoft", name: "no bias", ins: []any{v(3, 4)}},
+}
+
+// levels are pixels of 8 bits: both ends of the scale, and some between.
+func levels(shape ...int) *tensor.Tensor {
+	t := tensor.Must(tensor.New(tensor.Float64, shape...))
+	for i := range tensor.Data[float64](t) {
+		tensor.Data[float64](t)[i] = float64([]int{0, 255, 17, 128, 254, 1}[i%6]) / 255
+	}
+	return t
+}

@@ -143,6 +143,7 @@ func run(g *graph.Graph) ([]*tensor.Tensor, error) {
 var estimates = map[op.Key]bool{
 	{Domain: gradop.Domain, Type: "FakeQuant"}:        true,
 	{Domain: gradop.Domain, Type: "FakeQuantWeights"}: true,
+	{Domain: gradop.Domain, Type: "StraightThrough"}:  true,
 }
 
 // TestRules compares every rule with central differences of the forward graph, all in
