@@ -71,10 +71,15 @@ type modelMaker struct {
 func (m *modelMaker) weight(shape ...int) string {
 	t := tensor.Must(tensor.New(tensor.Float32, shape...))
 	scale := float32(1)
+	// Sums of so many terms stay near 1: a dense layer sums over its first axis, a
+	// convolution over all but the first.
 	if len(shape) > 1 {
 		n := 1
 		for _, d := range shape[1:] {
 			n *= d
+		}
+		if len(shape) == 2 {
+			n = shape[0]
 		}
 		scale = 1 / float32(math.Sqrt(float64(n)))
 	}
