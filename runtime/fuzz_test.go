@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,16 @@ var fuzzLimits = runtime.Limits{
 	FileBytes: 1 << 20, Nodes: 1 << 8, Tensors: 1 << 8, Elements: 1 << 18, Arena: 16 << 20, MACs: 1 << 24,
 }
 
-// fuzzTime bounds one input, with room for a machine that does other work too.
-const fuzzTime = 10 * time.Second
+// What one input may cost: CPU time on the reference machine without the runs, the time of a
+// run, which may use all cores, and the bytes allocated in sum.
+const (
+	fuzzTime  = time.Second
+	fuzzRun   = 200 * time.Millisecond
+	fuzzBytes = 256 << 20
+)
 
 // fuzzModels are small valid models that reach most of the operators autoencoders use.
-func fuzzModels(f *testing.F) [][]byte {
+func fuzzModels(f testing.TB) [][]byte {
 	f.Helper()
 	var out [][]byte
 	add := func(opset int64, dims []onnx.Dim, build func(b *onnx.Builder, x string) string) {
@@ -94,7 +100,66 @@ func fuzzModels(f *testing.F) [][]byte {
 		p := b.Op("Cast", "pf", []string{i}, onnx.AttrI("to", int64(tensor.Float32)))
 		return b.Op("Einsum", "y", []string{p, p}, onnx.AttrS("equation", "ij,kj->ik"))
 	})
+	add(17, row, func(b *onnx.Builder, x string) string {
+		body := onnx.NewBuilder(17)
+		body.Input("i", tensor.Int64)
+		body.Output(body.Op("Identity", "c2", []string{body.Input("c", tensor.Bool)}), tensor.Bool)
+		v := body.Input("v", tensor.Float32)
+		body.Output(body.Op("Add", "v2", []string{v, v}), tensor.Float32)
+		body.Output(body.Op("Relu", "slice", []string{v}), tensor.Float32)
+		branch := func(opType string) *onnx.Graph {
+			g := onnx.NewBuilder(17)
+			g.Output(g.Op(opType, "r", []string{x}), tensor.Float32)
+			return g.Graph()
+		}
+		trips, on := b.Initializer("trips", tensor.Scalar(int64(3))), b.Initializer("on", tensor.Scalar(true))
+		loop := node(b, "Loop", []string{"last", "all"}, []string{trips, on, x}, onnx.AttrG("body", body.Graph()))
+		either := b.Op("If", "either", []string{on}, onnx.AttrG("then_branch", branch("Relu")), onnx.AttrG("else_branch", branch("Neg")))
+		return b.Op("Add", "y", []string{b.Op("Sum", "s", []string{either, loop[0]}), loop[1]})
+	})
+	add(17, image, func(b *onnx.Builder, x string) string {
+		scale, zero := b.Initializer("scale", tensor.Scalar(float32(0.02))), b.Initializer("zero", tensor.Scalar(uint8(127)))
+		w8 := tensor.Must(tensor.New(tensor.Int8, 3, 2, 3, 3))
+		for i := range tensor.Data[int8](w8) {
+			tensor.Data[int8](w8)[i] = int8(i*37 - 128)
+		}
+		ws, wz := b.Initializer("ws", tensor.Must(tensor.Of([]float32{0.01, 0.02, 0.03}, 3))), b.Initializer("wz", tensor.Must(tensor.New(tensor.Int8, 3)))
+		q := b.Op("QuantizeLinear", "q", []string{x, scale, zero})
+		h := b.Op("QLinearConv", "qc", []string{q, scale, zero, b.Initializer("w8", w8), ws, wz, scale, zero}, onnx.AttrIs("pads", 1, 1, 1, 1))
+		d := b.Op("Flatten", "f", []string{b.Op("DequantizeLinear", "dq", []string{h, scale, zero})})
+		y := node(b, "DynamicQuantizeLinear", []string{"dy", "ds", "dz"}, []string{d})
+		m := b.Op("MatMulInteger", "mi", []string{y[0], b.Initializer("m8", tensor.Must(tensor.New(tensor.Int8, 90, 4))), y[2]})
+		return b.Op("Mul", "y", []string{b.Op("Cast", "c", []string{m}, onnx.AttrI("to", int64(tensor.Float32))), y[1]})
+	})
+	add(17, row, func(b *onnx.Builder, x string) string {
+		seq := b.Op("Unsqueeze", "seq", []string{x, b.Initializer("zero", int64s(0))})
+		h := node(b, "LSTM", []string{"ly", "lh"}, []string{seq, weight(b, "lw", 1, 8, 6), weight(b, "lr", 1, 8, 2)}, onnx.AttrI("hidden_size", 2))
+		n := b.Op("LayerNormalization", "n", []string{h[1], weight(b, "scale", 2)}, onnx.AttrI("axis", -1))
+		top := node(b, "TopK", []string{"tv", "ti"}, []string{n, b.Initializer("k", int64s(1))}, onnx.AttrI("axis", -1))
+		c := b.Op("CumSum", "c", []string{b.Op("Concat", "cc", []string{n, top[0]}, onnx.AttrI("axis", -1)), b.Initializer("ax", tensor.Scalar(int64(2)))})
+		g := b.Op("GatherElements", "g", []string{c, top[1]}, onnx.AttrI("axis", 2))
+		return b.Op("Where", "y", []string{b.Op("Less", "le", []string{g, c}), c, g})
+	})
 	return out
+}
+
+// node adds a node of several outputs.
+func node(b *onnx.Builder, opType string, outputs, inputs []string, attrs ...*onnx.Attribute) []string {
+	return b.Node(&onnx.Node{OpType: opType, Inputs: inputs, Outputs: outputs, Attrs: attrs})
+}
+
+// TestFuzzModels: the models that the fuzz targets start from run.
+func TestFuzzModels(t *testing.T) {
+	for i, b := range fuzzModels(t) {
+		s, err := runtime.Load(b, runtime.Options{Limits: fuzzLimits})
+		if err == nil {
+			err = runFuzzed(s)
+			s.Close()
+		}
+		if err != nil {
+			t.Errorf("model %d: %v", i, err)
+		}
+	}
 }
 
 // FuzzLoadRun decodes, checks, builds, infers, plans and runs arbitrary files: no panic, and
@@ -107,7 +172,8 @@ func FuzzLoadRun(f *testing.F) {
 }
 
 func loadRun(t *testing.T, b []byte) {
-	before, start := allocated(), time.Now()
+	allowed := time.Duration(float64(fuzzTime)*slowness()) + 2*fuzzRun*time.Duration(goruntime.GOMAXPROCS(0))
+	before, start := allocated(), used()
 	s, err := runtime.Load(b, runtime.Options{Limits: fuzzLimits, Threads: 2})
 	if err == nil {
 		err = runFuzzed(s)
@@ -116,16 +182,16 @@ func loadRun(t *testing.T, b []byte) {
 	if err != nil && strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%v", err)
 	}
-	if d := time.Since(start); d > fuzzTime {
-		t.Errorf("took %v", d)
+	if d := used() - start; d > allowed {
+		t.Errorf("took %v, allowed %v", d, allowed)
 	}
-	if n := allocated() - before; n > 1<<30 {
-		t.Errorf("%d bytes allocated", n)
+	if n := allocated() - before; n > fuzzBytes {
+		t.Errorf("%d bytes allocated, allowed %d", n, fuzzBytes)
 	}
 }
 
 func runFuzzed(s *runtime.Session) error {
-	c, cancel := context.WithTimeout(ctx, time.Second)
+	c, cancel := context.WithTimeout(ctx, 2*fuzzRun)
 	defer cancel()
 	for _, batch := range []int{1, 3} {
 		in := inputs{}
@@ -196,6 +262,7 @@ var hostileOps = []string{
 	"ReduceSum", "ArgMax", "TopK", "CumSum", "Where", "Clip", "LayerNormalization", "InstanceNormalization", "LSTM", "GRU", "Einsum",
 	"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear",
 	"SpaceToDepth", "DepthToSpace", "OneHot", "NonZero", "Range", "ConstantOfShape", "Cast", "Identity", "MaxUnpool",
+	"Loop", "If", "Scan", "RNN", "ScatterElements", "GatherElements", "GroupNormalization", "EyeLike", "Compress", "Sum", "Max",
 }
 
 // mutate makes one change to the model: what says which, a and b choose place and value.

@@ -26,7 +26,7 @@ type jsonForms struct {
 	C jsonSelf    `json:"c"`
 }
 
-// jsonSelf keeps the text that it is read from.
+// jsonSelf keeps the text that it is read from; null changes nothing, as is the convention.
 type jsonSelf struct{ text string }
 
 func (s *jsonSelf) UnmarshalJSON(b []byte) error { return s.readJSON(string(b)) }
