@@ -67,6 +67,7 @@ type options struct {
 	source      dataOptions
 	monitor     monitorOptions
 	tune        tuneOptions
+	zoo         zooOptions
 }
 
 func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
@@ -89,10 +90,10 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.IntVar(&o.steps, "steps", 0, "stop after N steps, for trying things out; 0: no limit")
 	fs.IntVar(&o.batch, "batch", 0, "images a step; 0: the architecture's")
 	fs.Float64Var(&o.lr, "lr", 0, "learning rate; 0: the architecture's")
-	fs.StringVar(&o.objective, "objective", "", "mse, bce, elbo or elbo-gaussian; the architecture's if not given")
+	fs.StringVar(&o.objective, "objective", "", "NAME or NAME:SETTING=VALUE,…, for example elbo:likelihood=gaussian,warmup=5; docs/models.md describes them; the architecture's if not given")
 	fs.Float64Var(&o.beta, "beta", 0, "weight of the KL term of an ELBO; 0: the architecture's")
 	fs.StringVar(&o.optimizer, "optimizer", "adam", "adam, adamw or sgd")
-	fs.StringVar(&o.schedule, "schedule", "constant", "learning rate over time: constant or cosine")
+	fs.StringVar(&o.schedule, "schedule", "constant", "learning rate over time: constant, cosine or tripling; the architecture's if not given")
 	fs.Float64Var(&o.warmup, "warmup", 0, "epochs over which the learning rate rises from 0")
 	fs.Float64Var(&o.clip, "clip", 0, "upper bound of the gradient's norm; 0: none")
 	fs.Float64Var(&o.ema, "ema", 0, "decay of a moving average of the weights that becomes the result; 0: none")
@@ -110,6 +111,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.IntVar(&o.opset, "opset", export.DefaultOpset, "version of the ONNX operators")
 	fs.IntVar(&o.ir, "ir-version", 0, fmt.Sprintf("version of the ONNX format; 0: %d, or what the opset needs", export.DefaultIRVersion))
 	o.quant.add(fs)
+	o.zoo.add(fs)
 	o.tune.add(fs)
 	fs.StringVar(&o.plot, "plot", "", "PNG file to draw the loss curves in")
 	fs.BoolVar(&o.noPicture, "no-picture", false, "do not write MODEL.png")
@@ -173,7 +175,7 @@ func (o *options) check() error {
 	case o.resume && o.weights != "":
 		return usagef("--resume continues training, --weights replaces it: give one of them")
 	}
-	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check,
+	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check, o.zoo.check,
 		func() error { return o.tune.check(o.given, o.quant.from) }} {
 		if err := check(); err != nil {
 			return err

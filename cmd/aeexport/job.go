@@ -113,7 +113,7 @@ func (j *job) checkOutputs() error {
 func (j *job) config() (arch.Config, error) {
 	info := j.data.Train.Info()
 	classes, err := j.classes()
-	return arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Classes: classes, Seed: j.seed}, err
+	return arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Codes: j.zoo.codes, Classes: classes, Seed: j.seed}, err
 }
 
 // trainConfig joins the flags and the preset's recipe.
@@ -230,6 +230,9 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *probe) (*onn
 				})
 			}
 		}(test.Total())
+		if err := j.likelihood(ctx, tr); err != nil {
+			return nil, nil, err
+		}
 	} else {
 		j.out.noTest()
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -51,7 +53,28 @@ func (j *job) fitPrior(ctx context.Context, model *onnx.Model) error {
 			return nil
 		}
 	}
+	if shape := latentShape(model, d.Values.Z); len(shape) > 1 {
+		stage.Shape = shape
+	}
 	return train.Annotate(model, func(d *meta.Model) { d.Prior = []meta.Stage{stage} })
+}
+
+// latentShape returns the shape of one latent vector, nil where the model does not declare it.
+func latentShape(model *onnx.Model, z string) []int {
+	for _, v := range slices.Concat(model.Graph.Outputs, model.Graph.ValueInfo) {
+		if v.Name != z || len(v.Type.Shape) == 0 {
+			continue
+		}
+		var shape []int
+		for _, d := range v.Type.Shape[1:] {
+			if d.Value < 1 || d.Value > math.MaxInt32 {
+				return nil
+			}
+			shape = append(shape, int(d.Value))
+		}
+		return shape
+	}
+	return nil
 }
 
 func (j *job) latents(ctx context.Context, model *onnx.Model, d *meta.Model) (*mat.Dense, error) {

@@ -135,6 +135,8 @@ func (p Preset) Fill(c Config) (Config, error) {
 		return c, fmt.Errorf("arch: %d codes, %d classes, want at most %d", c.Codes, c.Classes, maxWidth)
 	case (c.Classes > 0) != (d.Classes > 0):
 		return c, fmt.Errorf("arch: %d classes, preset %s has %d", c.Classes, p.Name, d.Classes)
+	case (c.Codes > 0) != (d.Codes > 0):
+		return c, fmt.Errorf("arch: %d codes, preset %s has %d", c.Codes, p.Name, d.Codes)
 	case len(c.Hidden) > maxLayers:
 		return c, fmt.Errorf("arch: %d hidden layers, want at most %d", len(c.Hidden), maxLayers)
 	}
