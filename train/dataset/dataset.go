@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aekit/aekit/internal/rng"
@@ -110,6 +111,17 @@ func Range(src Source, lo, hi int) (Source, error) {
 	return &subset{src: src, index: index}, nil
 }
 
+// Sample returns n images of src chosen at random, by seed, in the order of src. A smaller
+// sample of the same seed is a part of a larger one.
+func Sample(src Source, n int, seed uint64) (Source, error) {
+	if n < 1 || n > src.Len() {
+		return nil, fmt.Errorf("dataset: a sample of %d of %d images", n, src.Len())
+	}
+	index := rng.New(seed, streamSample).Perm(src.Len())[:n]
+	slices.Sort(index)
+	return &subset{src: src, index: index}, nil
+}
+
 // Split divides src at random, by seed, into a part for training and one of
 // round(fraction·Len) images for validation. Both keep the order of src. fraction must
 // be in [0, 1), and neither part may be empty unless fraction is 0, when val is nil.
@@ -146,6 +158,7 @@ const (
 	streamOrder
 	streamDigits
 	streamAugment
+	streamSample
 )
 
 type subset struct {
