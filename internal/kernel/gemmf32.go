@@ -67,6 +67,7 @@ type PackedF32 struct {
 	K, N, NR int
 	kern     *gemmF32
 	data     []float32
+	small    *smallPanels // in place of data, see PackSmallF32
 }
 
 // PackF32 packs the k×n matrix b, or the transpose of the n×k matrix b if transB. It copies b.
@@ -88,7 +89,12 @@ func PackF32(k, n int, b []float32, ldb int, transB bool) *PackedF32 {
 func (p *PackedF32) Panels() int { return (p.N + p.NR - 1) / p.NR }
 
 // Bytes returns the memory that the packed values take.
-func (p *PackedF32) Bytes() int { return 4 * len(p.data) }
+func (p *PackedF32) Bytes() int {
+	if p.small != nil {
+		return p.small.bytes()
+	}
+	return 4 * len(p.data)
+}
 
 // packF32 packs the k×n matrix b (or its transpose) into dst as panels of nr columns, and pads the last with zeros.
 func packF32(dst []float32, nr, k, n int, b []float32, ldb int, transB bool) {
@@ -132,6 +138,10 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 		if ep != nil {
 			EpilogueF32(m, j1-j0, c[j0:], ldc, j0, ep)
 		}
+		return
+	}
+	if b.small != nil {
+		gemmSmallF32(b, m, a, lda, p0, j0, j1, c, ldc, acc, ep)
 		return
 	}
 	blockGemmF32(b.kern, m, b.K, a, lda, 1, b.data[p0*b.K*b.NR:], j0, j1, c, ldc, acc, ep)

@@ -149,7 +149,7 @@ func (o *conv) Infer(in []Fact) ([]Fact, error) {
 // PackKey implements [Prepacker]: constant float32 weights are wanted in the form of the
 // method that will compute with them.
 func (o *conv) PackKey(i int, in []Fact) (string, bool) {
-	if i != 1 || in[0].DType != tensor.Float32 || in[1].Const == nil {
+	if i != 1 || in[0].DType != tensor.Float32 && !isHalf(in[0].DType) || in[1].Const == nil {
 		return "", false
 	}
 	f, err := o.facts(in)
@@ -170,6 +170,9 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 
 // Prepack implements [Prepacker].
 func (o *conv) Prepack(i int, in []Fact) (Packed, error) {
+	if isHalf(in[1].Const.DType()) {
+		return o.prepackHalf(i, in)
+	}
 	f, err := o.facts(in)
 	if err != nil {
 		return nil, err

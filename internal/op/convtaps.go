@@ -92,7 +92,9 @@ type tapPacker struct {
 	n, i int          // phase and tap under construction
 	at   [3][]axisTap // the phase's taps by axis
 	rows []int        // kernel positions of the run
-	buf  []float32
+	// small, if not nil, is what w is made from: the weights are packed in its form.
+	small *smallSource
+	buf   []float32
 }
 
 // phase adds the taps of one phase of one group: for each kernel row, each run of
@@ -128,6 +130,10 @@ func (b *tapPacker) endPhase() {
 // tap packs the run b.rows of group g: element (r, c) of column o is the weight from
 // channel c to o at kernel position rows[r].
 func (b *tapPacker) tap(g int, at [3]int) {
+	if b.small != nil {
+		b.tapSmall(g, at)
+		return
+	}
 	s := b.s
 	k := len(b.rows) * s.c
 	if cap(b.buf) < k*s.o {

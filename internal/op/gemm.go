@@ -92,7 +92,7 @@ func (o *gemm) MACs(in, out []Fact) int64 {
 
 // PackKey implements [Prepacker].
 func (o *gemm) PackKey(i int, in []Fact) (string, bool) {
-	if i != 1 || in[0].DType != tensor.Float32 || o.transA || o.alpha == 0 {
+	if i != 1 || in[0].DType != tensor.Float32 && !isHalf(in[0].DType) || o.transA || o.alpha == 0 {
 		return "", false
 	}
 	if _, n, k, err := o.extents(in[0].Shape, in[1].Shape); err != nil || n == 0 || k == 0 {

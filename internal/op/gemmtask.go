@@ -22,17 +22,20 @@ func packKey(trans bool, alpha float32) string {
 	return fmt.Sprintf("gemm-f32 trans=%t alpha=%g", trans, alpha)
 }
 
-// packB packs the k×n matrix alpha·t, or n×k if trans.
+// packB packs the k×n matrix alpha·t, or n×k if trans. Half-precision values stay so.
 func packB(t *tensor.Tensor, k, n int, trans bool, alpha float32) *packedB {
+	ldb := n
+	if trans {
+		ldb = k
+	}
+	if isHalf(t.DType()) {
+		return &packedB{kernel.PackSmallF32(k, n, halfSource(t, alpha).SmallB, ldb, trans), t.Shape().Clone()}
+	}
 	b := t.Float32s()
 	if alpha != 1 {
 		s := make([]float32, len(b))
 		kernel.MulScalarF32(s, b, alpha)
 		b = s
-	}
-	ldb := n
-	if trans {
-		ldb = k
 	}
 	return &packedB{kernel.PackF32(k, n, b, ldb, trans), t.Shape().Clone()}
 }

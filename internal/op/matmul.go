@@ -127,7 +127,7 @@ func (o *matmul) MACs(in, out []Fact) int64 {
 
 // PackKey implements [Prepacker].
 func (o *matmul) PackKey(i int, in []Fact) (string, bool) {
-	if i != 1 || in[0].DType != tensor.Float32 || len(in[1].Shape) < 2 || o.transA || o.alpha == 0 {
+	if i != 1 || in[0].DType != tensor.Float32 && !isHalf(in[0].DType) || len(in[1].Shape) < 2 || o.transA || o.alpha == 0 {
 		return "", false
 	}
 	d, _, err := o.dims(in[0].Shape, in[1].Shape)

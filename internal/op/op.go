@@ -164,7 +164,8 @@ type Context struct {
 	Packed  []Packed // by input index; nil or shorter where nothing is packed
 	Scratch []byte   // aligned to tensor.Align, contents arbitrary
 	State   *any     // belongs to this node in this execution state; survives between runs
-	Seed    uint64   // for random operators; differs from run to run
+	wide    wideBuffers
+	Seed    uint64 // for random operators; differs from run to run
 	// Account is told of memory that an operator allocates during the run; an error means
 	// that a limit would be exceeded. Nil accepts everything.
 	Account func(bytes int) error

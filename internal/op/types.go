@@ -214,14 +214,16 @@ func isHalf(d tensor.DType) bool { return d == tensor.Float16 || d == tensor.BFl
 // viaFloat32 computes an operator on float16 or bfloat16 tensors: the inputs are widened
 // to float32, run computes in float32, and the outputs are rounded once.
 func viaFloat32(ctx *Context, out, in []*tensor.Tensor, run func(ctx *Context, out, in []*tensor.Tensor) error) error {
-	win := make([]*tensor.Tensor, len(in))
-	wout := make([]*tensor.Tensor, len(out))
+	b := &ctx.wide
+	b.used = 0
+	b.in, b.out = append(b.in[:0], in...), append(b.out[:0], out...)
+	win, wout := b.in, b.out
 	for i, t := range in {
 		win[i] = t
 		if t == nil || !isHalf(t.DType()) {
 			continue
 		}
-		w, err := ctx.New(tensor.Float32, t.Shape())
+		w, err := b.next(ctx, t.Shape())
 		if err != nil {
 			return err
 		}
@@ -233,7 +235,7 @@ func viaFloat32(ctx *Context, out, in []*tensor.Tensor, run func(ctx *Context, o
 		if t == nil || !isHalf(t.DType()) {
 			continue
 		}
-		w, err := ctx.New(tensor.Float32, t.Shape())
+		w, err := b.next(ctx, t.Shape())
 		if err != nil {
 			return err
 		}
@@ -248,6 +250,37 @@ func viaFloat32(ctx *Context, out, in []*tensor.Tensor, run func(ctx *Context, o
 		}
 	}
 	return nil
+}
+
+// wideBuffers are the float32 copies that viaFloat32 works on. A Context keeps them from run
+// to run; they serve one operator at a time.
+type wideBuffers struct {
+	in, out []*tensor.Tensor
+	tensors []*tensor.Tensor
+	bytes   [][]byte
+	used    int
+}
+
+// next returns a float32 tensor with arbitrary contents.
+func (b *wideBuffers) next(ctx *Context, shape tensor.Shape) (*tensor.Tensor, error) {
+	n, err := tensor.ByteSize(tensor.Float32, shape)
+	if err != nil {
+		return nil, err
+	}
+	i := b.used
+	if b.used++; i == len(b.tensors) {
+		b.tensors, b.bytes = append(b.tensors, new(tensor.Tensor)), append(b.bytes, nil)
+	}
+	if cap(b.bytes[i]) < n {
+		if ctx.Account != nil {
+			if err := ctx.Account(n); err != nil {
+				return nil, err
+			}
+		}
+		b.bytes[i] = tensor.AlignedBytes(n)
+	}
+	b.tensors[i].Set(tensor.Float32, b.bytes[i][:n], shape)
+	return b.tensors[i], nil
 }
 
 // widen converts a float16 or bfloat16 tensor to float32.

@@ -177,8 +177,16 @@ func (b *builder) checkElements(f op.Fact, node string) error {
 // a file cannot make memory out of nothing and small weights stay small.
 const foldGrowth = 1 << 16
 
-// fold computes a node all of whose inputs are constants.
+// fold computes a node all of whose inputs are constants, unless it expands weights.
 func (b *builder) fold(n *graph.Node, in, out []op.Fact) error {
+	if b.expandsWeights(n) {
+		return nil
+	}
+	return b.foldNode(n, in, out)
+}
+
+// foldNode computes a node all of whose inputs are constants.
+func (b *builder) foldNode(n *graph.Node, in, out []op.Fact) error {
 	if len(n.Bodies) > 0 || b.opts.Plain {
 		return nil
 	}

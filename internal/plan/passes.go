@@ -13,6 +13,9 @@ func (b *builder) machinePasses() error {
 	if err := b.makeIslands(); err != nil {
 		return err
 	}
+	if err := b.keepSmall(); err != nil {
+		return err
+	}
 	b.joinResizes()
 	b.fuse()
 	return b.chooseLayouts()
