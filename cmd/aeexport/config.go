@@ -168,8 +168,8 @@ func textNode(s string) *yaml.Node {
 	return n
 }
 
-// writeConfig writes the configuration with which the model can be made again.
-func (j *job) writeConfig(path string) error {
+// configText is the configuration with which the model can be made again.
+func (j *job) configText() ([]byte, error) {
 	settled := map[string]string{}
 	if c := j.used; c != nil {
 		settled["arch"] = j.options.preset
@@ -179,7 +179,11 @@ func (j *job) writeConfig(path string) error {
 		settled["seed"] = strconv.FormatUint(c.Seed, 10)
 		settled["data"] = j.options.data
 	}
-	b, err := configOf(j.flags, settled)
+	return configOf(j.flags, settled)
+}
+
+func (j *job) writeConfig(path string) error {
+	b, err := j.configText()
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,7 @@ type options struct {
 	monitor     monitorOptions
 	tune        tuneOptions
 	zoo         zooOptions
+	report      reportOptions
 }
 
 func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
@@ -104,6 +105,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.StringVar(&o.checkpoint, "checkpoint", "", "file to save the state of training in, regularly and when interrupted")
 	fs.BoolVar(&o.resume, "resume", false, "continue from the checkpoint if there is one")
 	o.monitor.add(fs)
+	o.report.add(fs)
 	fs.StringVar(&o.weights, "weights", "", "safetensors file to take the weights from, instead of training")
 	fs.StringVar(&o.saveWeights, "save-weights", "", "safetensors file to write the weights to")
 	fs.BoolVar(&o.split, "split", false, "write encoder and decoder as separate files too")
@@ -175,7 +177,7 @@ func (o *options) check() error {
 	case o.resume && o.weights != "":
 		return usagef("--resume continues training, --weights replaces it: give one of them")
 	}
-	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check, o.zoo.check,
+	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check, o.zoo.check, o.report.check,
 		func() error { return o.tune.check(o.given, o.quant.from) }} {
 		if err := check(); err != nil {
 			return err

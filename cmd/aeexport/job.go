@@ -13,6 +13,7 @@ import (
 
 	"github.com/aekit/aekit/export"
 	"github.com/aekit/aekit/internal/meta"
+	"github.com/aekit/aekit/internal/report"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/tensor"
@@ -30,7 +31,10 @@ type job struct {
 	epochs []train.Epoch
 	used   *train.Config // what training ran with; nil before
 	watch  *monitor
-	asIs   bool // write the model in the form that it has
+	cost   report.Cost
+	// testLosses are those of the test images; nil before or without.
+	testLosses *train.Losses
+	asIs       bool // write the model in the form that it has
 }
 
 func newJob(o *options, stdout, stderr io.Writer) *job {
@@ -207,7 +211,9 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *probe) (*onn
 		timer := time.AfterFunc(limit, func() { enough(errTimeUp) })
 		defer timer.Stop()
 	}
+	spent := startSpending()
 	done, err := tr.Run(limited)
+	j.cost = spent.cost()
 	switch {
 	case errors.Is(err, errTimeUp):
 		j.out.note("stopped in epoch %d, after %d steps: the time limit of %v is over", done.Epochs+1, at, j.monitor.timeLimit)
@@ -219,6 +225,7 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *probe) (*onn
 		if err != nil {
 			return nil, nil, err
 		}
+		j.testLosses = &test
 		j.out.test(test, cfg.Objective.Unit())
 		j.watch.test(test, at, done.Epochs)
 		defer func(total float64) {
@@ -335,6 +342,11 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want 
 		return err
 	}
 	j.out.wrote(path, "configuration")
+	if j.report.dir != "" {
+		if err := j.writeReport(ctx); err != nil {
+			return err
+		}
+	}
 	if j.watch != nil {
 		return j.watch.close()
 	}
