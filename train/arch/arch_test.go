@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -197,6 +198,19 @@ func TestMetadata(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("the graph has no value %q", name)
+		}
+	}
+}
+
+// TestDocumented: docs/models.md has every preset.
+func TestDocumented(t *testing.T) {
+	b, err := os.ReadFile("../../docs/models.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range List() {
+		if !strings.Contains(string(b), "--arch "+p.Name+" ") && p.Name != Default && !strings.Contains(string(b), "`"+p.Name+"`") {
+			t.Errorf("docs/models.md does not mention the preset %s", p.Name)
 		}
 	}
 }

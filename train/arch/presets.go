@@ -63,8 +63,8 @@ var presets = []Preset{
 	{
 		Name: "cvae", Kind: meta.KindVAE,
 		Doc:    "conditional VAE (Sohn et al. 2015): takes labels, and generates by label",
-		Config: conditional(sized([]int{400}, 10), 10),
-		Recipe: Recipe{Objective: "elbo", Beta: 1, Epochs: 10, Batch: 128, LR: 1e-3},
+		Config: conditional(sized([]int{400, 200}, 10), 10),
+		Recipe: Recipe{Objective: "elbo", Beta: 3, Epochs: 10, Batch: 128, LR: 1e-3, Schedule: "cosine"},
 		build:  buildCVAE,
 	},
 	{
