@@ -11,17 +11,16 @@ import "unsafe"
 const size = 2 << 20
 
 // Advise is best called on a slice that has been allocated and not been written to yet. It
-// concerns only the large pages that lie wholly inside the slice, so that no memory is spent
-// on the rest of them, and it never fails: it is advice.
+// concerns the large pages at least half of which the slice covers, so that little memory is
+// spent on the rest of them, and it never fails: it is advice.
 func Advise[T any](s []T) {
 	var zero T
-	n := len(s) * int(unsafe.Sizeof(zero))
-	if n < size {
+	n := uintptr(len(s)) * unsafe.Sizeof(zero)
+	if n < size/2 {
 		return
 	}
-	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), n)
-	lead := int(-uintptr(unsafe.Pointer(&b[0])) & (size - 1))
-	if whole := (n - lead) &^ (size - 1); lead < n && whole > 0 {
-		advise(b[lead:][:whole])
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(s)))
+	if a, b := (from+size/2)&^(size-1), (from+n+size/2)&^(size-1); a < b {
+		advise(a, b-a)
 	}
 }

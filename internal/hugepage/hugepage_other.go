@@ -2,4 +2,4 @@
 
 package hugepage
 
-func advise([]byte) {}
+func advise(from, n uintptr) {}

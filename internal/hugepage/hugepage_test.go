@@ -4,7 +4,7 @@ import "testing"
 
 // TestAdvise checks that memory keeps its contents and that no length is refused.
 func TestAdvise(t *testing.T) {
-	for _, n := range []int{0, 1, size/4 - 1, size / 4, size / 2, 3*size/4 + 5, 2 * size} {
+	for _, n := range []int{0, 1, size/4 - 1, size / 4, size / 2, size/8 + 1, 3*size/4 + 5, 2 * size} {
 		s := make([]float32, n)
 		Advise(s)
 		for i := range s {
