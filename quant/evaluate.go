@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aekit/aekit/internal/metric"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/tensor"
@@ -71,7 +72,15 @@ type Evaluation struct {
 	// Reconstruction is set where the model has an output of the size of its only input:
 	// the mean squared error between the two, for a and b.
 	Reconstruction *[2]float64 `json:"reconstruction_mse,omitempty"`
-	Images         int         `json:"images"`
+	// PSNR is that of the reconstructions, in dB, with a peak of 1.
+	PSNR *[2]float64 `json:"reconstruction_psnr_db,omitempty"`
+	// Latents is the cosine between the latent vectors of a and b, where the metadata say
+	// which value they are, averaged over images.
+	Latents *float64 `json:"latent_cosine,omitempty"`
+	// AUC is the area under the ROC curve of the mean squared error of an image as the score
+	// of anomalies, for a and b, where the source says which images are anomalies.
+	AUC    *[2]float64 `json:"auc,omitempty"`
+	Images int         `json:"images"`
 }
 
 // Evaluate runs two models with equal inputs and outputs on every batch of a source. With
@@ -87,6 +96,12 @@ func Evaluate(ctx context.Context, a, b *onnx.Model, src Source, inside bool, o 
 			return nil, err
 		}
 	}
+	latent := ""
+	if latent = commonLatent(a, ma, mb); latent != "" {
+		ma, mb = withOutput(ma, latent), withOutput(mb, latent)
+	}
+	marked, _ := src.(Marked)
+	var scores scores
 	sa, err := runtime.New(ma, o)
 	if err != nil {
 		return nil, err
@@ -133,20 +148,24 @@ func Evaluate(ctx context.Context, a, b *onnx.Model, src Source, inside bool, o 
 				return nil, err
 			}
 		}
-		if len(in) == 1 {
-			for _, x := range in {
-				e.Images += x.Shape()[0]
-				for _, name := range names {
-					if outs[0][name] == nil || outs[0][name].Elems() != x.Elems() || x.DType() != tensor.Float32 {
-						continue
-					}
-					for i := range recon {
-						if err := recon[i].add(x.Float32s(), outs[i][name].Float32s()); err != nil {
-							return nil, err
-						}
-					}
-					break
+		if latent != "" {
+			scores.latents(outs[0][latent], outs[1][latent])
+		}
+		if x := e.image(in, a); x != nil {
+			e.Images += x.Shape()[0]
+			for _, name := range names {
+				if outs[0][name] == nil || outs[0][name].Elems() != x.Elems() || x.DType() != tensor.Float32 {
+					continue
 				}
+				for i := range recon {
+					if err := recon[i].add(x.Float32s(), outs[i][name].Float32s()); err != nil {
+						return nil, err
+					}
+				}
+				if marked != nil {
+					scores.images(x, [2]*tensor.Tensor{outs[0][name], outs[1][name]}, marked.Anomalies())
+				}
+				break
 			}
 		}
 	}
@@ -164,8 +183,25 @@ func Evaluate(ctx context.Context, a, b *onnx.Model, src Source, inside bool, o 
 		recon[0].finish()
 		recon[1].finish()
 		e.Reconstruction = &[2]float64{recon[0].MSE, recon[1].MSE}
+		if recon[0].MSE > 0 && recon[1].MSE > 0 {
+			e.PSNR = &[2]float64{metric.PSNR(recon[0].MSE, 1), metric.PSNR(recon[1].MSE, 1)}
+		}
 	}
-	return e, nil
+	return e, scores.finish(e)
+}
+
+// image returns the input that the outputs may be reconstructions of: the only one, or the
+// one that the metadata of the model name.
+func (e *Evaluation) image(in map[string]*tensor.Tensor, m *onnx.Model) *tensor.Tensor {
+	if len(in) == 1 {
+		for _, x := range in {
+			return x
+		}
+	}
+	if d := description(m); d != nil {
+		return in[d.Values.Image]
+	}
+	return nil
 }
 
 // withInside returns both models with the values that correspond to each other as further

@@ -6,11 +6,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/tensor"
+	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
 )
 
@@ -79,13 +81,88 @@ func TestWithinLoss(t *testing.T) {
 			t.Errorf("not sorted: %+v", s)
 		}
 	}
-	float, err := WithinLoss(ctx, m, c, Options{}, 10, sources(1, 8, 8), runtime.Options{Threads: 1})
+	float, err := WithinLoss(ctx, m, c, Options{}, ByMSE, 10, sources(1, 8, 8), runtime.Options{Threads: 1})
 	if err != nil || len(float) != 0 {
 		t.Errorf("a loss of 10 allowed: %v, %v", float, err)
 	}
-	float, err = WithinLoss(ctx, m, c, Options{}, -10, sources(1, 8, 8), runtime.Options{Threads: 1})
+	float, err = WithinLoss(ctx, m, c, Options{}, ByMSE, -10, sources(1, 8, 8), runtime.Options{Threads: 1})
 	if !errors.Is(err, ErrNothing) || len(float) == 0 || float[0] != s[0].Node {
 		t.Errorf("an impossible loss: %v, %v; the most sensitive layer is %s", float, err, s[0].Node)
+	}
+}
+
+// TestMetrics measures a model with latents against a worse one, on images some of which are
+// marked.
+func TestMetrics(t *testing.T) {
+	p, err := arch.Find("ae")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := p.Config
+	cfg.Channels, cfg.Height, cfg.Width = 1, 10, 10
+	m, err := p.Build(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digits, err := dataset.NewDigits(1, 100, 1, 10, 10, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := func() (Source, error) {
+		return &Images{Data: digits, Input: arch.Image, Batch: 30, Anomaly: func(l int) bool { return l > 6 }}, nil
+	}
+	src, _ := images()
+	c, err := Calibrate(ctx, m, src, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, _, err := Quantize(m, c, Options{PerTensor: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, _ = images()
+	e, err := Evaluate(ctx, m, q, src, true, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Images != 100 || e.PSNR == nil || e.AUC == nil || e.Latents == nil {
+		t.Fatalf("%+v", e)
+	}
+	if *e.Latents < 0.99 || *e.Latents >= 1 || e.AUC[0] < 0 || e.AUC[0] > 1 || math.Abs(e.AUC[0]-e.AUC[1]) > 0.05 {
+		t.Errorf("latents %v, AUC %v", *e.Latents, *e.AUC)
+	}
+	if want := 10 * math.Log10(e.Reconstruction[1]/e.Reconstruction[0]); math.Abs(e.PSNR[0]-e.PSNR[1]-want) > 1e-9 {
+		t.Errorf("PSNR %v, MSE %v", *e.PSNR, *e.Reconstruction)
+	}
+	for _, by := range []Metric{ByMSE, ByPSNR, ByCosine, ByAUC} {
+		if l, err := e.LossBy(by); err != nil || math.Abs(l) > 0.1 {
+			t.Errorf("loss by %s: %v, %v", by, l, err)
+		}
+		float, err := WithinLoss(ctx, m, c, Options{}, by, 0.5, images, runtime.Options{Threads: 1})
+		if err != nil || len(float) != 0 {
+			t.Errorf("a loss of 0.5 by %s allowed: %v, %v", by, float, err)
+		}
+	}
+	all, err := e.LossBy(ByCosine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	float, err := WithinLoss(ctx, m, c, Options{PerTensor: true}, ByCosine, 0.7*all, images, runtime.Options{Threads: 1})
+	if err != nil || len(float) == 0 || !strings.Contains(float[0], "encoder") {
+		t.Errorf("layers that better latents need in float32: %v, %v", float, err)
+	}
+	plain := denseModel(t)
+	src, _ = sources(40)()
+	if e, err = Evaluate(ctx, plain, plain, src, false, runtime.Options{Threads: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []Metric{ByCosine, ByAUC} {
+		if _, err := e.LossBy(by); err == nil {
+			t.Errorf("loss by %s of a model without latents and labels", by)
+		}
+	}
+	if _, err := ParseMetric("fid"); err == nil {
+		t.Error("the metric fid was accepted")
 	}
 }
 
@@ -157,6 +234,25 @@ func TestSources(t *testing.T) {
 			t.Errorf("batches of %v, want 4 4 1", counts)
 		}
 	}
+	src := &Images{Data: digits, Input: "x", Batch: 10, Label: "y", Classes: 10, Anomaly: func(l int) bool { return l == 3 }}
+	in, err := src.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, odd := range src.Anomalies() {
+		hot := 0
+		for l, v := range in["y"].Float32s()[10*i:][:10] {
+			if v == 1 {
+				hot++
+				if (l == 3) != odd {
+					t.Errorf("image %d has label %d, anomaly %t", i, l, odd)
+				}
+			}
+		}
+		if hot != 1 {
+			t.Errorf("image %d has %d labels", i, hot)
+		}
+	}
 	dir := t.TempDir()
 	if _, err := FromFolder(dir, "x"); err == nil {
 		t.Error("an empty folder was accepted")
@@ -164,11 +260,11 @@ func TestSources(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.npy"), []byte("not a tensor"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := FromFolder(dir, "x")
+	files, err := FromFolder(dir, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := src.Next(ctx); err == nil {
+	if _, err := files.Next(ctx); err == nil {
 		t.Error("a malformed file was accepted")
 	}
 }

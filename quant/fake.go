@@ -75,6 +75,6 @@ func (r *rewriter) fakePair(id graph.ValueID, name string, p Params) (graph.Valu
 	if err != nil {
 		return id, p, fmt.Errorf("for training: %w", err)
 	}
-	r.quantised[id], r.scales[n.Out[0]] = n.Out[0], p.Scale
+	r.quantised[id], r.behind[n.Out[0]] = n.Out[0], pairOf{Params: p}
 	return n.Out[0], p, nil
 }

@@ -14,6 +14,8 @@ type Sensitivity struct {
 	Node string  `json:"node"`
 	MSE  float64 `json:"mse"`     // of the first output, against the float model
 	SQNR float64 `json:"sqnr_db"` // likewise
+
+	loss float64
 }
 
 // Sources makes a new Source over the same inputs, for work that reads them several times.
@@ -22,6 +24,11 @@ type Sources func() (Source, error)
 // Sensitivities quantises each operator of a model alone and measures the model's first
 // output, worst first.
 func Sensitivities(ctx context.Context, m *onnx.Model, c *Calibration, o Options, inputs Sources, ro runtime.Options) ([]Sensitivity, error) {
+	return sensitivities(ctx, m, c, o, "", inputs, ro)
+}
+
+// sensitivities sorts by a metric, or by the mean squared error of the first output.
+func sensitivities(ctx context.Context, m *onnx.Model, c *Calibration, o Options, by Metric, inputs Sources, ro runtime.Options) ([]Sensitivity, error) {
 	layers, err := layersOf(m, c, o)
 	if err != nil {
 		return nil, err
@@ -34,13 +41,19 @@ func Sensitivities(ctx context.Context, m *onnx.Model, c *Calibration, o Options
 		if err != nil {
 			return nil, fmt.Errorf("quant: node %q alone: %w", name, err)
 		}
-		out = append(out, Sensitivity{name, e.Outputs[0].MSE, e.Outputs[0].SQNR})
+		s := Sensitivity{Node: name, MSE: e.Outputs[0].MSE, SQNR: e.Outputs[0].SQNR, loss: e.Outputs[0].MSE}
+		if by != "" {
+			if s.loss, err = e.LossBy(by); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, s)
 	}
 	slices.SortStableFunc(out, func(a, b Sensitivity) int {
 		switch {
-		case a.MSE > b.MSE:
+		case a.loss > b.loss:
 			return -1
-		case a.MSE < b.MSE:
+		case a.loss < b.loss:
 			return 1
 		}
 		return 0
@@ -74,29 +87,22 @@ func evaluateOptions(ctx context.Context, m *onnx.Model, c *Calibration, o Optio
 	return Evaluate(ctx, m, q, src, false, ro)
 }
 
-// Loss is the relative growth of the error of a quantised model: of the mean squared error
-// of its reconstruction, or, where it does not reconstruct its input, the mean squared
-// difference of its first output from the float model's, relative to that output's power.
-func (e *Evaluation) Loss() float64 {
-	if r := e.Reconstruction; r != nil && r[0] > 0 {
-		return r[1]/r[0] - 1
-	}
-	d := e.Outputs[0]
-	if d.signal == 0 {
-		return 0
-	}
-	return d.noise / d.signal
-}
-
 // WithinLoss quantises a model and keeps the operators that harm most in float32, one after
-// the other, until [Evaluation.Loss] is at most maxLoss. It returns the names of the
+// the other, until [Evaluation.LossBy] the metric is at most maxLoss. It returns the names of the
 // operators that stay float32. If no operator can be integer, the error is [ErrNothing].
-func WithinLoss(ctx context.Context, m *onnx.Model, c *Calibration, o Options, maxLoss float64, inputs Sources, ro runtime.Options) (float []string, err error) {
+func WithinLoss(ctx context.Context, m *onnx.Model, c *Calibration, o Options, by Metric, maxLoss float64, inputs Sources, ro runtime.Options) (float []string, err error) {
 	e, err := evaluateOptions(ctx, m, c, o, inputs, ro)
-	if err != nil || e.Loss() <= maxLoss {
+	if err != nil {
 		return nil, err
 	}
-	order, err := Sensitivities(ctx, m, c, o, inputs, ro)
+	if l, err := e.LossBy(by); err != nil || l <= maxLoss {
+		return nil, err
+	}
+	rank := by
+	if rank == ByMSE {
+		rank = "" // the difference tells layers apart better than the growth of an error
+	}
+	order, err := sensitivities(ctx, m, c, o, rank, inputs, ro)
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +111,8 @@ func WithinLoss(ctx context.Context, m *onnx.Model, c *Calibration, o Options, m
 		if e, err = evaluateOptions(ctx, m, c, o.Keep(float...), inputs, ro); err != nil {
 			return float, err
 		}
-		if e.Loss() <= maxLoss {
-			return float, nil
+		if l, err := e.LossBy(by); err != nil || l <= maxLoss {
+			return float, err
 		}
 	}
 	return float, ErrNothing

@@ -20,6 +20,7 @@ type qoperators struct {
 	ints   map[graph.ValueID]integers // float value → what it is the dequantised form of
 	makers map[graph.ValueID]*graph.Node
 	uses   []int
+	same   map[graph.ValueID]graph.ValueID // integers → an equal value that stands for them
 }
 
 // integerMovers are the operators of movers that ONNX Runtime has for 8-bit integers.
@@ -28,7 +29,7 @@ var integerMovers = []string{"Reshape", "Flatten", "Transpose", "Squeeze", "Unsq
 // toQOperator replaces operators that stand between DequantizeLinear and QuantizeLinear by
 // operators on integers. Nodes must be in order.
 func (r *rewriter) toQOperator() error {
-	s := &qoperators{rewriter: r, ints: map[graph.ValueID]integers{}, makers: map[graph.ValueID]*graph.Node{}, uses: r.g.Uses()}
+	s := &qoperators{rewriter: r, ints: map[graph.ValueID]integers{}, makers: map[graph.ValueID]*graph.Node{}, uses: r.g.Uses(), same: map[graph.ValueID]graph.ValueID{}}
 	g := r.g
 	nodes := g.Nodes
 	g.Nodes = make([]*graph.Node, 0, len(nodes))
@@ -38,9 +39,21 @@ func (r *rewriter) toQOperator() error {
 		}
 		switch {
 		case n.Domain != "":
-		case n.OpType == "DequantizeLinear" && len(n.In) == 3:
-			s.ints[n.Out[0]] = integers{n.In[0], n.In[1], n.In[2]}
+		case n.OpType == "DequantizeLinear":
+			if v, ok := s.same[n.In[0]]; ok {
+				n.In[0] = v
+			}
+			x := integers{n.In[0], n.In[1], graph.None}
+			if len(n.In) > 2 {
+				x.zero = n.In[2]
+			}
+			s.ints[n.Out[0]] = x
 		case n.OpType == "QuantizeLinear" && len(n.In) == 3:
+			// Behind an operator that moves integers there is nothing to quantise.
+			if x, ok := s.ints[n.In[0]]; ok && slices.Contains(integerMovers, s.makers[n.In[0]].OpType) && x.scale == n.In[1] && x.zero == n.In[2] {
+				s.same[n.Out[0]] = x.value
+				continue
+			}
 			if s.end(n) {
 				continue
 			}

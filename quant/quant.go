@@ -133,7 +133,7 @@ func newRewriter(m *onnx.Model, c *Calibration, o Options, set op.Set) (*rewrite
 	if _, err := ParseFormat(string(o.Format)); err != nil {
 		return nil, err
 	}
-	r := &rewriter{g: g, cal: c, opts: o, quantised: map[graph.ValueID]graph.ValueID{}, scales: map[graph.ValueID]float32{}, report: &Report{Method: string(o.method())}}
+	r := &rewriter{g: g, cal: c, opts: o, quantised: map[graph.ValueID]graph.ValueID{}, behind: map[graph.ValueID]pairOf{}, report: &Report{Method: string(o.method())}}
 	r.cut(m)
 	return r, nil
 }

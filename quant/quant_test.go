@@ -184,7 +184,7 @@ func TestPlacement(t *testing.T) {
 			seq = append(seq, n.OpType)
 		}
 	}
-	want := []string{"Q", "DQ", "Conv", "Relu", "Q", "DQ", "Flatten", "Gemm", "Q", "DQ", "Gemm", "Relu", "Q", "DQ", "Reshape", "ConvTranspose", "Q", "DQ", "Sigmoid", "Q", "DQ"}
+	want := []string{"Q", "DQ", "Conv", "Relu", "Q", "DQ", "Flatten", "Q", "DQ", "Gemm", "Q", "DQ", "Gemm", "Relu", "Q", "DQ", "Reshape", "Q", "DQ", "ConvTranspose", "Q", "DQ", "Sigmoid", "Q", "DQ"}
 	if !slices.Equal(seq, want) {
 		t.Errorf("nodes are\n%v, want\n%v", seq, want)
 	}

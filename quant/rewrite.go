@@ -21,7 +21,8 @@ import (
 //   - a pair stands before and after each such operator, but none between it and a Relu or
 //     Clip that follows;
 //   - LeakyRelu, Sigmoid and Tanh have a pair on both sides;
-//   - operators that only move data have none of their own.
+//   - operators that only move data pass the scale on: the pair behind them has that of the
+//     pair before.
 type rewriter struct {
 	g         *graph.Graph
 	cal       *Calibration
@@ -30,11 +31,17 @@ type rewriter struct {
 	quantised map[graph.ValueID]graph.ValueID // value → what stands behind its pair
 	latent    graph.ValueID                   // where the model may be cut in two, or None
 	wide      map[graph.ValueID]bool          // values that a normal prior draws
-	scales    map[graph.ValueID]float32       // of what stands behind a pair
+	behind    map[graph.ValueID]pairOf        // of what stands behind a pair
 	// chosen, unless nil, says that operators for training stand in for integers: it collects
 	// the parameters of activations by name.
 	chosen      map[string]Params
 	fakeWeights map[graph.ValueID]*graph.Node
+}
+
+// pairOf are the constants of a pair and what they mean.
+type pairOf struct {
+	Params
+	scale, zero graph.ValueID
 }
 
 // movers only move data: what they give has the scale of what they take.
@@ -168,12 +175,20 @@ func (r *rewriter) layer(n *graph.Node, w *tensor.Tensor, axis int, input string
 func (r *rewriter) operand(id graph.ValueID) (graph.ValueID, float32, error) {
 	g := r.g
 	if p := producer(g, id); p != nil && slices.Contains(movers, p.OpType) && p.In[0] != graph.None && id != r.latent {
+		if dq, ok := r.quantised[id]; ok {
+			return dq, r.scaleOf(dq), nil
+		}
 		in, scale, err := r.operand(p.In[0])
 		if err != nil {
 			return id, 0, err
 		}
 		p.In[0] = in
-		return id, scale, nil
+		b, ok := r.behind[in]
+		if !ok || r.chosen != nil {
+			return id, scale, nil
+		}
+		dq, err := r.again(id, g.Value(id).Name, b)
+		return dq, scale, err
 	}
 	if dq, ok := r.quantised[id]; ok {
 		return dq, r.scaleOf(dq), nil
@@ -205,8 +220,8 @@ func readers(g *graph.Graph, id graph.ValueID) []*graph.Node {
 }
 
 func (r *rewriter) scaleOf(dq graph.ValueID) float32 {
-	if s, ok := r.scales[dq]; ok {
-		return s
+	if b, ok := r.behind[dq]; ok {
+		return b.Scale
 	}
 	p := producer(r.g, dq)
 	t, err := r.g.ConstOf(p.In[1])
@@ -300,18 +315,24 @@ func (r *rewriter) pair(id graph.ValueID, name string, p Params) (graph.ValueID,
 	if r.chosen != nil {
 		return r.fakePair(id, name, p)
 	}
-	scale := g.AddConst(name+"_scale", tensor.Scalar(p.Scale))
-	zp := g.AddConst(name+"_zero_point", zeroPoint(p))
-	q, err := g.Add(graph.Spec{Name: name + "_QuantizeLinear", OpType: "QuantizeLinear", In: []graph.ValueID{id, scale, zp}, OutName: name + "_quantized", Opset: r.opset()})
+	b := pairOf{p, g.AddConst(name+"_scale", tensor.Scalar(p.Scale)), g.AddConst(name+"_zero_point", zeroPoint(p))}
+	dq, err := r.again(id, name, b)
+	return dq, p, err
+}
+
+// again adds a pair with constants that are there.
+func (r *rewriter) again(id graph.ValueID, name string, b pairOf) (graph.ValueID, error) {
+	g := r.g
+	q, err := g.Add(graph.Spec{Name: name + "/Q", OpType: "QuantizeLinear", In: []graph.ValueID{id, b.scale, b.zero}, OutName: name + "_quantized", Opset: r.opset()})
 	if err != nil {
-		return id, p, err
+		return id, err
 	}
-	dq, err := g.Add(graph.Spec{Name: name + "_DequantizeLinear", OpType: "DequantizeLinear", In: []graph.ValueID{q.Out[0], scale, zp}, OutName: name + "_dequantized", Opset: r.opset()})
+	dq, err := g.Add(graph.Spec{Name: name + "/DQ", OpType: "DequantizeLinear", In: []graph.ValueID{q.Out[0], b.scale, b.zero}, OutName: name + "_dequantized", Opset: r.opset()})
 	if err != nil {
-		return id, p, err
+		return id, err
 	}
-	r.quantised[id], r.scales[dq.Out[0]] = dq.Out[0], p.Scale
-	return dq.Out[0], p, nil
+	r.quantised[id], r.behind[dq.Out[0]] = dq.Out[0], b
+	return dq.Out[0], nil
 }
 
 // pairAfter adds a pair behind a value and makes all its readers, and the graph's outputs,
@@ -331,8 +352,10 @@ func (r *rewriter) pairAfter(id graph.ValueID, p Params) (graph.ValueID, Params,
 	read := dq
 	if id == r.latent {
 		// Whoever starts from the latents gives float32.
-		if read, _, err = r.pair(dq, name+"_read", p); err != nil {
-			return id, p, err
+		if b, ok := r.behind[dq]; ok && r.chosen == nil {
+			if read, err = r.again(dq, name+"_read", b); err != nil {
+				return id, p, err
+			}
 		}
 	}
 	for _, n := range rs {
@@ -369,13 +392,13 @@ func zeroPoint(p Params) *tensor.Tensor {
 	return tensor.Scalar(uint8(p.ZeroPoint))
 }
 
-// dequantConst adds int8 constants behind a DequantizeLinear.
+// dequantConst adds int8 or int32 constants, with zero point 0, behind a DequantizeLinear.
 func (r *rewriter) dequantConst(name string, q *tensor.Tensor, scales []float32, axis int) (graph.ValueID, error) {
 	g := r.g
 	v := g.AddValue(graph.Value{Name: name + "_quantized", Kind: graph.Constant, Data: q, Type: graph.TypeOf(q), Origin: name})
 	var st, zt *tensor.Tensor
 	var err error
-	spec := graph.Spec{Name: name + "_DequantizeLinear", OpType: "DequantizeLinear", OutName: name + "_dequantized", Opset: r.opset()}
+	spec := graph.Spec{Name: name + "/DQ", OpType: "DequantizeLinear", OutName: name + "_dequantized", Opset: r.opset()}
 	if len(scales) == 1 {
 		st = tensor.Scalar(scales[0])
 		zt, err = tensor.New(q.DType())
@@ -389,7 +412,11 @@ func (r *rewriter) dequantConst(name string, q *tensor.Tensor, scales []float32,
 	if err != nil {
 		return v, err
 	}
-	spec.In = []graph.ValueID{v, g.AddConst(name+"_scale", st), g.AddConst(name+"_zero_point", zt)}
+	spec.In = []graph.ValueID{v, g.AddConst(name+"_scale", st)}
+	if q.DType() != tensor.Int32 {
+		// ONNX Runtime fuses weights only with a zero point; a bias needs none.
+		spec.In = append(spec.In, g.AddConst(name+"_zero_point", zt))
+	}
 	n, err := g.Add(spec)
 	if err != nil {
 		return v, err

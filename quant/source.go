@@ -16,13 +16,22 @@ import (
 	"github.com/aekit/aekit/train/dataset"
 )
 
-// images is a Source over a data set.
-type images struct {
-	src   dataset.Source
-	input string
-	flat  bool
-	batch int
-	n, at int
+// Images is a Source over a data set. Fields are set before the first use.
+type Images struct {
+	Data  dataset.Source
+	Input string // the model's input: float32 [batch, channels, height, width]
+	Flat  bool   // [batch, channels·height·width] instead
+	Batch int    // images a batch; at least 1
+	N     int    // the first N images; 0: all
+	// Label names an input of the model that takes labels: int64 [batch], or, with Classes,
+	// float32 [batch, Classes], one-hot. Images without a label have label 0. Empty: none.
+	Label   string
+	Classes int
+	// Anomaly, unless nil, says which labels are anomalies: see [Marked].
+	Anomaly func(label int) bool
+
+	at     int
+	labels []int
 }
 
 // FromImages returns a Source that gives the first n images of a data set (all if n is 0 or
@@ -32,32 +41,82 @@ func FromImages(src dataset.Source, input string, flat bool, batch, n int) (Sour
 	if batch < 1 || n < 0 {
 		return nil, fmt.Errorf("quant: batches of %d, %d images: want positive numbers", batch, n)
 	}
-	if n == 0 || n > src.Len() {
-		n = src.Len()
-	}
-	return &images{src: src, input: input, flat: flat, batch: batch, n: n}, nil
+	return &Images{Data: src, Input: input, Flat: flat, Batch: batch, N: n}, nil
 }
 
 // Next implements [Source].
-func (s *images) Next(ctx context.Context) (map[string]*tensor.Tensor, error) {
-	if s.at >= s.n {
+func (s *Images) Next(ctx context.Context) (map[string]*tensor.Tensor, error) {
+	n := s.Data.Len()
+	if s.N > 0 {
+		n = min(n, s.N)
+	}
+	if s.at >= n {
 		return nil, io.EOF
 	}
-	index := make([]int, min(s.batch, s.n-s.at))
+	index := make([]int, min(max(1, s.Batch), n-s.at))
 	for i := range index {
 		index[i] = s.at + i
 	}
 	s.at += len(index)
-	info := s.src.Info()
+	info := s.Data.Info()
 	shape := []int{len(index), info.Channels, info.Height, info.Width}
-	if s.flat {
+	if s.Flat {
 		shape = []int{len(index), info.Elems()}
 	}
 	x, err := tensor.New(tensor.Float32, shape...)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]*tensor.Tensor{s.input: x}, s.src.Read(ctx, index, x.Float32s(), nil)
+	s.labels = nil
+	if s.Label != "" || s.Anomaly != nil {
+		s.labels = make([]int, len(index))
+	}
+	if err := s.Data.Read(ctx, index, x.Float32s(), s.labels); err != nil {
+		return nil, err
+	}
+	in := map[string]*tensor.Tensor{s.Input: x}
+	if s.Label != "" {
+		if in[s.Label], err = s.labelTensor(); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+func (s *Images) labelTensor() (*tensor.Tensor, error) {
+	if s.Classes == 0 {
+		t, err := tensor.New(tensor.Int64, len(s.labels))
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range s.labels {
+			t.Int64s()[i] = int64(max(0, l))
+		}
+		return t, nil
+	}
+	t, err := tensor.New(tensor.Float32, len(s.labels), s.Classes)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range s.labels {
+		if l >= s.Classes {
+			return nil, fmt.Errorf("quant: label %d, the model knows %d", l, s.Classes)
+		}
+		t.Float32s()[i*s.Classes+max(0, l)] = 1
+	}
+	return t, nil
+}
+
+// Anomalies implements [Marked]; without Images.Anomaly it is nil.
+func (s *Images) Anomalies() []bool {
+	if s.Anomaly == nil {
+		return nil
+	}
+	out := make([]bool, len(s.labels))
+	for i, l := range s.labels {
+		out[i] = s.Anomaly(l)
+	}
+	return out
 }
 
 // Tensors returns a Source that gives each of the inputs once.
