@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/pflag"
 
@@ -19,11 +16,10 @@ import (
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/quant"
+	"github.com/aekit/aekit/quant/qat"
 	"github.com/aekit/aekit/runtime"
-	"github.com/aekit/aekit/runtime/digest"
-	"github.com/aekit/aekit/tensor"
 	"github.com/aekit/aekit/train"
-	"github.com/aekit/aekit/train/dataset"
+	"github.com/aekit/aekit/train/arch"
 )
 
 // quantOptions are the flags of quantisation.
@@ -40,7 +36,15 @@ type quantOptions struct {
 	keep        []string
 	maxLoss     string
 	loss        float64
+	metric      string
+	anomalous   []int
 	cache       string
+	format      string
+	equalize    bool
+	correct     bool
+	adaround    bool
+	qat         int
+	qatLR       float64
 }
 
 // Forms of quantised models.
@@ -50,19 +54,31 @@ const (
 	formFloat16 = "float16"
 )
 
+// formatDynamic is the --format of int8 models that choose the scales of activations while
+// they run.
+const formatDynamic = "dynamic"
+
 func (q *quantOptions) add(fs *pflag.FlagSet) {
 	fs.StringVar(&q.form, "quantize", "", "write a smaller model too: int8, int8-weights (activations stay float32) or float16 (weights)")
 	fs.StringVar(&q.from, "from", "", "ONNX file to start from: with --quantize it is quantised, else its weights are trained further")
 	fs.StringVar(&q.calibration, "calibration", "", "images to calibrate with: as --data, or a folder of .npy or .pb files; the training images if not given")
 	fs.IntVar(&q.images, "calibration-images", 1000, "use the first N images for calibration; 0: all")
 	fs.StringVar(&q.cache, "calibration-cache", "", "file to keep the result of calibration in; used if it is there and of the same model")
-	fs.StringVar(&q.method, "calibration-method", "minmax", "minmax, percentile, entropy or mse")
+	fs.StringVar(&q.method, "calibration-method", "minmax", "minmax, moving-average, percentile, entropy or mse")
 	fs.Float64Var(&q.percentile, "percentile", 0.9999, "share of the values that the range covers, for --calibration-method percentile")
 	fs.StringVar(&q.activations, "activations", "u8", "type of activations: u8 or s8")
 	fs.BoolVar(&q.reduceRange, "reduce-range", false, "7-bit weights, for other runtimes on processors that saturate (AVX2 without VNNI)")
 	fs.BoolVar(&q.perTensor, "per-tensor", false, "one scale for all output channels of a weight tensor")
 	fs.StringSliceVar(&q.keep, "keep-float", nil, "names of nodes that stay float32")
-	fs.StringVar(&q.maxLoss, "max-loss", "", "keep the most harmful layers float32 until the error grows by at most this, for example 1%")
+	fs.StringVar(&q.format, "format", "qdq", "how int8 models are written: qdq, qoperator, or dynamic, which needs no calibration")
+	fs.BoolVar(&q.equalize, "equalize", false, "bring the channels of layers that follow each other to one range first")
+	fs.BoolVar(&q.correct, "bias-correction", false, "take the mean error of rounded weights off the biases")
+	fs.BoolVar(&q.adaround, "adaround", false, "round each weight up or down by what that does to the outputs, instead of to the nearest")
+	fs.IntVar(&q.qat, "qat", 0, "train for N more epochs with weights and activations rounded as in int8")
+	fs.Float64Var(&q.qatLR, "qat-lr", 0, "learning rate of --qat; 0: a tenth of that of training")
+	fs.StringVar(&q.maxLoss, "max-loss", "", "keep the most harmful layers float32 until the loss by --metric is at most this, for example 1%")
+	fs.StringVar(&q.metric, "metric", "mse", "what --max-loss bounds: mse, the growth of the reconstruction's error; psnr, its loss in dB; cosine, 1 less that of the latents; auc, the loss of the area under the curve of anomaly detection")
+	fs.IntSliceVar(&q.anomalous, "anomalous", nil, "labels of the images that are anomalies, for --metric auc")
 }
 
 func (q *quantOptions) check(given map[string]bool) error {
@@ -72,7 +88,8 @@ func (q *quantOptions) check(given map[string]bool) error {
 		return usagef("--quantize %q: want int8, int8-weights or float16", q.form)
 	}
 	if q.form == "" {
-		for _, name := range []string{"calibration", "calibration-images", "calibration-cache", "calibration-method", "percentile", "activations", "reduce-range", "per-tensor", "keep-float", "max-loss"} {
+		for _, name := range []string{"calibration", "calibration-images", "calibration-cache", "calibration-method", "percentile", "activations", "reduce-range", "per-tensor", "keep-float", "max-loss",
+			"format", "equalize", "bias-correction", "adaround", "qat", "qat-lr", "metric", "anomalous"} {
 			if given[name] {
 				return usagef("--%s needs --quantize", name)
 			}
@@ -81,6 +98,25 @@ func (q *quantOptions) check(given map[string]bool) error {
 	}
 	if _, err := quant.ParseMethod(q.method); err != nil {
 		return usageError{err.Error()}
+	}
+	if _, err := quant.ParseMetric(q.metric); err != nil {
+		return usageError{err.Error()}
+	}
+	if _, err := quant.ParseFormat(q.format); err != nil && q.format != formatDynamic {
+		return usagef("--format %q: want qdq, qoperator or dynamic", q.format)
+	}
+	if q.qat < 0 || !(q.qatLR >= 0) {
+		return usagef("--qat %d --qat-lr %g: want positive numbers", q.qat, q.qatLR)
+	}
+	if !q.static() {
+		for _, name := range []string{"qat", "adaround", "bias-correction", "max-loss"} {
+			if given[name] {
+				return usagef("--%s needs --quantize int8 in a format with calibrated activations", name)
+			}
+		}
+	}
+	if quant.Metric(q.metric) == quant.ByAUC && len(q.anomalous) == 0 {
+		return usagef("--metric auc needs --anomalous LABELS")
 	}
 	if q.activations != "u8" && q.activations != "s8" {
 		return usagef("--activations %q: want u8 or s8", q.activations)
@@ -103,26 +139,15 @@ func (q *quantOptions) check(given map[string]bool) error {
 // options returns the flags as the library takes them.
 func (q *quantOptions) options() quant.Options {
 	method, _ := quant.ParseMethod(q.method)
-	o := quant.Options{Method: method, Percentile: q.percentile, Signed: q.activations == "s8", ReduceRange: q.reduceRange, PerTensor: q.perTensor}
+	o := quant.Options{BiasCorrection: q.correct, Method: method, Percentile: q.percentile, Signed: q.activations == "s8", ReduceRange: q.reduceRange, PerTensor: q.perTensor}
+	if q.static() {
+		o.Format = quant.Format(q.format)
+	}
 	return o.Keep(q.keep...)
 }
 
-// quantReport is the file MODEL.json beside a quantised model.
-type quantReport struct {
-	From         string              `json:"from"`
-	Form         string              `json:"form"`
-	Method       string              `json:"method"`
-	Bytes        [2]int64            `json:"bytes"` // before and after
-	KeptFloat    []string            `json:"kept_float,omitempty"`
-	FullyInteger bool                `json:"fully_integer"`
-	Digest       string              `json:"digest,omitempty"`
-	Layers       []quant.Layer       `json:"layers"`
-	Sensitivity  []quant.Sensitivity `json:"sensitivity,omitempty"`
-	Evaluation   *quant.Evaluation   `json:"evaluation,omitempty"`
-	// Loss is the growth of the reconstruction's mean squared error, or, for a model that
-	// does not reconstruct, the relative error of its output.
-	Loss float64 `json:"loss"`
-}
+// static reports whether activations are quantised with scales from a calibration.
+func (q *quantOptions) static() bool { return q.form == formInt8 && q.format != formatDynamic }
 
 // quantizeFile is `aeexport --from`.
 func (j *job) quantizeFile(ctx context.Context) error {
@@ -142,53 +167,20 @@ func (j *job) quantize(ctx context.Context, m *onnx.Model, from, path string) er
 	if len(m.Graph.Inputs) == 0 {
 		return fmt.Errorf("%s: the model has no inputs", from)
 	}
+	data, err := j.calibrationData(ctx, m)
+	if err != nil {
+		return err
+	}
 	rep := &quantReport{From: filepath.Base(from), Form: j.quant.form, Method: "none"}
-	o := j.quant.options()
+	done, err := j.quantized(ctx, m, data, rep)
+	if err != nil {
+		return err
+	}
 	ro := runtime.Options{Threads: j.threads}
-	var done *onnx.Model
-	var r *quant.Report
-	var err error
-	inputs, images, err := j.calibrationInputs(ctx, m)
-	if err != nil {
-		return err
-	}
-	switch j.quant.form {
-	case formWeights:
-		done, r, err = quant.WeightsInt8(m, o)
-	case formFloat16:
-		done, r, err = quant.WeightsFloat16(m, o)
-	default:
-		var cal *quant.Calibration
-		if cal, err = j.calibrate(ctx, m, inputs, ro); err != nil {
-			return err
-		}
-		if j.quant.maxLoss != "" {
-			if rep.KeptFloat, err = quant.WithinLoss(ctx, m, cal, o, j.quant.loss, inputs(evaluationImages), ro); err != nil {
-				return err
-			}
-			o = o.Keep(rep.KeptFloat...)
-		}
-		if rep.Sensitivity, err = quant.Sensitivities(ctx, m, cal, o, inputs(evaluationImages), ro); err != nil {
-			return err
-		}
-		done, r, err = quant.Quantize(m, cal, o)
-	}
-	if err != nil {
-		return err
-	}
-	rep.Method, rep.Layers = r.Method, r.Layers
-	src, err := inputs(evaluationImages)()
-	if err != nil {
-		return err
-	}
-	if rep.Evaluation, err = quant.Evaluate(ctx, m, done, src, j.quant.form == formInt8, ro); err != nil {
-		return err
-	}
-	rep.Loss = rep.Evaluation.Loss()
 	if err := rep.identify(ctx, done, ro); err != nil {
 		return err
 	}
-	if err := annotate(done, rep, j.quant, images); err != nil {
+	if err := annotate(done, rep, j.quant, data.count); err != nil {
 		return err
 	}
 	if err := onnx.WriteFile(path, done); err != nil {
@@ -202,188 +194,172 @@ func (j *job) quantize(ctx context.Context, m *onnx.Model, from, path string) er
 		rep.Bytes[i] = st.Size()
 	}
 	j.out.wrote(path, fmt.Sprintf("%s, %.1f%% of the bytes, error %+.2f%%", rep.Form, 100*float64(rep.Bytes[1])/float64(rep.Bytes[0]), 100*rep.Loss))
-	report := strings.TrimSuffix(path, filepath.Ext(path)) + ".json"
-	if err := atomicfile.WriteFile(report, func(w io.Writer) error {
+	base := strings.TrimSuffix(path, filepath.Ext(path))
+	if err := atomicfile.WriteFile(base+".json", func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(rep)
 	}); err != nil {
 		return err
 	}
-	j.out.wrote(report, "report")
+	j.out.wrote(base+".json", "report")
+	if !j.noPicture {
+		ok, err := writeComparison(ctx, base+".png", m, done, data.evaluation(probeSize), ro)
+		if err != nil {
+			return err
+		}
+		if ok {
+			j.out.wrote(base+".png", "images, reconstructions before and after, and 8 times their difference")
+		}
+	}
 	if !j.quiet && !j.json {
 		rep.print(j.out.stdout)
 	}
 	return nil
 }
 
-// evaluationImages is how many images the report measures with.
-const evaluationImages = 256
-
-// identify finds out whether a model computes in integers throughout, and if so, what it
-// gives for fixed inputs.
-func (rep *quantReport) identify(ctx context.Context, m *onnx.Model, ro runtime.Options) error {
-	s, err := runtime.New(m, ro)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	shapes := map[string]tensor.Shape{}
-	for _, v := range s.Inputs() {
-		shape := v.Shape.Clone()
-		for i, d := range shape {
-			if d < 0 {
-				shape[i] = 1
-			}
-		}
-		shapes[v.Name] = shape
-	}
-	st, err := s.Stats(shapes)
-	if err != nil || !st.FullyInteger() {
-		return err
-	}
-	rep.FullyInteger = true
-	rep.Digest, err = digest.Of(ctx, s)
-	return err
-}
-
-// annotate says in the model how it was quantised.
-func annotate(m *onnx.Model, rep *quantReport, q quantOptions, images int) error {
-	d := &meta.Quantization{Format: "qdq", Weights: "int8", Activations: map[string]string{"u8": "uint8", "s8": "int8"}[q.activations],
-		Method: rep.Method, Images: images, Digest: rep.Digest}
-	if q.form != formInt8 {
-		d.Format, d.Activations, d.Images = "weight-only", "float32", 0
-	}
-	if q.form == formFloat16 {
-		d.Weights = "float16"
-	}
-	if r := rep.Evaluation.Reconstruction; r != nil {
-		d.FloatMSE, d.MSE = r[0], r[1]
-	}
-	if _, err := train.Describe(m); !errors.Is(err, meta.ErrNone) {
-		return train.Annotate(m, func(t *meta.Model) { t.Quantization = d })
-	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	key := meta.Prefix + "quantization"
-	m.Metadata = append(slices.DeleteFunc(m.Metadata, func(p onnx.StringPair) bool { return p.Key == key }), onnx.StringPair{Key: key, Value: string(b)})
-	return nil
-}
-
-// calibrate runs the model on the calibration images, or reads what that gave before.
-func (j *job) calibrate(ctx context.Context, m *onnx.Model, inputs func(n int) quant.Sources, ro runtime.Options) (*quant.Calibration, error) {
-	if j.quant.cache != "" {
-		f, err := os.Open(j.quant.cache)
-		if err == nil {
-			defer f.Close()
-			c, err := quant.ReadCalibration(f)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", j.quant.cache, err)
-			}
-			if ok, err := c.Matches(m); err != nil || ok {
-				return c, err
-			}
-		} else if !errors.Is(err, os.ErrNotExist) {
+// quantized returns the quantised form of a model and fills the report but for the file.
+func (j *job) quantized(ctx context.Context, m *onnx.Model, data *calibrationData, rep *quantReport) (done *onnx.Model, err error) {
+	o := j.quant.options()
+	ro := runtime.Options{Threads: j.threads}
+	evaluation := data.evaluation(evaluationImages)
+	start := m // what is quantised, where weights change before
+	if j.quant.equalize {
+		if start, rep.Equalized, err = quant.Equalize(m); err != nil {
 			return nil, err
 		}
 	}
-	src, err := inputs(j.quant.images)()
+	var r *quant.Report
+	switch {
+	case j.quant.form == formWeights:
+		done, r, err = quant.WeightsInt8(start, o)
+	case j.quant.form == formFloat16:
+		done, r, err = quant.WeightsFloat16(start, o)
+	case !j.quant.static():
+		done, r, err = quant.Dynamic(start, o)
+	default:
+		var cal *quant.Calibration
+		if cal, err = j.calibrate(ctx, start, data, ro); err != nil {
+			return nil, err
+		}
+		if j.quant.qat > 0 {
+			if start, cal, o, err = j.trainQuantized(ctx, start, cal, o, data, ro); err != nil {
+				return nil, err
+			}
+			rep.QATEpochs = j.quant.qat
+		}
+		if j.quant.adaround {
+			src, err := data.calibration(j.quant.images)()
+			if err != nil {
+				return nil, err
+			}
+			if o.Rounding, err = quant.Correlate(ctx, start, src, ro); err != nil {
+				return nil, err
+			}
+		}
+		if j.quant.maxLoss != "" {
+			if rep.KeptFloat, err = quant.WithinLoss(ctx, start, cal, o, quant.Metric(j.quant.metric), j.quant.loss, evaluation, ro); err != nil {
+				return nil, err
+			}
+			o = o.Keep(rep.KeptFloat...)
+		}
+		if rep.Sensitivity, err = quant.Sensitivities(ctx, start, cal, o, evaluation, ro); err != nil {
+			return nil, err
+		}
+		if done, r, err = quant.Quantize(start, cal, o); err != nil {
+			return nil, err
+		}
+		rep.Format = j.quant.format
+		// The table of tensors is that of the QDQ form, whose values have the model's names.
+		twin := o
+		twin.Format = quant.QDQ
+		pairs, _, err := quant.Quantize(start, cal, twin)
+		if err != nil {
+			return nil, err
+		}
+		inside, err := evaluate(ctx, start, pairs, evaluation, true, ro)
+		if err != nil {
+			return nil, err
+		}
+		rep.Tensors = inside.Tensors
+	}
 	if err != nil {
 		return nil, err
 	}
-	c, err := quant.Calibrate(ctx, m, src, ro)
-	if err != nil || j.quant.cache == "" {
-		return c, err
+	rep.Method, rep.Layers = r.Method, r.Layers
+	if rep.Evaluation, err = evaluate(ctx, m, done, evaluation, false, ro); err != nil {
+		return nil, err
 	}
-	return c, atomicfile.WriteFile(j.quant.cache, c.Write)
+	rep.Loss = rep.Evaluation.Loss()
+	return done, nil
 }
 
-// calibrationInputs returns a function that makes sources of the first n images, and how
-// many images calibration uses.
-func (j *job) calibrationInputs(ctx context.Context, m *onnx.Model) (func(n int) quant.Sources, int, error) {
-	in := m.Graph.Inputs[0]
-	name := j.quant.calibration
-	if st, err := os.Stat(name); err == nil && st.IsDir() {
-		if src, err := quant.FromFolder(name, in.Name); err == nil {
-			n := 0
-			for {
-				batch, err := src.Next(ctx)
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					return nil, 0, err
-				}
-				if s := batch[in.Name].Shape(); len(s) > 0 {
-					n += s[0]
-				}
+func evaluate(ctx context.Context, a, b *onnx.Model, inputs quant.Sources, inside bool, ro runtime.Options) (*quant.Evaluation, error) {
+	src, err := inputs()
+	if err != nil {
+		return nil, err
+	}
+	return quant.Evaluate(ctx, a, b, src, inside, ro)
+}
+
+// trainQuantized is --qat. The calibration that it returns is of the model that it returns.
+func (j *job) trainQuantized(ctx context.Context, m *onnx.Model, cal *quant.Calibration, o quant.Options, data *calibrationData, ro runtime.Options) (*onnx.Model, *quant.Calibration, quant.Options, error) {
+	fail := func(err error) (*onnx.Model, *quant.Calibration, quant.Options, error) { return nil, nil, o, err }
+	if data.images == nil {
+		return fail(usagef("--qat needs images to train with: --data"))
+	}
+	cfg, err := j.qatConfig(m, data)
+	if err != nil {
+		return fail(err)
+	}
+	r, err := qat.Train(ctx, m, cal, o, cfg)
+	if err != nil {
+		return fail(err)
+	}
+	src, err := data.calibration(j.quant.images)()
+	if err != nil {
+		return fail(err)
+	}
+	cal, err = quant.Calibrate(ctx, r.Model, src, ro)
+	return r.Model, cal, r.Options, err
+}
+
+// qatConfig is how the model was trained but for length and rate; of a file, how its kind is
+// trained unless it says otherwise.
+func (j *job) qatConfig(m *onnx.Model, data *calibrationData) (train.Config, error) {
+	var cfg train.Config
+	switch {
+	case j.used != nil:
+		cfg = *j.used
+	default:
+		if j.preset.Name == "" {
+			d, err := train.Describe(m)
+			if err != nil {
+				return cfg, fmt.Errorf("--qat: %w", err)
 			}
-			return func(int) quant.Sources {
-				return func() (quant.Source, error) { return quant.FromFolder(name, in.Name) }
-			}, n, nil
+			recipe := arch.Recipe{Objective: "mse", Epochs: tuneEpochs, Batch: tuneBatch, LR: 10 * tuneRate}
+			if d.Kind == meta.KindVAE {
+				recipe.Objective = "elbo"
+			}
+			j.preset = arch.Preset{Name: filepath.Base(j.quant.from), Recipe: recipe}
 		}
-	}
-	data := j.data
-	if name == "" && data == nil {
-		name = j.options.data
-	}
-	flat := in.Type.HasShape && len(in.Type.Shape) == 2
-	if name != "" {
-		o := dataset.Options{Dir: j.dataDir, Width: j.width, Height: j.height, Channels: j.channels, Seed: j.seed, N: j.images, Progress: j.out.download}
-		if d, err := train.Describe(m); err == nil {
-			o.Width, o.Height, o.Channels = d.Image.Width, d.Image.Height, d.Image.Channels
-		} else if s := in.Type.Shape; len(s) == 4 && s[1].Value > 0 && s[2].Value > 0 && s[3].Value > 0 {
-			o.Channels, o.Height, o.Width = int(s[1].Value), int(s[2].Value), int(s[3].Value)
+		if j.data == nil {
+			j.data = data.images
 		}
 		var err error
-		if data, err = dataset.Open(ctx, name, o); err != nil {
-			return nil, 0, err
+		if cfg, err = j.trainConfig(m); err != nil {
+			return cfg, err
 		}
 	}
-	batch := 32
-	if s := in.Type.Shape; len(s) > 0 && s[0].Value > 0 {
-		batch = int(s[0].Value)
+	cfg.Epochs, cfg.LR = j.quant.qat, cfg.LR/10
+	if j.quant.qatLR > 0 {
+		cfg.LR = j.quant.qatLR
 	}
-	total := data.Train.Len()
-	if j.quant.images > 0 {
-		total = min(total, j.quant.images)
+	cfg.Schedule, cfg.Warmup, cfg.EMA, cfg.Checkpoint = train.Cosine{}, 0, 0, ""
+	cfg.OnStep, cfg.OnEpoch = j.out.step, nil
+	epochs := cfg.Epochs
+	cfg.OnEpoch = func(e train.Epoch) {
+		j.out.note("int8 epoch %d/%d  %s  %.1f s", e.Epoch, epochs, losses(e.Train), e.Seconds)
 	}
-	return func(n int) quant.Sources {
-		return func() (quant.Source, error) { return quant.FromImages(data.Train, in.Name, flat, batch, n) }
-	}, total, nil
-}
-
-// print writes the report as a table.
-func (rep *quantReport) print(w io.Writer) {
-	e := rep.Evaluation
-	fmt.Fprintf(w, "bytes %d -> %d; fully integer: %s; %.3g s -> %.3g s a batch\n", rep.Bytes[0], rep.Bytes[1], map[bool]string{true: "yes", false: "no"}[rep.FullyInteger], e.Times[0], e.Times[1])
-	if r := e.Reconstruction; r != nil {
-		fmt.Fprintf(w, "reconstruction MSE %.6g -> %.6g (%+.2f%%)\n", r[0], r[1], 100*rep.Loss)
-	}
-	alone := map[string]quant.Sensitivity{}
-	for _, s := range rep.Sensitivity {
-		alone[s.Node] = s
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "layer\toperator\tweights\tSQNR of weights\tof the output, layer alone")
-	for _, l := range rep.Layers {
-		if l.Float {
-			fmt.Fprintf(tw, "%s\t%s\t%d\tfloat32\t\n", l.Node, l.OpType, l.Weights)
-			continue
-		}
-		text := ""
-		if s, ok := alone[l.Node]; ok {
-			text = fmt.Sprintf("%.1f dB", s.SQNR)
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%.1f dB\t%s\n", l.Node, l.OpType, l.Weights, l.WeightSQNR, text)
-	}
-	tw.Flush()
-	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "tensor\tSQNR, accumulated\tcosine\tlargest difference")
-	for _, d := range slices.Concat(e.Tensors, e.Outputs) {
-		fmt.Fprintf(tw, "%s\t%.1f dB\t%.6f\t%.3g\n", d.Name, d.SQNR, d.Cosine, d.Max)
-	}
-	tw.Flush()
+	return cfg, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"image/png"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,11 +28,16 @@ func TestQuantize(t *testing.T) {
 		args    []string
 		share   float64 // of the float model's bytes, at most
 		integer bool
+		format  string
 	}{
-		{"m.int8.onnx", nil, 0.3, true},
-		{"s8.onnx", []string{"--quantize", "int8", "--activations", "s8", "--calibration", "digits", "--calibration-images", "64", "--calibration-method", "mse"}, 0.3, true},
-		{"w8.onnx", []string{"--quantize", "int8-weights"}, 0.3, false},
-		{"f16.onnx", []string{"--quantize", "float16"}, 0.53, false},
+		{"m.int8.onnx", nil, 0.3, true, "qdq"},
+		{"s8.onnx", []string{"--quantize", "int8", "--activations", "s8", "--calibration", "digits", "--calibration-images", "64", "--calibration-method", "mse"}, 0.3, true, "qdq"},
+		{"qop.onnx", []string{"--quantize", "int8", "--format", "qoperator", "--equalize", "--bias-correction", "--adaround", "--calibration-images", "64"}, 0.3, true, "qoperator"},
+		{"dyn.onnx", []string{"--quantize", "int8", "--format", "dynamic"}, 0.3, false, ""},
+		{"qat.onnx", []string{"--quantize", "int8", "--qat", "1", "--calibration-images", "64"}, 0.3, true, "qdq"},
+		{"auc.onnx", []string{"--quantize", "int8", "--metric", "auc", "--anomalous", "7,9", "--max-loss", "10%", "--calibration-images", "64"}, 0.3, true, "qdq"},
+		{"w8.onnx", []string{"--quantize", "int8-weights"}, 0.3, false, ""},
+		{"f16.onnx", []string{"--quantize", "float16"}, 0.53, false, ""},
 	} {
 		path := filepath.Join(dir, c.file)
 		if c.args != nil {
@@ -50,6 +56,22 @@ func TestQuantize(t *testing.T) {
 		if r.FullyInteger != c.integer || c.integer != (r.Digest != "") {
 			t.Errorf("%s: fully integer %t, digest %q; want %t", c.file, r.FullyInteger, r.Digest, c.integer)
 		}
+		if r.Format != c.format || c.format != "" && (len(r.Tensors) == 0 || len(r.Sensitivity) == 0) {
+			t.Errorf("%s: format %q with %d tensors and %d sensitivities, want %q", c.file, r.Format, len(r.Tensors), len(r.Sensitivity), c.format)
+		}
+		if (c.file == "auc.onnx") != (r.Evaluation.AUC != nil) || (c.file == "qat.onnx") != (r.QATEpochs == 1) || (c.file == "qop.onnx") != (r.Equalized > 0) {
+			t.Errorf("%s: AUC %v, %d epochs, %d layers equalised", c.file, r.Evaluation.AUC, r.QATEpochs, r.Equalized)
+		}
+		f, err := os.Open(path[:len(path)-len(".onnx")] + ".png")
+		if picture := c.file != "m.int8.onnx"; picture != (err == nil) {
+			t.Errorf("%s: picture %t: %v", c.file, picture, err)
+		} else if picture {
+			// Eight rows of four images of 28×28, twice as large.
+			if img, err := png.DecodeConfig(f); err != nil || img.Width < 4*56 || img.Height < 8*56 {
+				t.Errorf("%s: picture of %dx%d, %v", c.file, img.Width, img.Height, err)
+			}
+			f.Close()
+		}
 		if share := float64(r.Bytes[1]) / float64(r.Bytes[0]); share > c.share {
 			t.Errorf("%s: %d bytes of %d, want at most %g", c.file, r.Bytes[1], r.Bytes[0], c.share)
 		}
@@ -59,6 +81,11 @@ func TestQuantize(t *testing.T) {
 	}
 	if status, _ := aeexport("--reduce-range", filepath.Join(dir, "x.onnx")); status != exitUsage {
 		t.Errorf("--reduce-range without --quantize: status %d, want %d", status, exitUsage)
+	}
+	for _, args := range [][]string{{"--format", "tflite"}, {"--metric", "fid"}, {"--metric", "auc"}, {"--format", "dynamic", "--qat", "1"}, {"--qat", "-1"}} {
+		if status, _ := aeexport(append(args, "--quantize", "int8", filepath.Join(dir, "x.onnx"))...); status != exitUsage {
+			t.Errorf("%v: status %d, want %d", args, status, exitUsage)
+		}
 	}
 	if status, _ := aeexport("--quantize", "int4", filepath.Join(dir, "x.onnx")); status != exitUsage {
 		t.Errorf("--quantize int4: status %d, want %d", status, exitUsage)
