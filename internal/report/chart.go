@@ -53,7 +53,7 @@ func ticks(lo, hi float64, count int) []float64 {
 	}
 	var out []float64
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
-		out = append(out, i*step)
+		out = append(out, i*step+0) // no -0
 	}
 	return out
 }
@@ -82,6 +82,12 @@ func frame(b *strings.Builder, x0, x1, y0, y1 float64, xName, yName string, logX
 	}
 	if !math.IsNaN(x0) {
 		xs := ticks(x0, x1, 8)
+		if xName == "epoch" && x1-x0 < 8 {
+			xs = nil
+			for v := math.Ceil(x0); v <= x1; v++ {
+				xs = append(xs, v)
+			}
+		}
 		if logX {
 			xs = nil
 			for _, v := range []float64{1, 2, 5, 10, 20, 50, 100} {
@@ -135,6 +141,10 @@ func lineChart(curves []curve, xName, yName string, logX bool) template.HTML {
 		}
 		if len(curves) > 1 {
 			y := marginTop + 12 + 18*k
+			if first := curves[0].y; first[len(first)-1] > first[0] {
+				// The curves rise: the room is below them.
+				y = chartHeight - marginLow - 10 - 18*(len(curves)-1-k)
+			}
 			fmt.Fprintf(&b, `<line class="s%d line"%s x1="%d" x2="%d" y1="%d" y2="%d"/><text x="%d" y="%d" text-anchor="end">%s</text>`,
 				c.color, dash, chartWidth-40, chartWidth-16, y, y, chartWidth-46, y+4, html.EscapeString(c.name))
 		}

@@ -31,14 +31,15 @@ type classError struct {
 
 // Columns and numbers of pictures that are shown.
 const (
-	shownColumns = 12
+	shownColumns = 18
 	cellSide     = 56
-	largestCell  = 128 // wider images are shown in fewer columns
+	pageWidth    = shownColumns * (cellSide + 2)
 )
 
 // columns is how many images stand side by side.
 func (r *result) columns() int {
-	return max(4, min(shownColumns, shownColumns*largestCell/2/max(largestCell/2, r.info.Width)))
+	cell := r.info.Width * max(1, cellSide/r.info.Width)
+	return max(3, min(shownColumns, pageWidth/(cell+2)))
 }
 
 func (r *result) reconstruct(ctx context.Context, m *autoencoder.Model) error {
