@@ -20,6 +20,10 @@ const DefaultMaxPixels = 1 << 26
 // maxFileBytes bounds how much of an image file is read.
 const maxFileBytes = 1 << 29
 
+// maxScans bounds the scans of a JPEG: each costs time for all of its pixels, however few bytes
+// it has. Encoders write about ten.
+const maxScans = 256
+
 // ErrFormat is the error, perhaps wrapped, for data in none of the supported formats.
 var ErrFormat = errors.New("not a PNG, JPEG, GIF, PGM or PPM image")
 
@@ -62,6 +66,10 @@ func Decode(r io.Reader, maxPixels int64) (image.Image, error) {
 			}
 			if int64(cfg.Width) > maxPixels/int64(cfg.Height) {
 				return nil, fmt.Errorf("image of %dx%d pixels, more than %d", cfg.Width, cfg.Height, maxPixels)
+			}
+			// In the data of a scan 0xff is followed by 0.
+			if n := bytes.Count(data, []byte("\xff\xda")); n > maxScans && data[0] == 0xff {
+				return nil, fmt.Errorf("JPEG of %d scans, more than %d", n, maxScans)
 			}
 			img, err := d.decode(bytes.NewReader(data))
 			if err != nil {

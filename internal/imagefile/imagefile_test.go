@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"image/gif"
+	"image/jpeg"
 	"image/png"
 	"math"
 	"os"
@@ -99,15 +100,27 @@ func TestDecodeRefuses(t *testing.T) {
 	// A PNG header that claims 2^31-1 square pixels.
 	bomb := bytes.Clone(big.Bytes())
 	copy(bomb[16:], []byte{0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff})
+	wide := bytes.Clone(big.Bytes())
+	copy(wide[16:], []byte{0, 0x01, 0x86, 0xa0, 0, 0x01, 0x86, 0xa0}) // 100,000 × 100,000
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, image.NewGray(image.Rect(0, 0, 300, 200)), nil); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(photo.Bytes(), []byte("\xff\xda"))
+	scan := photo.Bytes()[at:]
+	scans := append(bytes.Repeat(scan[:len(scan)-2], 300), "\xff\xd9"...)
+	scans = append(bytes.Clone(photo.Bytes()[:at]), scans...)
 	for name, tc := range map[string]struct {
 		data []byte
 		max  int64
 	}{
 		"empty": {nil, 0}, "text": {[]byte("hello"), 0}, "limit": {big.Bytes(), 59999}, "cut": {big.Bytes()[:60], 0},
-		"bomb": {bomb, 0}, "huge pgm": {[]byte("P5 16000000 16000000 255\n"), 0},
+		"bomb": {bomb, 0}, "wide": {repair(wide), 0}, "scans": {scans, 0}, "huge pgm": {[]byte("P5 16000000 16000000 255\n"), 0},
 	} {
 		if img, err := Decode(bytes.NewReader(tc.data), tc.max); err == nil {
 			t.Errorf("%s: decoded %v", name, img.Bounds())
+		} else if want := map[string]string{"wide": "100000x100000", "scans": "300 scans"}[name]; !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error that says %q", name, err, want)
 		}
 	}
 	if _, err := Decode(bytes.NewReader(big.Bytes()), 60000); err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +110,47 @@ func TestReadIDXMalformed(t *testing.T) {
 	bad[len(bad)-8] ^= 1
 	if _, err := ReadIDX(bytes.NewReader(bad), nil, nil); err == nil {
 		t.Error("wrong gzip checksum gave no error")
+	}
+}
+
+// TestGzipBomb: files that become a thousand times as large are refused before they have
+// filled the memory.
+func TestGzipBomb(t *testing.T) {
+	const images = 1 << 20 // of 28×28 pixels
+	var file bytes.Buffer
+	w, err := gzip.NewWriterLevel(&file, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(idx([]uint32{images, 28, 28}, nil))
+	zeros := make([]byte, 1<<20)
+	for range bombFree/len(zeros) + 8 {
+		w.Write(zeros)
+	}
+	w.Close()
+	bomb := file.Bytes()
+	read := map[string]func() error{
+		"IDX": func() error {
+			_, err := ReadIDX(bytes.NewReader(bomb), nil, nil)
+			return err
+		},
+		"CIFAR-10": func() error {
+			_, err := ReadCIFAR10(bytes.NewReader(bomb))
+			return err
+		},
+	}
+	for name, f := range read {
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
+		err := f()
+		goruntime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "not image data") {
+			t.Errorf("%s: %d bytes that become more than %d: %v", name, len(bomb), bombFree, err)
+		}
+		// In sum, while buffers grow until they hold bombFree bytes.
+		if n := after.TotalAlloc - before.TotalAlloc; n > 8*bombFree {
+			t.Errorf("%s: %d bytes were allocated", name, n)
+		}
 	}
 }
 

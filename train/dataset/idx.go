@@ -1,9 +1,7 @@
 package dataset
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -97,19 +95,6 @@ func readError(err error) error {
 		return errors.New("file is truncated")
 	}
 	return err
-}
-
-// maybeGunzip decompresses r if it begins as a gzip file does.
-func maybeGunzip(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, 1<<16)
-	if head, err := b.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return nil, formatErrorf("gzip: %v", readError(err))
-		}
-		return z, nil
-	}
-	return b, nil
 }
 
 // ReadIDX reads images from an IDX file of rank 3 ([N][H][W], MNIST's format) and, unless

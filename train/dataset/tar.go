@@ -2,7 +2,7 @@ package dataset
 
 import (
 	"archive/tar"
-	"compress/gzip"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -121,7 +121,8 @@ func openTarReader(name string) (*tarReader, error) {
 	}
 	r := &tarReader{file: f, tar: tar.NewReader(f)}
 	if !strings.HasSuffix(strings.ToLower(name), ".tar") {
-		z, err := gzip.NewReader(f)
+		in := &counter{r: f}
+		z, err := gunzip(in, bufio.NewReader(in))
 		if err != nil {
 			f.Close()
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -161,8 +162,11 @@ func (r *tarReader) image(size int64) ([]byte, error) {
 	if size > maxEntry {
 		return nil, fmt.Errorf("an entry of %d bytes", size)
 	}
-	b := make([]byte, size)
-	_, err := io.ReadFull(r.tar, b)
+	// Memory grows with what there is, not with what the entry claims.
+	b, err := io.ReadAll(io.LimitReader(r.tar, size))
+	if err == nil && int64(len(b)) < size {
+		err = io.ErrUnexpectedEOF
+	}
 	return b, err
 }
 
