@@ -49,6 +49,7 @@ type tileQ8 struct {
 	ds     int            // bytes
 	zero   int32
 	lo, hi float32 // bounds of the results less zero
+	half   int     // 1: only the first nr/2 columns are wanted; what is written for the others is not specified
 }
 
 // PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
@@ -272,6 +273,9 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	}
 	// The results of a panel that is not full lie apart first.
 	var part [14 * 32]uint8
+	if 2*(j1-full*p.NR) <= p.NR {
+		t.half = 1
+	}
 	for i, left := 0, tiles; i < m; left-- {
 		t.rows = (m - i + left - 1) / left
 		t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[full*p.panelLen()])

@@ -25,10 +25,12 @@ TEXT ·tileQ8AVX2(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*4), R11
 	MOVQ 56(DI), R13
 	MOVQ 64(DI), AX
+	CMPQ 112(DI), $0x00
+	JNE  half
 	CMPQ AX, $0x06
-	JNE  below6
+	JNE  below6_2
 
-panel6:
+panel6_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -44,12 +46,12 @@ panel6:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment6:
+segment6_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest6
+	JLT  rest6_2
 
-quad6:
+quad6_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -187,13 +189,13 @@ quad6:
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad6
+	JGE          quad6_2
 
-rest6:
+rest6_2:
 	ADDQ $0x04, CX
-	JEQ  summed6
+	JEQ  summed6_2
 
-single6:
+single6_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -229,12 +231,12 @@ single6:
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single6
+	JNE          single6_2
 
-summed6:
+summed6_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment6
+	JNE          segment6_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -359,15 +361,15 @@ summed6:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel6
+	JNE          panel6_2
 	VZEROUPPER
 	RET
 
-below6:
+below6_2:
 	CMPQ AX, $0x05
-	JNE  below5
+	JNE  below5_2
 
-panel5:
+panel5_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -381,12 +383,12 @@ panel5:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment5:
+segment5_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest5
+	JLT  rest5_2
 
-quad5:
+quad5_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -504,13 +506,13 @@ quad5:
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad5
+	JGE          quad5_2
 
-rest5:
+rest5_2:
 	ADDQ $0x04, CX
-	JEQ  summed5
+	JEQ  summed5_2
 
-single5:
+single5_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -541,12 +543,12 @@ single5:
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single5
+	JNE          single5_2
 
-summed5:
+summed5_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment5
+	JNE          segment5_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -654,15 +656,15 @@ summed5:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel5
+	JNE          panel5_2
 	VZEROUPPER
 	RET
 
-below5:
+below5_2:
 	CMPQ AX, $0x04
-	JNE  below4
+	JNE  below4_2
 
-panel4:
+panel4_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -674,12 +676,12 @@ panel4:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment4:
+segment4_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest4
+	JLT  rest4_2
 
-quad4:
+quad4_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -777,13 +779,13 @@ quad4:
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad4
+	JGE          quad4_2
 
-rest4:
+rest4_2:
 	ADDQ $0x04, CX
-	JEQ  summed4
+	JEQ  summed4_2
 
-single4:
+single4_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -809,12 +811,12 @@ single4:
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single4
+	JNE          single4_2
 
-summed4:
+summed4_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment4
+	JNE          segment4_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -903,15 +905,15 @@ summed4:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel4
+	JNE          panel4_2
 	VZEROUPPER
 	RET
 
-below4:
+below4_2:
 	CMPQ AX, $0x03
-	JNE  below3
+	JNE  below3_2
 
-panel3:
+panel3_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -921,12 +923,12 @@ panel3:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment3:
+segment3_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest3
+	JLT  rest3_2
 
-quad3:
+quad3_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1004,13 +1006,13 @@ quad3:
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad3
+	JGE          quad3_2
 
-rest3:
+rest3_2:
 	ADDQ $0x04, CX
-	JEQ  summed3
+	JEQ  summed3_2
 
-single3:
+single3_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1031,12 +1033,12 @@ single3:
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single3
+	JNE          single3_2
 
-summed3:
+summed3_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment3
+	JNE          segment3_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -1108,15 +1110,15 @@ summed3:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel3
+	JNE          panel3_2
 	VZEROUPPER
 	RET
 
-below3:
+below3_2:
 	CMPQ AX, $0x02
-	JNE  below2
+	JNE  below2_2
 
-panel2:
+panel2_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1124,12 +1126,12 @@ panel2:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment2:
+segment2_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest2
+	JLT  rest2_2
 
-quad2:
+quad2_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1187,13 +1189,13 @@ quad2:
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad2
+	JGE          quad2_2
 
-rest2:
+rest2_2:
 	ADDQ $0x04, CX
-	JEQ  summed2
+	JEQ  summed2_2
 
-single2:
+single2_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1209,12 +1211,12 @@ single2:
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single2
+	JNE          single2_2
 
-summed2:
+summed2_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment2
+	JNE          segment2_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -1267,23 +1269,23 @@ summed2:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel2
+	JNE          panel2_2
 	VZEROUPPER
 	RET
 
-below2:
-panel1:
+below2_2:
+panel1_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment1:
+segment1_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest1
+	JLT  rest1_2
 
-quad1:
+quad1_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1321,13 +1323,13 @@ quad1:
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad1
+	JGE          quad1_2
 
-rest1:
+rest1_2:
 	ADDQ $0x04, CX
-	JEQ  summed1
+	JEQ  summed1_2
 
-single1:
+single1_2:
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1338,12 +1340,12 @@ single1:
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single1
+	JNE          single1_2
 
-summed1:
+summed1_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment1
+	JNE          segment1_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -1379,7 +1381,967 @@ summed1:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel1
+	JNE          panel1_2
+	VZEROUPPER
+	RET
+
+half:
+	CMPQ AX, $0x06
+	JNE  below6_1
+
+panel6_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment6_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest6_1
+
+quad6_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPBROADCASTD (SI)(R11*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y5, Y5
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPBROADCASTD (SI)(R11*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y5, Y5
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPBROADCASTD (SI)(R11*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y5, Y5
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPBROADCASTD (SI)(R11*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y5, Y5
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad6_1
+
+rest6_1:
+	ADDQ $0x04, CX
+	JEQ  summed6_1
+
+single6_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPBROADCASTD (SI)(R11*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y5, Y5
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single6_1
+
+summed6_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment6_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y5, Y5
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y12, Y4, Y4
+	VMULPS       Y12, Y5, Y5
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y4, Y4
+	VMAXPS       Y12, Y5, Y5
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VMINPS       Y13, Y4, Y4
+	VMINPS       Y13, Y5, Y5
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDW       Y12, Y4, Y4
+	VPAND        Y13, Y4, Y4
+	VPACKSSDW    Y5, Y5, Y5
+	VPADDW       Y12, Y5, Y5
+	VPAND        Y13, Y5, Y5
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y5, Y4, Y4
+	VPERMD       Y4, Y14, Y4
+	VMOVDQU      X4, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y4, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel6_1
+	VZEROUPPER
+	RET
+
+below6_1:
+	CMPQ AX, $0x05
+	JNE  below5_1
+
+panel5_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment5_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest5_1
+
+quad5_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad5_1
+
+rest5_1:
+	ADDQ $0x04, CX
+	JEQ  summed5_1
+
+single5_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single5_1
+
+summed5_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment5_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y12, Y4, Y4
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y4, Y4
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VMINPS       Y13, Y4, Y4
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDW       Y12, Y4, Y4
+	VPAND        Y13, Y4, Y4
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y4, Y4, Y4
+	VPERMD       Y4, Y14, Y4
+	VMOVDQU      X4, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel5_1
+	VZEROUPPER
+	RET
+
+below5_1:
+	CMPQ AX, $0x04
+	JNE  below4_1
+
+panel4_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment4_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest4_1
+
+quad4_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad4_1
+
+rest4_1:
+	ADDQ $0x04, CX
+	JEQ  summed4_1
+
+single4_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single4_1
+
+summed4_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment4_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel4_1
+	VZEROUPPER
+	RET
+
+below4_1:
+	CMPQ AX, $0x03
+	JNE  below3_1
+
+panel3_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment3_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest3_1
+
+quad3_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad3_1
+
+rest3_1:
+	ADDQ $0x04, CX
+	JEQ  summed3_1
+
+single3_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single3_1
+
+summed3_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment3_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y2, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel3_1
+	VZEROUPPER
+	RET
+
+below3_1:
+	CMPQ AX, $0x02
+	JNE  below2_1
+
+panel2_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment2_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest2_1
+
+quad2_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad2_1
+
+rest2_1:
+	ADDQ $0x04, CX
+	JEQ  summed2_1
+
+single2_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single2_1
+
+summed2_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment2_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel2_1
+	VZEROUPPER
+	RET
+
+below2_1:
+panel1_1:
+	VXORPS Y0, Y0, Y0
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment1_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest1_1
+
+quad1_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	ADDQ         $0x04, SI
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad1_1
+
+rest1_1:
+	ADDQ $0x04, CX
+	JEQ  summed1_1
+
+single1_1:
+	VPMOVSXBW    (BX), Y12
+	ADDQ         $0x00000020, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single1_1
+
+summed1_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment1_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMINPS       Y13, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel1_1
 	VZEROUPPER
 	RET
 
@@ -1396,10 +2358,12 @@ TEXT ·tileQ8Pairs(SB), NOSPLIT, $0-8
 	MOVQ     64(DI), AX
 	VPCMPEQW Y10, Y10, Y10
 	VPSRLW   $0x0f, Y10, Y10
+	CMPQ     112(DI), $0x00
+	JNE      half
 	CMPQ     AX, $0x05
-	JNE      below5
+	JNE      below5_2
 
-panel5:
+panel5_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1413,12 +2377,12 @@ panel5:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment5:
+segment5_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest5
+	JLT  rest5_2
 
-quad5:
+quad5_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -1576,13 +2540,13 @@ quad5:
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad5
+	JGE          quad5_2
 
-rest5:
+rest5_2:
 	ADDQ $0x04, CX
-	JEQ  summed5
+	JEQ  summed5_2
 
-single5:
+single5_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -1623,12 +2587,12 @@ single5:
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single5
+	JNE          single5_2
 
-summed5:
+summed5_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment5
+	JNE          segment5_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -1736,15 +2700,15 @@ summed5:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel5
+	JNE          panel5_2
 	VZEROUPPER
 	RET
 
-below5:
+below5_2:
 	CMPQ AX, $0x04
-	JNE  below4
+	JNE  below4_2
 
-panel4:
+panel4_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1756,12 +2720,12 @@ panel4:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment4:
+segment4_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest4
+	JLT  rest4_2
 
-quad4:
+quad4_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -1891,13 +2855,13 @@ quad4:
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad4
+	JGE          quad4_2
 
-rest4:
+rest4_2:
 	ADDQ $0x04, CX
-	JEQ  summed4
+	JEQ  summed4_2
 
-single4:
+single4_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -1931,12 +2895,12 @@ single4:
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single4
+	JNE          single4_2
 
-summed4:
+summed4_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment4
+	JNE          segment4_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -2025,15 +2989,15 @@ summed4:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel4
+	JNE          panel4_2
 	VZEROUPPER
 	RET
 
-below4:
+below4_2:
 	CMPQ AX, $0x03
-	JNE  below3
+	JNE  below3_2
 
-panel3:
+panel3_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2043,12 +3007,12 @@ panel3:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment3:
+segment3_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest3
+	JLT  rest3_2
 
-quad3:
+quad3_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2150,13 +3114,13 @@ quad3:
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad3
+	JGE          quad3_2
 
-rest3:
+rest3_2:
 	ADDQ $0x04, CX
-	JEQ  summed3
+	JEQ  summed3_2
 
-single3:
+single3_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2183,12 +3147,12 @@ single3:
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single3
+	JNE          single3_2
 
-summed3:
+summed3_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment3
+	JNE          segment3_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -2260,15 +3224,15 @@ summed3:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel3
+	JNE          panel3_2
 	VZEROUPPER
 	RET
 
-below3:
+below3_2:
 	CMPQ AX, $0x02
-	JNE  below2
+	JNE  below2_2
 
-panel2:
+panel2_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2276,12 +3240,12 @@ panel2:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment2:
+segment2_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest2
+	JLT  rest2_2
 
-quad2:
+quad2_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2355,13 +3319,13 @@ quad2:
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad2
+	JGE          quad2_2
 
-rest2:
+rest2_2:
 	ADDQ $0x04, CX
-	JEQ  summed2
+	JEQ  summed2_2
 
-single2:
+single2_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2381,12 +3345,12 @@ single2:
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single2
+	JNE          single2_2
 
-summed2:
+summed2_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment2
+	JNE          segment2_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -2439,23 +3403,23 @@ summed2:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel2
+	JNE          panel2_2
 	VZEROUPPER
 	RET
 
-below2:
-panel1:
+below2_2:
+panel1_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment1:
+segment1_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest1
+	JLT  rest1_2
 
-quad1:
+quad1_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2501,13 +3465,13 @@ quad1:
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad1
+	JGE          quad1_2
 
-rest1:
+rest1_2:
 	ADDQ $0x04, CX
-	JEQ  summed1
+	JEQ  summed1_2
 
-single1:
+single1_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2520,12 +3484,12 @@ single1:
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single1
+	JNE          single1_2
 
-summed1:
+summed1_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment1
+	JNE          segment1_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -2561,7 +3525,812 @@ summed1:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel1
+	JNE          panel1_2
+	VZEROUPPER
+	RET
+
+half:
+	CMPQ AX, $0x05
+	JNE  below5_1
+
+panel5_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment5_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest5_1
+
+quad5_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad5_1
+
+rest5_1:
+	ADDQ $0x04, CX
+	JEQ  summed5_1
+
+single5_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI)(R8*4), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y4, Y4
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single5_1
+
+summed5_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment5_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y12, Y4, Y4
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y4, Y4
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VMINPS       Y13, Y4, Y4
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDW       Y12, Y4, Y4
+	VPAND        Y13, Y4, Y4
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y4, Y4, Y4
+	VPERMD       Y4, Y14, Y4
+	VMOVDQU      X4, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel5_1
+	VZEROUPPER
+	RET
+
+below5_1:
+	CMPQ AX, $0x04
+	JNE  below4_1
+
+panel4_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment4_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest4_1
+
+quad4_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad4_1
+
+rest4_1:
+	ADDQ $0x04, CX
+	JEQ  summed4_1
+
+single4_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPBROADCASTD (SI)(R10*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single4_1
+
+summed4_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment4_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel4_1
+	VZEROUPPER
+	RET
+
+below4_1:
+	CMPQ AX, $0x03
+	JNE  below3_1
+
+panel3_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment3_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest3_1
+
+quad3_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad3_1
+
+rest3_1:
+	ADDQ $0x04, CX
+	JEQ  summed3_1
+
+single3_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD (SI)(R8*2), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single3_1
+
+summed3_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment3_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y2, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel3_1
+	VZEROUPPER
+	RET
+
+below3_1:
+	CMPQ AX, $0x02
+	JNE  below2_1
+
+panel2_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment2_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest2_1
+
+quad2_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad2_1
+
+rest2_1:
+	ADDQ $0x04, CX
+	JEQ  summed2_1
+
+single2_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPBROADCASTD (SI)(R8*1), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y1, Y1
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single2_1
+
+summed2_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment2_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel2_1
+	VZEROUPPER
+	RET
+
+below2_1:
+panel1_1:
+	VXORPS Y0, Y0, Y0
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment1_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest1_1
+
+quad1_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad1_1
+
+rest1_1:
+	ADDQ $0x04, CX
+	JEQ  summed1_1
+
+single1_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+	VPMADDUBSW   Y12, Y14, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single1_1
+
+summed1_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment1_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMINPS       Y13, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel1_1
 	VZEROUPPER
 	RET
 
@@ -2576,10 +4345,12 @@ TEXT ·tileQ8AVXVNNI(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*4), R11
 	MOVQ 56(DI), R13
 	MOVQ 64(DI), AX
+	CMPQ 112(DI), $0x00
+	JNE  half
 	CMPQ AX, $0x06
-	JNE  below6
+	JNE  below6_2
 
-panel6:
+panel6_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2595,12 +4366,12 @@ panel6:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment6:
+segment6_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest6
+	JLT  rest6_2
 
-quad6:
+quad6_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2978,13 +4749,13 @@ quad6:
 	BYTE $0xdd
 	ADDQ $0x04, SI
 	SUBQ $0x04, CX
-	JGE  quad6
+	JGE  quad6_2
 
-rest6:
+rest6_2:
 	ADDQ $0x04, CX
-	JEQ  summed6
+	JEQ  summed6_2
 
-single6:
+single6_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3080,12 +4851,12 @@ single6:
 	BYTE $0xdd
 	ADDQ $0x04, SI
 	DECQ CX
-	JNE  single6
+	JNE  single6_2
 
-summed6:
+summed6_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment6
+	JNE          segment6_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -3210,15 +4981,15 @@ summed6:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel6
+	JNE          panel6_2
 	VZEROUPPER
 	RET
 
-below6:
+below6_2:
 	CMPQ AX, $0x05
-	JNE  below5
+	JNE  below5_2
 
-panel5:
+panel5_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3232,12 +5003,12 @@ panel5:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment5:
+segment5_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest5
+	JLT  rest5_2
 
-quad5:
+quad5_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3555,13 +5326,13 @@ quad5:
 	BYTE $0xcd
 	ADDQ $0x04, SI
 	SUBQ $0x04, CX
-	JGE  quad5
+	JGE  quad5_2
 
-rest5:
+rest5_2:
 	ADDQ $0x04, CX
-	JEQ  summed5
+	JEQ  summed5_2
 
-single5:
+single5_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3642,12 +5413,12 @@ single5:
 	BYTE $0xcd
 	ADDQ $0x04, SI
 	DECQ CX
-	JNE  single5
+	JNE  single5_2
 
-summed5:
+summed5_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment5
+	JNE          segment5_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -3755,15 +5526,15 @@ summed5:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel5
+	JNE          panel5_2
 	VZEROUPPER
 	RET
 
-below5:
+below5_2:
 	CMPQ AX, $0x04
-	JNE  below4
+	JNE  below4_2
 
-panel4:
+panel4_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3775,12 +5546,12 @@ panel4:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment4:
+segment4_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest4
+	JLT  rest4_2
 
-quad4:
+quad4_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4038,13 +5809,13 @@ quad4:
 	BYTE $0xfd
 	ADDQ $0x04, SI
 	SUBQ $0x04, CX
-	JGE  quad4
+	JGE  quad4_2
 
-rest4:
+rest4_2:
 	ADDQ $0x04, CX
-	JEQ  summed4
+	JEQ  summed4_2
 
-single4:
+single4_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4110,12 +5881,12 @@ single4:
 	BYTE $0xfd
 	ADDQ $0x04, SI
 	DECQ CX
-	JNE  single4
+	JNE  single4_2
 
-summed4:
+summed4_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment4
+	JNE          segment4_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
@@ -4204,15 +5975,15 @@ summed4:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel4
+	JNE          panel4_2
 	VZEROUPPER
 	RET
 
-below4:
+below4_2:
 	CMPQ AX, $0x03
-	JNE  below3
+	JNE  below3_2
 
-panel3:
+panel3_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4228,12 +5999,12 @@ panel3:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment3:
+segment3_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest3
+	JLT  rest3_2
 
-quad3:
+quad3_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4431,13 +6202,13 @@ quad3:
 	BYTE $0xdd
 	ADDQ $0x04, SI
 	SUBQ $0x04, CX
-	JGE  quad3
+	JGE  quad3_2
 
-rest3:
+rest3_2:
 	ADDQ $0x04, CX
-	JEQ  summed3
+	JEQ  summed3_2
 
-single3:
+single3_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4488,12 +6259,12 @@ single3:
 	BYTE $0xed
 	ADDQ $0x04, SI
 	DECQ CX
-	JNE  single3
+	JNE  single3_2
 
-summed3:
+summed3_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment3
+	JNE          segment3_2
 	VPADDD       Y6, Y0, Y0
 	VPADDD       Y7, Y1, Y1
 	VPADDD       Y8, Y2, Y2
@@ -4571,15 +6342,15 @@ summed3:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel3
+	JNE          panel3_2
 	VZEROUPPER
 	RET
 
-below3:
+below3_2:
 	CMPQ AX, $0x02
-	JNE  below2
+	JNE  below2_2
 
-panel2:
+panel2_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4591,12 +6362,12 @@ panel2:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment2:
+segment2_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest2
+	JLT  rest2_2
 
-quad2:
+quad2_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4734,13 +6505,13 @@ quad2:
 	BYTE $0xfd
 	ADDQ $0x04, SI
 	SUBQ $0x04, CX
-	JGE  quad2
+	JGE  quad2_2
 
-rest2:
+rest2_2:
 	ADDQ $0x04, CX
-	JEQ  summed2
+	JEQ  summed2_2
 
-single2:
+single2_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4776,12 +6547,12 @@ single2:
 	BYTE $0xdd
 	ADDQ $0x04, SI
 	DECQ CX
-	JNE  single2
+	JNE  single2_2
 
-summed2:
+summed2_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment2
+	JNE          segment2_2
 	VPADDD       Y4, Y0, Y0
 	VPADDD       Y5, Y1, Y1
 	VPADDD       Y6, Y2, Y2
@@ -4838,12 +6609,12 @@ summed2:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel2
+	JNE          panel2_2
 	VZEROUPPER
 	RET
 
-below2:
-panel1:
+below2_2:
+panel1_2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4855,12 +6626,12 @@ panel1:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment1:
+segment1_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest1
+	JLT  rest1_2
 
-quad1:
+quad1_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4938,13 +6709,13 @@ quad1:
 	BYTE $0xfd
 	ADDQ $0x04, SI
 	SUBQ $0x04, CX
-	JGE  quad1
+	JGE  quad1_2
 
-rest1:
+rest1_2:
 	ADDQ $0x04, CX
-	JEQ  summed1
+	JEQ  summed1_2
 
-single1:
+single1_2:
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4965,12 +6736,12 @@ single1:
 	BYTE $0xcd
 	ADDQ $0x04, SI
 	DECQ CX
-	JNE  single1
+	JNE  single1_2
 
-summed1:
+summed1_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment1
+	JNE          segment1_2
 	VPADDD       Y4, Y0, Y0
 	VPADDD       Y5, Y1, Y1
 	VPADDD       Y6, Y2, Y2
@@ -5012,7 +6783,1558 @@ summed1:
 	ADDQ         $0x00000040, 32(DI)
 	ADDQ         $0x10, 16(DI)
 	DECQ         72(DI)
-	JNE          panel1
+	JNE          panel1_2
+	VZEROUPPER
+	RET
+
+half:
+	CMPQ AX, $0x06
+	JNE  below6_1
+
+panel6_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment6_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest6_1
+
+quad6_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R11*1), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xfc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm8, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm9, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm10, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R11*1), Y14
+
+	// {vex} vpdpbusd ymm11, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R11*1), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xfc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm8, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm9, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm10, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R11*1), Y14
+
+	// {vex} vpdpbusd ymm11, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0x42
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xdc
+	ADDQ $0x04, SI
+	SUBQ $0x04, CX
+	JGE  quad6_1
+
+rest6_1:
+	ADDQ $0x04, CX
+	JEQ  summed6_1
+
+single6_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R11*1), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xec
+	ADDQ $0x04, SI
+	DECQ CX
+	JNE  single6_1
+
+summed6_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment6_1
+	VPADDD       Y6, Y0, Y0
+	VPADDD       Y7, Y1, Y1
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y9, Y3, Y3
+	VPADDD       Y10, Y4, Y4
+	VPADDD       Y11, Y5, Y5
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y5, Y5
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y12, Y4, Y4
+	VMULPS       Y12, Y5, Y5
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y4, Y4
+	VMAXPS       Y12, Y5, Y5
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VMINPS       Y13, Y4, Y4
+	VMINPS       Y13, Y5, Y5
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDW       Y12, Y4, Y4
+	VPAND        Y13, Y4, Y4
+	VPACKSSDW    Y5, Y5, Y5
+	VPADDW       Y12, Y5, Y5
+	VPAND        Y13, Y5, Y5
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y5, Y4, Y4
+	VPERMD       Y4, Y14, Y4
+	VMOVDQU      X4, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y4, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel6_1
+	VZEROUPPER
+	RET
+
+below6_1:
+	CMPQ AX, $0x05
+	JNE  below5_1
+
+panel5_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment5_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest5_1
+
+quad5_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xfc
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm8, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm9, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xfc
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm8, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm9, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0x42
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xcc
+	ADDQ $0x04, SI
+	SUBQ $0x04, CX
+	JGE  quad5_1
+
+rest5_1:
+	ADDQ $0x04, CX
+	JEQ  summed5_1
+
+single5_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*4), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xe4
+	ADDQ $0x04, SI
+	DECQ CX
+	JNE  single5_1
+
+summed5_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment5_1
+	VPADDD       Y5, Y0, Y0
+	VPADDD       Y6, Y1, Y1
+	VPADDD       Y7, Y2, Y2
+	VPADDD       Y8, Y3, Y3
+	VPADDD       Y9, Y4, Y4
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPADDD       Y12, Y4, Y4
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VMULPS       Y12, Y4, Y4
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y4, Y4
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VMINPS       Y13, Y4, Y4
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDW       Y12, Y4, Y4
+	VPAND        Y13, Y4, Y4
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y4, Y4, Y4
+	VPERMD       Y4, Y14, Y4
+	VMOVDQU      X4, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel5_1
+	VZEROUPPER
+	RET
+
+below5_1:
+	CMPQ AX, $0x04
+	JNE  below4_1
+
+panel4_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment4_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest4_1
+
+quad4_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xfc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xfc
+	ADDQ $0x04, SI
+	SUBQ $0x04, CX
+	JGE  quad4_1
+
+rest4_1:
+	ADDQ $0x04, CX
+	JEQ  summed4_1
+
+single4_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R10*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xdc
+	ADDQ $0x04, SI
+	DECQ CX
+	JNE  single4_1
+
+summed4_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment4_1
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VMULPS       Y12, Y3, Y3
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VMINPS       Y13, Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKSSDW    Y3, Y3, Y3
+	VPADDW       Y12, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y3, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y2, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel4_1
+	VZEROUPPER
+	RET
+
+below4_1:
+	CMPQ AX, $0x03
+	JNE  below3_1
+
+panel3_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment3_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest3_1
+
+quad3_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xfc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm8, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm9, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm10, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0x42
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm11, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0x42
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xdc
+	ADDQ $0x04, SI
+	SUBQ $0x04, CX
+	JGE  quad3_1
+
+rest3_1:
+	ADDQ $0x04, CX
+	JEQ  summed3_1
+
+single3_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	VPBROADCASTD (SI)(R8*2), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xd4
+	ADDQ $0x04, SI
+	DECQ CX
+	JNE  single3_1
+
+summed3_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment3_1
+	VPADDD       Y6, Y0, Y0
+	VPADDD       Y7, Y1, Y1
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y9, Y3, Y3
+	VPADDD       Y10, Y4, Y4
+	VPADDD       Y11, Y5, Y5
+	VPADDD       Y3, Y0, Y0
+	VPADDD       Y4, Y1, Y1
+	VPADDD       Y5, Y2, Y2
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VMULPS       Y12, Y2, Y2
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VMINPS       Y13, Y2, Y2
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDW       Y12, Y2, Y2
+	VPAND        Y13, Y2, Y2
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         R15, DX
+	VPACKUSWB    Y2, Y2, Y2
+	VPERMD       Y2, Y14, Y2
+	VMOVDQU      X2, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel3_1
+	VZEROUPPER
+	RET
+
+below3_1:
+	CMPQ AX, $0x02
+	JNE  below2_1
+
+panel2_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment2_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest2_1
+
+quad2_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xdc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm4, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xe4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm5, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xec
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm6, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xf4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm7, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xfc
+	ADDQ $0x04, SI
+	SUBQ $0x04, CX
+	JGE  quad2_1
+
+rest2_1:
+	ADDQ $0x04, CX
+	JEQ  summed2_1
+
+single2_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	VPBROADCASTD (SI)(R8*1), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xcc
+	ADDQ $0x04, SI
+	DECQ CX
+	JNE  single2_1
+
+summed2_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment2_1
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y12, Y1, Y1
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMINPS       Y13, Y0, Y0
+	VMINPS       Y13, Y1, Y1
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKSSDW    Y1, Y1, Y1
+	VPADDW       Y12, Y1, Y1
+	VPAND        Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         R15, DX
+	VEXTRACTI128 $0x01, Y0, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel2_1
+	VZEROUPPER
+	RET
+
+below2_1:
+panel1_1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment1_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest1_1
+
+quad1_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xc4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm1, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xcc
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm2, ymm14, ymm12
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x0d
+	BYTE         $0x50
+	BYTE         $0xd4
+	ADDQ         $0x04, SI
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm3, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xdc
+	ADDQ $0x04, SI
+	SUBQ $0x04, CX
+	JGE  quad1_1
+
+rest1_1:
+	ADDQ $0x04, CX
+	JEQ  summed1_1
+
+single1_1:
+	VMOVDQU      (BX), Y12
+	ADDQ         $0x00000040, BX
+	VPBROADCASTD (SI), Y14
+
+	// {vex} vpdpbusd ymm0, ymm14, ymm12
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x0d
+	BYTE $0x50
+	BYTE $0xc4
+	ADDQ $0x04, SI
+	DECQ CX
+	JNE  single1_1
+
+summed1_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment1_1
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Y12
+	VPADDD       Y12, Y0, Y0
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VBROADCASTSS 100(DI), Y12
+	VBROADCASTSS 104(DI), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMINPS       Y13, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	MOVQ         16(DI), DX
+	VPBROADCASTW 96(DI), Y12
+	VPCMPEQW     Y13, Y13, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VMOVDQU      byteOrder<>+0(SB), Y14
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	VPAND        Y13, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPERMD       Y0, Y14, Y0
+	VMOVDQU      X0, (DX)
+	ADDQ         $0x00000040, 24(DI)
+	ADDQ         $0x00000040, 32(DI)
+	ADDQ         $0x10, 16(DI)
+	DECQ         72(DI)
+	JNE          panel1_1
 	VZEROUPPER
 	RET
 
@@ -5027,10 +8349,12 @@ TEXT ·tileQ8VNNI(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*4), R11
 	MOVQ 56(DI), R13
 	MOVQ 64(DI), AX
+	CMPQ 112(DI), $0x00
+	JNE  half
 	CMPQ AX, $0x0e
-	JNE  below14
+	JNE  below14_2
 
-panel14:
+panel14_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5064,12 +8388,12 @@ panel14:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment14:
+segment14_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest14
+	JLT  rest14_2
 
-quad14:
+quad14_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -5259,13 +8583,13 @@ quad14:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad14
+	JGE          quad14_2
 
-rest14:
+rest14_2:
 	ADDQ $0x04, CX
-	JEQ  summed14
+	JEQ  summed14_2
 
-single14:
+single14_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -5314,13 +8638,13 @@ single14:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single14
+	JNE          single14_2
 
-summed14:
+summed14_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment14
+	JNE          segment14_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -5572,15 +8896,15 @@ summed14:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel14
+	JNE          panel14_2
 	VZEROUPPER
 	RET
 
-below14:
+below14_2:
 	CMPQ AX, $0x0d
-	JNE  below13
+	JNE  below13_2
 
-panel13:
+panel13_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5612,12 +8936,12 @@ panel13:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment13:
+segment13_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest13
+	JLT  rest13_2
 
-quad13:
+quad13_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -5795,13 +9119,13 @@ quad13:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad13
+	JGE          quad13_2
 
-rest13:
+rest13_2:
 	ADDQ $0x04, CX
-	JEQ  summed13
+	JEQ  summed13_2
 
-single13:
+single13_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -5847,13 +9171,13 @@ single13:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single13
+	JNE          single13_2
 
-summed13:
+summed13_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment13
+	JNE          segment13_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -6088,15 +9412,15 @@ summed13:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel13
+	JNE          panel13_2
 	VZEROUPPER
 	RET
 
-below13:
+below13_2:
 	CMPQ AX, $0x0c
-	JNE  below12
+	JNE  below12_2
 
-panel12:
+panel12_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6126,12 +9450,12 @@ panel12:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment12:
+segment12_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest12
+	JLT  rest12_2
 
-quad12:
+quad12_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -6297,13 +9621,13 @@ quad12:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad12
+	JGE          quad12_2
 
-rest12:
+rest12_2:
 	ADDQ $0x04, CX
-	JEQ  summed12
+	JEQ  summed12_2
 
-single12:
+single12_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -6346,13 +9670,13 @@ single12:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single12
+	JNE          single12_2
 
-summed12:
+summed12_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment12
+	JNE          segment12_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -6570,15 +9894,15 @@ summed12:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel12
+	JNE          panel12_2
 	VZEROUPPER
 	RET
 
-below12:
+below12_2:
 	CMPQ AX, $0x0b
-	JNE  below11
+	JNE  below11_2
 
-panel11:
+panel11_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6606,12 +9930,12 @@ panel11:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment11:
+segment11_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest11
+	JLT  rest11_2
 
-quad11:
+quad11_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -6765,13 +10089,13 @@ quad11:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad11
+	JGE          quad11_2
 
-rest11:
+rest11_2:
 	ADDQ $0x04, CX
-	JEQ  summed11
+	JEQ  summed11_2
 
-single11:
+single11_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -6811,13 +10135,13 @@ single11:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single11
+	JNE          single11_2
 
-summed11:
+summed11_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment11
+	JNE          segment11_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -7018,15 +10342,15 @@ summed11:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel11
+	JNE          panel11_2
 	VZEROUPPER
 	RET
 
-below11:
+below11_2:
 	CMPQ AX, $0x0a
-	JNE  below10
+	JNE  below10_2
 
-panel10:
+panel10_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7052,12 +10376,12 @@ panel10:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment10:
+segment10_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest10
+	JLT  rest10_2
 
-quad10:
+quad10_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -7199,13 +10523,13 @@ quad10:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad10
+	JGE          quad10_2
 
-rest10:
+rest10_2:
 	ADDQ $0x04, CX
-	JEQ  summed10
+	JEQ  summed10_2
 
-single10:
+single10_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -7242,13 +10566,13 @@ single10:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single10
+	JNE          single10_2
 
-summed10:
+summed10_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment10
+	JNE          segment10_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -7432,15 +10756,15 @@ summed10:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel10
+	JNE          panel10_2
 	VZEROUPPER
 	RET
 
-below10:
+below10_2:
 	CMPQ AX, $0x09
-	JNE  below9
+	JNE  below9_2
 
-panel9:
+panel9_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7464,12 +10788,12 @@ panel9:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment9:
+segment9_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest9
+	JLT  rest9_2
 
-quad9:
+quad9_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -7599,13 +10923,13 @@ quad9:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad9
+	JGE          quad9_2
 
-rest9:
+rest9_2:
 	ADDQ $0x04, CX
-	JEQ  summed9
+	JEQ  summed9_2
 
-single9:
+single9_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -7639,13 +10963,13 @@ single9:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single9
+	JNE          single9_2
 
-summed9:
+summed9_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment9
+	JNE          segment9_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -7812,15 +11136,15 @@ summed9:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel9
+	JNE          panel9_2
 	VZEROUPPER
 	RET
 
-below9:
+below9_2:
 	CMPQ AX, $0x08
-	JNE  below8
+	JNE  below8_2
 
-panel8:
+panel8_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7842,12 +11166,12 @@ panel8:
 	ADDQ   R10, R9
 	MOVQ   48(DI), R12
 
-segment8:
+segment8_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest8
+	JLT  rest8_2
 
-quad8:
+quad8_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -7965,13 +11289,13 @@ quad8:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
-	JGE          quad8
+	JGE          quad8_2
 
-rest8:
+rest8_2:
 	ADDQ $0x04, CX
-	JEQ  summed8
+	JEQ  summed8_2
 
-single8:
+single8_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8002,13 +11326,13 @@ single8:
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
 	DECQ         CX
-	JNE          single8
+	JNE          single8_2
 
-summed8:
+summed8_2:
 	ADDQ         R13, SI
 	ADDQ         R13, R9
 	DECQ         R12
-	JNE          segment8
+	JNE          segment8_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -8158,15 +11482,15 @@ summed8:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel8
+	JNE          panel8_2
 	VZEROUPPER
 	RET
 
-below8:
+below8_2:
 	CMPQ AX, $0x07
-	JNE  below7
+	JNE  below7_2
 
-panel7:
+panel7_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8184,12 +11508,12 @@ panel7:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment7:
+segment7_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest7
+	JLT  rest7_2
 
-quad7:
+quad7_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8291,13 +11615,13 @@ quad7:
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad7
+	JGE          quad7_2
 
-rest7:
+rest7_2:
 	ADDQ $0x04, CX
-	JEQ  summed7
+	JEQ  summed7_2
 
-single7:
+single7_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8324,12 +11648,12 @@ single7:
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single7
+	JNE          single7_2
 
-summed7:
+summed7_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment7
+	JNE          segment7_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -8462,15 +11786,15 @@ summed7:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel7
+	JNE          panel7_2
 	VZEROUPPER
 	RET
 
-below7:
+below7_2:
 	CMPQ AX, $0x06
-	JNE  below6
+	JNE  below6_2
 
-panel6:
+panel6_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8486,12 +11810,12 @@ panel6:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment6:
+segment6_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest6
+	JLT  rest6_2
 
-quad6:
+quad6_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8581,13 +11905,13 @@ quad6:
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad6
+	JGE          quad6_2
 
-rest6:
+rest6_2:
 	ADDQ $0x04, CX
-	JEQ  summed6
+	JEQ  summed6_2
 
-single6:
+single6_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8611,12 +11935,12 @@ single6:
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single6
+	JNE          single6_2
 
-summed6:
+summed6_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment6
+	JNE          segment6_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -8732,15 +12056,15 @@ summed6:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel6
+	JNE          panel6_2
 	VZEROUPPER
 	RET
 
-below6:
+below6_2:
 	CMPQ AX, $0x05
-	JNE  below5
+	JNE  below5_2
 
-panel5:
+panel5_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8754,12 +12078,12 @@ panel5:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment5:
+segment5_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest5
+	JLT  rest5_2
 
-quad5:
+quad5_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8837,13 +12161,13 @@ quad5:
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad5
+	JGE          quad5_2
 
-rest5:
+rest5_2:
 	ADDQ $0x04, CX
-	JEQ  summed5
+	JEQ  summed5_2
 
-single5:
+single5_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8864,12 +12188,12 @@ single5:
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single5
+	JNE          single5_2
 
-summed5:
+summed5_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment5
+	JNE          segment5_2
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
@@ -8968,15 +12292,15 @@ summed5:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel5
+	JNE          panel5_2
 	VZEROUPPER
 	RET
 
-below5:
+below5_2:
 	CMPQ AX, $0x04
-	JNE  below4
+	JNE  below4_2
 
-panel4:
+panel4_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -8996,12 +12320,12 @@ panel4:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment4:
+segment4_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest4
+	JLT  rest4_2
 
-quad4:
+quad4_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9067,13 +12391,13 @@ quad4:
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad4
+	JGE          quad4_2
 
-rest4:
+rest4_2:
 	ADDQ $0x04, CX
-	JEQ  summed4
+	JEQ  summed4_2
 
-single4:
+single4_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9091,12 +12415,12 @@ single4:
 	VPDPBUSD     Z29, Z30, Z7
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single4
+	JNE          single4_2
 
-summed4:
+summed4_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment4
+	JNE          segment4_2
 	VPADDD       Z8, Z0, Z0
 	VPADDD       Z9, Z1, Z1
 	VPADDD       Z10, Z2, Z2
@@ -9186,15 +12510,15 @@ summed4:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel4
+	JNE          panel4_2
 	VZEROUPPER
 	RET
 
-below4:
+below4_2:
 	CMPQ AX, $0x03
-	JNE  below3
+	JNE  below3_2
 
-panel3:
+panel3_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9210,12 +12534,12 @@ panel3:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment3:
+segment3_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest3
+	JLT  rest3_2
 
-quad3:
+quad3_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9269,13 +12593,13 @@ quad3:
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad3
+	JGE          quad3_2
 
-rest3:
+rest3_2:
 	ADDQ $0x04, CX
-	JEQ  summed3
+	JEQ  summed3_2
 
-single3:
+single3_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9290,12 +12614,12 @@ single3:
 	VPDPBUSD     Z29, Z30, Z5
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single3
+	JNE          single3_2
 
-summed3:
+summed3_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment3
+	JNE          segment3_2
 	VPADDD       Z6, Z0, Z0
 	VPADDD       Z7, Z1, Z1
 	VPADDD       Z8, Z2, Z2
@@ -9366,15 +12690,15 @@ summed3:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel3
+	JNE          panel3_2
 	VZEROUPPER
 	RET
 
-below3:
+below3_2:
 	CMPQ AX, $0x02
-	JNE  below2
+	JNE  below2_2
 
-panel2:
+panel2_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9394,12 +12718,12 @@ panel2:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment2:
+segment2_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest2
+	JLT  rest2_2
 
-quad2:
+quad2_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9441,13 +12765,13 @@ quad2:
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad2
+	JGE          quad2_2
 
-rest2:
+rest2_2:
 	ADDQ $0x04, CX
-	JEQ  summed2
+	JEQ  summed2_2
 
-single2:
+single2_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9459,12 +12783,12 @@ single2:
 	VPDPBUSD     Z29, Z30, Z3
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single2
+	JNE          single2_2
 
-summed2:
+summed2_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment2
+	JNE          segment2_2
 	VPADDD       Z8, Z0, Z0
 	VPADDD       Z9, Z1, Z1
 	VPADDD       Z10, Z2, Z2
@@ -9524,12 +12848,12 @@ summed2:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel2
+	JNE          panel2_2
 	VZEROUPPER
 	RET
 
-below2:
-panel1:
+below2_2:
+panel1_2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9541,12 +12865,12 @@ panel1:
 	MOVQ   (DI), SI
 	MOVQ   48(DI), R12
 
-segment1:
+segment1_2:
 	MOVQ 40(DI), CX
 	SUBQ $0x04, CX
-	JLT  rest1
+	JLT  rest1_2
 
-quad1:
+quad1_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9576,13 +12900,13 @@ quad1:
 	VPDPBUSD     Z29, Z30, Z7
 	ADDQ         $0x04, SI
 	SUBQ         $0x04, CX
-	JGE          quad1
+	JGE          quad1_2
 
-rest1:
+rest1_2:
 	ADDQ $0x04, CX
-	JEQ  summed1
+	JEQ  summed1_2
 
-single1:
+single1_2:
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9591,12 +12915,12 @@ single1:
 	VPDPBUSD     Z29, Z30, Z1
 	ADDQ         $0x04, SI
 	DECQ         CX
-	JNE          single1
+	JNE          single1_2
 
-summed1:
+summed1_2:
 	ADDQ         R13, SI
 	DECQ         R12
-	JNE          segment1
+	JNE          segment1_2
 	VPADDD       Z4, Z0, Z0
 	VPADDD       Z5, Z1, Z1
 	VPADDD       Z6, Z2, Z2
@@ -9633,6 +12957,3115 @@ summed1:
 	ADDQ         $0x00000080, 32(DI)
 	ADDQ         $0x20, 16(DI)
 	DECQ         72(DI)
-	JNE          panel1
+	JNE          panel1_2
+	VZEROUPPER
+	RET
+
+half:
+	CMPQ AX, $0x0e
+	JNE  below14_1
+
+panel14_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment14_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest14_1
+
+quad14_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad14_1
+
+rest14_1:
+	ADDQ $0x04, CX
+	JEQ  summed14_1
+
+single14_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single14_1
+
+summed14_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment14_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z11, Z11
+	VPADDD       Z28, Z12, Z12
+	VPADDD       Z28, Z13, Z13
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VMULPS       Z28, Z8, Z8
+	VMULPS       Z28, Z9, Z9
+	VMULPS       Z28, Z10, Z10
+	VMULPS       Z28, Z11, Z11
+	VMULPS       Z28, Z12, Z12
+	VMULPS       Z28, Z13, Z13
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMAXPS       Z28, Z8, Z8
+	VMAXPS       Z28, Z9, Z9
+	VMAXPS       Z28, Z10, Z10
+	VMAXPS       Z28, Z11, Z11
+	VMAXPS       Z28, Z12, Z12
+	VMAXPS       Z28, Z13, Z13
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VMINPS       Z29, Z10, Z10
+	VMINPS       Z29, Z11, Z11
+	VMINPS       Z29, Z12, Z12
+	VMINPS       Z29, Z13, Z13
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VCVTPS2DQ    Z8, Z8
+	VCVTPS2DQ    Z9, Z9
+	VCVTPS2DQ    Z10, Z10
+	VCVTPS2DQ    Z11, Z11
+	VCVTPS2DQ    Z12, Z12
+	VCVTPS2DQ    Z13, Z13
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z11, Z11
+	VPADDD       Z28, Z12, Z12
+	VPADDD       Z28, Z13, Z13
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z8, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z9, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z10, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z11, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z12, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z13, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel14_1
+	VZEROUPPER
+	RET
+
+below14_1:
+	CMPQ AX, $0x0d
+	JNE  below13_1
+
+panel13_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment13_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest13_1
+
+quad13_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad13_1
+
+rest13_1:
+	ADDQ $0x04, CX
+	JEQ  summed13_1
+
+single13_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (R9)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single13_1
+
+summed13_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment13_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z11, Z11
+	VPADDD       Z28, Z12, Z12
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VMULPS       Z28, Z8, Z8
+	VMULPS       Z28, Z9, Z9
+	VMULPS       Z28, Z10, Z10
+	VMULPS       Z28, Z11, Z11
+	VMULPS       Z28, Z12, Z12
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMAXPS       Z28, Z8, Z8
+	VMAXPS       Z28, Z9, Z9
+	VMAXPS       Z28, Z10, Z10
+	VMAXPS       Z28, Z11, Z11
+	VMAXPS       Z28, Z12, Z12
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VMINPS       Z29, Z10, Z10
+	VMINPS       Z29, Z11, Z11
+	VMINPS       Z29, Z12, Z12
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VCVTPS2DQ    Z8, Z8
+	VCVTPS2DQ    Z9, Z9
+	VCVTPS2DQ    Z10, Z10
+	VCVTPS2DQ    Z11, Z11
+	VCVTPS2DQ    Z12, Z12
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z11, Z11
+	VPADDD       Z28, Z12, Z12
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z8, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z9, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z10, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z11, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z12, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel13_1
+	VZEROUPPER
+	RET
+
+below13_1:
+	CMPQ AX, $0x0c
+	JNE  below12_1
+
+panel12_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment12_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest12_1
+
+quad12_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad12_1
+
+rest12_1:
+	ADDQ $0x04, CX
+	JEQ  summed12_1
+
+single12_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single12_1
+
+summed12_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment12_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z11, Z11
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VMULPS       Z28, Z8, Z8
+	VMULPS       Z28, Z9, Z9
+	VMULPS       Z28, Z10, Z10
+	VMULPS       Z28, Z11, Z11
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMAXPS       Z28, Z8, Z8
+	VMAXPS       Z28, Z9, Z9
+	VMAXPS       Z28, Z10, Z10
+	VMAXPS       Z28, Z11, Z11
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VMINPS       Z29, Z10, Z10
+	VMINPS       Z29, Z11, Z11
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VCVTPS2DQ    Z8, Z8
+	VCVTPS2DQ    Z9, Z9
+	VCVTPS2DQ    Z10, Z10
+	VCVTPS2DQ    Z11, Z11
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPADDD       Z28, Z11, Z11
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z8, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z9, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z10, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z11, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel12_1
+	VZEROUPPER
+	RET
+
+below12_1:
+	CMPQ AX, $0x0b
+	JNE  below11_1
+
+panel11_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment11_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest11_1
+
+quad11_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad11_1
+
+rest11_1:
+	ADDQ $0x04, CX
+	JEQ  summed11_1
+
+single11_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single11_1
+
+summed11_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment11_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VMULPS       Z28, Z8, Z8
+	VMULPS       Z28, Z9, Z9
+	VMULPS       Z28, Z10, Z10
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMAXPS       Z28, Z8, Z8
+	VMAXPS       Z28, Z9, Z9
+	VMAXPS       Z28, Z10, Z10
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VMINPS       Z29, Z10, Z10
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VCVTPS2DQ    Z8, Z8
+	VCVTPS2DQ    Z9, Z9
+	VCVTPS2DQ    Z10, Z10
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPADDD       Z28, Z10, Z10
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z8, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z9, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z10, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel11_1
+	VZEROUPPER
+	RET
+
+below11_1:
+	CMPQ AX, $0x0a
+	JNE  below10_1
+
+panel10_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment10_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest10_1
+
+quad10_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad10_1
+
+rest10_1:
+	ADDQ $0x04, CX
+	JEQ  summed10_1
+
+single10_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single10_1
+
+summed10_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment10_1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VMULPS       Z28, Z8, Z8
+	VMULPS       Z28, Z9, Z9
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMAXPS       Z28, Z8, Z8
+	VMAXPS       Z28, Z9, Z9
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VCVTPS2DQ    Z8, Z8
+	VCVTPS2DQ    Z9, Z9
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPADDD       Z28, Z9, Z9
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z8, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z9, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel10_1
+	VZEROUPPER
+	RET
+
+below10_1:
+	CMPQ AX, $0x09
+	JNE  below9_1
+
+panel9_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment9_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest9_1
+
+quad9_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z17
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z17
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad9_1
+
+rest9_1:
+	ADDQ $0x04, CX
+	JEQ  summed9_1
+
+single9_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single9_1
+
+summed9_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment9_1
+	VPADDD       Z9, Z0, Z0
+	VPADDD       Z10, Z1, Z1
+	VPADDD       Z11, Z2, Z2
+	VPADDD       Z12, Z3, Z3
+	VPADDD       Z13, Z4, Z4
+	VPADDD       Z14, Z5, Z5
+	VPADDD       Z15, Z6, Z6
+	VPADDD       Z16, Z7, Z7
+	VPADDD       Z17, Z8, Z8
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VMULPS       Z28, Z8, Z8
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMAXPS       Z28, Z8, Z8
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VCVTPS2DQ    Z8, Z8
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPADDD       Z28, Z8, Z8
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z8, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel9_1
+	VZEROUPPER
+	RET
+
+below9_1:
+	CMPQ AX, $0x08
+	JNE  below8_1
+
+panel8_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   (DI), SI
+	LEAQ   (SI)(R8*4), R9
+	ADDQ   R10, R9
+	MOVQ   48(DI), R12
+
+segment8_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest8_1
+
+quad8_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, CX
+	JGE          quad8_1
+
+rest8_1:
+	ADDQ $0x04, CX
+	JEQ  summed8_1
+
+single8_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
+	DECQ         CX
+	JNE          single8_1
+
+summed8_1:
+	ADDQ         R13, SI
+	ADDQ         R13, R9
+	DECQ         R12
+	JNE          segment8_1
+	VPADDD       Z8, Z0, Z0
+	VPADDD       Z9, Z1, Z1
+	VPADDD       Z10, Z2, Z2
+	VPADDD       Z11, Z3, Z3
+	VPADDD       Z12, Z4, Z4
+	VPADDD       Z13, Z5, Z5
+	VPADDD       Z14, Z6, Z6
+	VPADDD       Z15, Z7, Z7
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VMULPS       Z28, Z7, Z7
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMAXPS       Z28, Z7, Z7
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPADDD       Z28, Z7, Z7
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z7, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel8_1
+	VZEROUPPER
+	RET
+
+below8_1:
+	CMPQ AX, $0x07
+	JNE  below7_1
+
+panel7_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment7_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest7_1
+
+quad7_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad7_1
+
+rest7_1:
+	ADDQ $0x04, CX
+	JEQ  summed7_1
+
+single7_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R10*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single7_1
+
+summed7_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment7_1
+	VPADDD       Z7, Z0, Z0
+	VPADDD       Z8, Z1, Z1
+	VPADDD       Z9, Z2, Z2
+	VPADDD       Z10, Z3, Z3
+	VPADDD       Z11, Z4, Z4
+	VPADDD       Z12, Z5, Z5
+	VPADDD       Z13, Z6, Z6
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VMULPS       Z28, Z6, Z6
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMAXPS       Z28, Z6, Z6
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPADDD       Z28, Z6, Z6
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z6, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel7_1
+	VZEROUPPER
+	RET
+
+below7_1:
+	CMPQ AX, $0x06
+	JNE  below6_1
+
+panel6_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment6_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest6_1
+
+quad6_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad6_1
+
+rest6_1:
+	ADDQ $0x04, CX
+	JEQ  summed6_1
+
+single6_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R11*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single6_1
+
+summed6_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment6_1
+	VPADDD       Z6, Z0, Z0
+	VPADDD       Z7, Z1, Z1
+	VPADDD       Z8, Z2, Z2
+	VPADDD       Z9, Z3, Z3
+	VPADDD       Z10, Z4, Z4
+	VPADDD       Z11, Z5, Z5
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VMULPS       Z28, Z5, Z5
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMAXPS       Z28, Z5, Z5
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPADDD       Z28, Z5, Z5
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z5, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel6_1
+	VZEROUPPER
+	RET
+
+below6_1:
+	CMPQ AX, $0x05
+	JNE  below5_1
+
+panel5_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment5_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest5_1
+
+quad5_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad5_1
+
+rest5_1:
+	ADDQ $0x04, CX
+	JEQ  summed5_1
+
+single5_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single5_1
+
+summed5_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment5_1
+	VPADDD       Z5, Z0, Z0
+	VPADDD       Z6, Z1, Z1
+	VPADDD       Z7, Z2, Z2
+	VPADDD       Z8, Z3, Z3
+	VPADDD       Z9, Z4, Z4
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VMULPS       Z28, Z4, Z4
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMAXPS       Z28, Z4, Z4
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	VCVTPS2DQ    Z4, Z4
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPADDD       Z28, Z4, Z4
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z4, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel5_1
+	VZEROUPPER
+	RET
+
+below5_1:
+	CMPQ AX, $0x04
+	JNE  below4_1
+
+panel4_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment4_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest4_1
+
+quad4_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad4_1
+
+rest4_1:
+	ADDQ $0x04, CX
+	JEQ  summed4_1
+
+single4_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single4_1
+
+summed4_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment4_1
+	VPADDD       Z8, Z0, Z0
+	VPADDD       Z9, Z1, Z1
+	VPADDD       Z10, Z2, Z2
+	VPADDD       Z11, Z3, Z3
+	VPADDD       Z12, Z4, Z4
+	VPADDD       Z13, Z5, Z5
+	VPADDD       Z14, Z6, Z6
+	VPADDD       Z15, Z7, Z7
+	VPADDD       Z4, Z0, Z0
+	VPADDD       Z5, Z1, Z1
+	VPADDD       Z6, Z2, Z2
+	VPADDD       Z7, Z3, Z3
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VMULPS       Z28, Z3, Z3
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMAXPS       Z28, Z3, Z3
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	VCVTPS2DQ    Z3, Z3
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPADDD       Z28, Z3, Z3
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z3, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel4_1
+	VZEROUPPER
+	RET
+
+below4_1:
+	CMPQ AX, $0x03
+	JNE  below3_1
+
+panel3_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment3_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest3_1
+
+quad3_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z11
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad3_1
+
+rest3_1:
+	ADDQ $0x04, CX
+	JEQ  summed3_1
+
+single3_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	VPBROADCASTD (SI)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single3_1
+
+summed3_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment3_1
+	VPADDD       Z6, Z0, Z0
+	VPADDD       Z7, Z1, Z1
+	VPADDD       Z8, Z2, Z2
+	VPADDD       Z9, Z3, Z3
+	VPADDD       Z10, Z4, Z4
+	VPADDD       Z11, Z5, Z5
+	VPADDD       Z3, Z0, Z0
+	VPADDD       Z4, Z1, Z1
+	VPADDD       Z5, Z2, Z2
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VMULPS       Z28, Z2, Z2
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMAXPS       Z28, Z2, Z2
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	VCVTPS2DQ    Z2, Z2
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPADDD       Z28, Z2, Z2
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z2, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel3_1
+	VZEROUPPER
+	RET
+
+below3_1:
+	CMPQ AX, $0x02
+	JNE  below2_1
+
+panel2_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment2_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest2_1
+
+quad2_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad2_1
+
+rest2_1:
+	ADDQ $0x04, CX
+	JEQ  summed2_1
+
+single2_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPBROADCASTD (SI)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single2_1
+
+summed2_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment2_1
+	VPADDD       Z4, Z0, Z0
+	VPADDD       Z5, Z1, Z1
+	VPADDD       Z6, Z2, Z2
+	VPADDD       Z7, Z3, Z3
+	VPADDD       Z2, Z0, Z0
+	VPADDD       Z3, Z1, Z1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z28, Z0, Z0
+	VMULPS       Z28, Z1, Z1
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMAXPS       Z28, Z1, Z1
+	VMINPS       Z29, Z0, Z0
+	VMINPS       Z29, Z1, Z1
+	VCVTPS2DQ    Z0, Z0
+	VCVTPS2DQ    Z1, Z1
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPADDD       Z28, Z1, Z1
+	VPMOVDB      Z0, (DX)
+	ADDQ         R15, DX
+	VPMOVDB      Z1, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel2_1
+	VZEROUPPER
+	RET
+
+below2_1:
+panel1_1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   (DI), SI
+	MOVQ   48(DI), R12
+
+segment1_1:
+	MOVQ 40(DI), CX
+	SUBQ $0x04, CX
+	JLT  rest1_1
+
+quad1_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z1
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	ADDQ         $0x04, SI
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z3
+	ADDQ         $0x04, SI
+	SUBQ         $0x04, CX
+	JGE          quad1_1
+
+rest1_1:
+	ADDQ $0x04, CX
+	JEQ  summed1_1
+
+single1_1:
+	VMOVDQU32    (BX), Z28
+	ADDQ         $0x00000080, BX
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          single1_1
+
+summed1_1:
+	ADDQ         R13, SI
+	DECQ         R12
+	JNE          segment1_1
+	VPADDD       Z2, Z0, Z0
+	VPADDD       Z3, Z1, Z1
+	VPADDD       Z1, Z0, Z0
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z28
+	VPADDD       Z28, Z0, Z0
+	MOVQ         32(DI), AX
+	VMOVUPS      (AX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VBROADCASTSS 100(DI), Z28
+	VBROADCASTSS 104(DI), Z29
+	VMAXPS       Z28, Z0, Z0
+	VMINPS       Z29, Z0, Z0
+	VCVTPS2DQ    Z0, Z0
+	MOVQ         16(DI), DX
+	VPBROADCASTD 96(DI), Z28
+	VPADDD       Z28, Z0, Z0
+	VPMOVDB      Z0, (DX)
+	ADDQ         $0x00000080, 24(DI)
+	ADDQ         $0x00000080, 32(DI)
+	ADDQ         $0x20, 16(DI)
+	DECQ         72(DI)
+	JNE          panel1_1
 	VZEROUPPER
 	RET

@@ -276,17 +276,6 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-// transposeBytes sets dst, a cols×rows matrix, to the transpose of the rows×cols matrix src.
-func transposeBytes(dst, src []uint8, rows, cols int) {
-	for i := range rows {
-		at := i
-		for _, v := range src[i*cols:][:cols] {
-			dst[at] = v
-			at += rows
-		}
-	}
-}
-
 // factors sets the multipliers and the bias, in the order of the columns of each part.
 func (t *cellState) factors(ctx *Context, o *quantConvTranspose, in []*tensor.Tensor) {
 	t.yZero = zeroOf(in[o.yZero])

@@ -44,6 +44,12 @@ func (o *transpose) Infer(in []Fact) ([]Fact, error) {
 	return []Fact{{DType: in[0].DType, Shape: out}}, nil
 }
 
+// transposeState is what a transpose keeps between runs.
+type transposeState struct {
+	moveState
+	bytes byteTransposes
+}
+
 // moveState is the state of operators whose work is one strided copy.
 type moveState struct {
 	mover
@@ -51,8 +57,14 @@ type moveState struct {
 }
 
 func (o *transpose) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	st := StateOf[moveState](ctx)
+	st := StateOf[transposeState](ctx)
 	s := in[0].Shape()
+	if in[0].DType().Size() == 1 && o.perm != nil && in[0].Elems() > 0 {
+		if lead, split, ok := rotation(o.perm); ok {
+			st.bytes.transposeAll(ctx.Pool, product(s[:lead]), product(s[lead:split]), product(s[split:]), out[0].Bytes(), in[0].Bytes())
+			return nil
+		}
+	}
 	st.steps = rowMajor(st.steps, s)
 	st.reset()
 	for i := range s {

@@ -14,6 +14,7 @@ import (
 const (
 	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip      = 16, 24, 32, 40, 48, 56
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
+	q8Half                                           = 112
 )
 
 // dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
@@ -23,7 +24,7 @@ type dotQ8 struct {
 	step   int // bytes of a panel in a step
 	chains int // sums that must be independent to hide the latency of an addition
 	begin  func()
-	loadB  func(b [2]VecPhysical)
+	loadB  func(b [2]VecPhysical, halves int)
 	dot    func(b, a VecPhysical, half int, acc VecPhysical)
 }
 
@@ -35,16 +36,18 @@ func tilesQ8(g *gen) {
 	for i, v := range []uint32{0, 4, 1, 5, 2, 6, 3, 7} {
 		g.AddDatum(4*i, U32(v))
 	}
-	g.tileQ8(dotQ8{suffix: "AVX2", rows: 6, step: 32, chains: 1, begin: func() {}, loadB: func(b [2]VecPhysical) {
-		g.VPMOVSXBW(Mem{Base: rB}, b[0])
-		g.VPMOVSXBW(Mem{Base: rB, Disp: 16}, b[1])
+	g.tileQ8(dotQ8{suffix: "AVX2", rows: 6, step: 32, chains: 1, begin: func() {}, loadB: func(b [2]VecPhysical, halves int) {
+		for h := range halves {
+			g.VPMOVSXBW(Mem{Base: rB, Disp: 16 * h}, b[h])
+		}
 	}, dot: func(b, a VecPhysical, half int, acc VecPhysical) {
 		g.VPMADDWD(b, a, Y15)
 		g.VPADDD(Y15, acc, acc)
 	}}, order)
-	load := func(b [2]VecPhysical) {
-		g.VMOVDQU(Mem{Base: rB}, b[0])
-		g.VMOVDQU(Mem{Base: rB, Disp: 32}, b[1])
+	load := func(b [2]VecPhysical, halves int) {
+		for h := range halves {
+			g.VMOVDQU(Mem{Base: rB, Disp: 32 * h}, b[h])
+		}
 	}
 	g.tileQ8(dotQ8{suffix: "Pairs", rows: 5, step: 64, chains: 1, begin: func() {
 		g.VPCMPEQW(Y10, Y10, Y10)
@@ -59,9 +62,10 @@ func tilesQ8(g *gen) {
 		g.vexDotBytes(b, a, acc)
 	}}, order)
 	g.tier(avx512)
-	g.tileQ8(dotQ8{suffix: "VNNI", rows: 14, step: 128, chains: 10, begin: func() {}, loadB: func(b [2]VecPhysical) {
-		g.VMOVDQU32(Mem{Base: rB}, b[0])
-		g.VMOVDQU32(Mem{Base: rB, Disp: 64}, b[1])
+	g.tileQ8(dotQ8{suffix: "VNNI", rows: 14, step: 128, chains: 10, begin: func() {}, loadB: func(b [2]VecPhysical, halves int) {
+		for h := range halves {
+			g.VMOVDQU32(Mem{Base: rB, Disp: 64 * h}, b[h])
+		}
 	}, dot: func(b, a VecPhysical, half int, acc VecPhysical) { g.VPDPBUSD(b, a, acc) }}, order)
 }
 
@@ -77,34 +81,45 @@ func (g *gen) tileQ8(d dotQ8, order Mem) {
 	g.MOVQ(Mem{Base: rT, Disp: q8Skip}, rBS)
 	g.MOVQ(Mem{Base: rT, Disp: q8Rows}, rTemp)
 	d.begin()
+	g.CMPQ(Mem{Base: rT, Disp: q8Half}, U8(0))
+	g.JNE(LabelRef("half"))
+	g.eachRows(d, 2, order)
+	g.Label("half")
+	g.eachRows(d, 1, order)
+}
+
+// eachRows emits the tile for every number of rows, with one or both vectors of columns.
+func (g *gen) eachRows(d dotQ8, halves int, order Mem) {
 	for rows := d.rows; rows >= 1; rows-- {
+		below := fmt.Sprintf("below%d_%d", rows, halves)
 		if rows > 1 {
 			g.CMPQ(rTemp, U8(rows))
-			g.JNE(LabelRef(fmt.Sprintf("below%d", rows)))
+			g.JNE(LabelRef(below))
 		}
-		g.rowsQ8(d, rows, order)
+		g.rowsQ8(d, rows, halves, order)
 		if rows > 1 {
-			g.Label(fmt.Sprintf("below%d", rows))
+			g.Label(below)
 		}
 	}
 }
 
-func (g *gen) rowsQ8(d dotQ8, rows int, order Mem) {
-	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
+func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
+	name := func(s string) string { return fmt.Sprintf("%s%d_%d", s, rows, halves) }
 	sets := 1
-	for sets < 4 && 2*rows*sets < d.chains && 4*rows*sets <= 2*d.rows {
+	for sets < 4 && halves*rows*sets < d.chains && 2*halves*rows*sets <= 2*d.rows {
 		sets *= 2
 	}
-	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*2 + half) }
+	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*halves + half) }
 	temps := [4]VecPhysical{g.phys(g.t.regs - 4), g.phys(g.t.regs - 3), g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
 	b, a := [2]VecPhysical{temps[0], temps[1]}, temps[2]
 	step := func(set int) {
-		d.loadB(b)
+		d.loadB(b, halves)
 		g.ADDQ(U32(d.step), rB)
 		for i := range rows {
 			g.VPBROADCASTD(rowAt(i), a)
-			d.dot(b[0], a, 0, acc(set, i, 0))
-			d.dot(b[1], a, 1, acc(set, i, 1))
+			for h := range halves {
+				d.dot(b[h], a, h, acc(set, i, h))
+			}
 		}
 		g.ADDQ(U8(4), rA)
 		if rows > 7 {
@@ -112,7 +127,7 @@ func (g *gen) rowsQ8(d dotQ8, rows int, order Mem) {
 		}
 	}
 	g.Label(name("panel"))
-	for i := range 2 * rows * sets {
+	for i := range halves * rows * sets {
 		g.zero(g.phys(i))
 	}
 	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
@@ -148,14 +163,14 @@ func (g *gen) rowsQ8(d dotQ8, rows int, order Mem) {
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
-				for h := range 2 {
+				for h := range halves {
 					g.VPADDD(acc(s+w, i, h), acc(s, i, h), acc(s, i, h))
 				}
 			}
 		}
 	}
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
-	g.requantRows(rows, sum, temps, order)
+	g.requantRows(rows, halves, sum, temps, order)
 	n := uint32(2 * g.t.lanes)
 	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Init})
 	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Scale})
@@ -167,17 +182,17 @@ func (g *gen) rowsQ8(d dotQ8, rows int, order Mem) {
 }
 
 // requantRows converts sums to 8-bit values, as requantU8Generic does, and stores them.
-func (g *gen) requantRows(rows int, sum func(row, half int) VecPhysical, temps [4]VecPhysical, order Mem) {
+func (g *gen) requantRows(rows, halves int, sum func(row, half int) VecPhysical, temps [4]VecPhysical, order Mem) {
 	each := func(f func(v VecPhysical, half int)) {
 		for i := range rows {
-			for h := range 2 {
+			for h := range halves {
 				f(sum(i, h), h)
 			}
 		}
 	}
 	columns := func(disp int) {
 		g.MOVQ(Mem{Base: rT, Disp: disp}, rTemp)
-		for h := range 2 {
+		for h := range halves {
 			g.VMOVUPS(Mem{Base: rTemp, Disp: h * g.bytes()}, temps[h])
 		}
 	}
@@ -197,7 +212,7 @@ func (g *gen) requantRows(rows int, sum func(row, half int) VecPhysical, temps [
 		g.VPBROADCASTD(Mem{Base: rT, Disp: q8Zero}, temps[0])
 		each(func(v VecPhysical, h int) { g.VPADDD(temps[0], v, v) })
 		for i := range rows {
-			for h := range 2 {
+			for h := range halves {
 				g.VPMOVDB(sum(i, h), Mem{Base: rC, Disp: 16 * h})
 			}
 			if i < rows-1 {
@@ -212,7 +227,7 @@ func (g *gen) requantRows(rows int, sum func(row, half int) VecPhysical, temps [
 	g.VMOVDQU(order, temps[2])
 	for i := range rows {
 		v := sum(i, 0)
-		g.VPACKSSDW(sum(i, 1), v, v)
+		g.VPACKSSDW(sum(i, halves-1), v, v)
 		g.VPADDW(temps[0], v, v)
 		g.VPAND(temps[1], v, v)
 	}
