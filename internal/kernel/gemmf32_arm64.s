@@ -72,6 +72,28 @@ TEXT ·tileF32NEON(SB), NOSPLIT, $0-8
 	BLT fold13
 	CMP $4, R3
 	BNE strided12
+	CMP $48, R4
+	BNE quad11
+packed15:
+	FMOVQ.P 16(R8), F0
+	VLD1.P 64(R1), [V20.S4, V21.S4, V22.S4, V23.S4]
+	VLD1.P 64(R1), [V24.S4, V25.S4, V26.S4, V27.S4]
+	VLD1.P 64(R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
+	WORD $0x4f8012a9 // fmla v9.4s, v21.4s, v0.s[0]
+	WORD $0x4f8012ca // fmla v10.4s, v22.4s, v0.s[0]
+	WORD $0x4fa012eb // fmla v11.4s, v23.4s, v0.s[1]
+	WORD $0x4fa0130c // fmla v12.4s, v24.4s, v0.s[1]
+	WORD $0x4fa0132d // fmla v13.4s, v25.4s, v0.s[1]
+	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
+	WORD $0x4f801b6f // fmla v15.4s, v27.4s, v0.s[2]
+	WORD $0x4f801b90 // fmla v16.4s, v28.4s, v0.s[2]
+	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
+	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
+	WORD $0x4fa01bf3 // fmla v19.4s, v31.4s, v0.s[3]
+	SUBS $4, R2, R2
+	BGE packed15
+	B fold13
 quad11:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
@@ -162,10 +184,10 @@ single14:
 	B done8
 vectors10:
 	SUBS $4, R2, R2
-	BLT fold17
+	BLT fold18
 	CMP $4, R3
-	BNE strided16
-quad15:
+	BNE strided17
+quad16:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
 	ADD R4, R1, R1
@@ -184,9 +206,9 @@ quad15:
 	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
 	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
 	SUBS $4, R2, R2
-	BGE quad15
-	B fold17
-strided16:
+	BGE quad16
+	B fold18
+strided17:
 	FMOVS (R8), F0
 	ADD R3, R8, R8
 	FLDPQ (R1), (F20, F21)
@@ -212,8 +234,8 @@ strided16:
 	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
 	WORD $0x4f8313d2 // fmla v18.4s, v30.4s, v3.s[0]
 	SUBS $4, R2, R2
-	BGE strided16
-fold17:
+	BGE strided17
+fold18:
 	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
@@ -222,7 +244,7 @@ fold17:
 	WORD $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
 	ADDS $4, R2, R2
 	BEQ done8
-single18:
+single19:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FLDPQ (R1), (F0, F1)
@@ -230,14 +252,14 @@ single18:
 	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
 	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
 	SUBS $1, R2, R2
-	BNE single18
+	BNE single19
 	B done8
 vectors9:
 	SUBS $4, R2, R2
-	BLT fold21
+	BLT fold22
 	CMP $4, R3
-	BNE strided20
-quad19:
+	BNE strided21
+quad20:
 	FMOVQ.P 16(R8), F0
 	FMOVQ (R1), F20
 	ADD R4, R1, R1
@@ -252,9 +274,9 @@ quad19:
 	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
 	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
 	SUBS $4, R2, R2
-	BGE quad19
-	B fold21
-strided20:
+	BGE quad20
+	B fold22
+strided21:
 	FMOVS (R8), F0
 	ADD R3, R8, R8
 	FMOVQ (R1), F20
@@ -276,32 +298,55 @@ strided20:
 	WORD $0x4f82134e // fmla v14.4s, v26.4s, v2.s[0]
 	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
 	SUBS $4, R2, R2
-	BGE strided20
-fold21:
+	BGE strided21
+fold22:
 	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
 	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
 	ADDS $4, R2, R2
 	BEQ done8
-single22:
+single23:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
 	SUBS $1, R2, R2
-	BNE single22
+	BNE single23
 	B done8
 rows7:
 	CMP $4, R7
-	BLE vectors23
-	CMP $8, R7
 	BLE vectors24
+	CMP $8, R7
+	BLE vectors25
 	CMP $4, R3
-	BNE single25
+	BNE single26
 	SUBS $2, R2, R2
-	BLT odd27
-pair26:
+	BLT odd28
+	CMP $48, R4
+	BNE pair27
+packed29:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed29
+	B odd28
+pair27:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -324,11 +369,11 @@ pair26:
 	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair26
-odd27:
+	BGE pair27
+odd28:
 	ADDS $2, R2, R2
 	BEQ done8
-single25:
+single26:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -342,14 +387,14 @@ single25:
 	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single25
+	BNE single26
 	B done8
-vectors24:
+vectors25:
 	CMP $4, R3
-	BNE single28
+	BNE single30
 	SUBS $2, R2, R2
-	BLT odd30
-pair29:
+	BLT odd32
+pair31:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -366,11 +411,11 @@ pair29:
 	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair29
-odd30:
+	BGE pair31
+odd32:
 	ADDS $2, R2, R2
 	BEQ done8
-single28:
+single30:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -381,14 +426,14 @@ single28:
 	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single28
+	BNE single30
 	B done8
-vectors23:
+vectors24:
 	CMP $4, R3
-	BNE single31
+	BNE single33
 	SUBS $2, R2, R2
-	BLT odd33
-pair32:
+	BLT odd35
+pair34:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -401,11 +446,11 @@ pair32:
 	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair32
-odd33:
+	BGE pair34
+odd35:
 	ADDS $2, R2, R2
 	BEQ done8
-single31:
+single33:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -414,18 +459,48 @@ single31:
 	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single31
+	BNE single33
 	B done8
 rows6:
 	CMP $4, R7
-	BLE vectors34
+	BLE vectors36
 	CMP $8, R7
-	BLE vectors35
+	BLE vectors37
 	CMP $4, R3
-	BNE single36
+	BNE single38
 	SUBS $2, R2, R2
-	BLT odd38
-pair37:
+	BLT odd40
+	CMP $48, R4
+	BNE pair39
+packed41:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed41
+	B odd40
+pair39:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -455,11 +530,11 @@ pair37:
 	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair37
-odd38:
+	BGE pair39
+odd40:
 	ADDS $2, R2, R2
 	BEQ done8
-single36:
+single38:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -477,14 +552,14 @@ single36:
 	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single36
+	BNE single38
 	B done8
-vectors35:
+vectors37:
 	CMP $4, R3
-	BNE single39
+	BNE single42
 	SUBS $2, R2, R2
-	BLT odd41
-pair40:
+	BLT odd44
+pair43:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -506,11 +581,11 @@ pair40:
 	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair40
-odd41:
+	BGE pair43
+odd44:
 	ADDS $2, R2, R2
 	BEQ done8
-single39:
+single42:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -524,14 +599,14 @@ single39:
 	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single39
-	B done8
-vectors34:
-	CMP $4, R3
 	BNE single42
+	B done8
+vectors36:
+	CMP $4, R3
+	BNE single45
 	SUBS $2, R2, R2
-	BLT odd44
-pair43:
+	BLT odd47
+pair46:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -547,11 +622,11 @@ pair43:
 	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair43
-odd44:
+	BGE pair46
+odd47:
 	ADDS $2, R2, R2
 	BEQ done8
-single42:
+single45:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -562,18 +637,55 @@ single42:
 	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single42
+	BNE single45
 	B done8
 rows5:
 	CMP $4, R7
-	BLE vectors45
+	BLE vectors48
 	CMP $8, R7
-	BLE vectors46
+	BLE vectors49
 	CMP $4, R3
-	BNE single47
+	BNE single50
 	SUBS $2, R2, R2
-	BLT odd49
-pair48:
+	BLT odd52
+	CMP $48, R4
+	BNE pair51
+packed53:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed53
+	B odd52
+pair51:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -610,11 +722,11 @@ pair48:
 	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair48
-odd49:
+	BGE pair51
+odd52:
 	ADDS $2, R2, R2
 	BEQ done8
-single47:
+single50:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -636,14 +748,14 @@ single47:
 	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single47
-	B done8
-vectors46:
-	CMP $4, R3
 	BNE single50
+	B done8
+vectors49:
+	CMP $4, R3
+	BNE single54
 	SUBS $2, R2, R2
-	BLT odd52
-pair51:
+	BLT odd56
+pair55:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -670,11 +782,11 @@ pair51:
 	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair51
-odd52:
+	BGE pair55
+odd56:
 	ADDS $2, R2, R2
 	BEQ done8
-single50:
+single54:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -691,14 +803,14 @@ single50:
 	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single50
+	BNE single54
 	B done8
-vectors45:
+vectors48:
 	CMP $4, R3
-	BNE single53
+	BNE single57
 	SUBS $2, R2, R2
-	BLT odd55
-pair54:
+	BLT odd59
+pair58:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -717,11 +829,11 @@ pair54:
 	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair54
-odd55:
+	BGE pair58
+odd59:
 	ADDS $2, R2, R2
 	BEQ done8
-single53:
+single57:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -734,18 +846,62 @@ single53:
 	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single53
+	BNE single57
 	B done8
 rows4:
 	CMP $4, R7
-	BLE vectors56
+	BLE vectors60
 	CMP $8, R7
-	BLE vectors57
+	BLE vectors61
 	CMP $4, R3
-	BNE single58
+	BNE single62
 	SUBS $2, R2, R2
-	BLT odd60
-pair59:
+	BLT odd64
+	CMP $48, R4
+	BNE pair63
+packed65:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
+	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
+	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
+	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed65
+	B odd64
+pair63:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -789,11 +945,11 @@ pair59:
 	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair59
-odd60:
+	BGE pair63
+odd64:
 	ADDS $2, R2, R2
 	BEQ done8
-single58:
+single62:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -819,14 +975,14 @@ single58:
 	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single58
+	BNE single62
 	B done8
-vectors57:
+vectors61:
 	CMP $4, R3
-	BNE single61
+	BNE single66
 	SUBS $2, R2, R2
-	BLT odd63
-pair62:
+	BLT odd68
+pair67:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -858,11 +1014,11 @@ pair62:
 	WORD $0x4fa61075 // fmla v21.4s, v3.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair62
-odd63:
+	BGE pair67
+odd68:
 	ADDS $2, R2, R2
 	BEQ done8
-single61:
+single66:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -882,14 +1038,14 @@ single61:
 	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single61
+	BNE single66
 	B done8
-vectors56:
+vectors60:
 	CMP $4, R3
-	BNE single64
+	BNE single69
 	SUBS $2, R2, R2
-	BLT odd66
-pair65:
+	BLT odd71
+pair70:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -911,11 +1067,11 @@ pair65:
 	WORD $0x4fa61034 // fmla v20.4s, v1.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair65
-odd66:
+	BGE pair70
+odd71:
 	ADDS $2, R2, R2
 	BEQ done8
-single64:
+single69:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -930,18 +1086,69 @@ single64:
 	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single64
+	BNE single69
 	B done8
 rows3:
 	CMP $4, R7
-	BLE vectors67
+	BLE vectors72
 	CMP $8, R7
-	BLE vectors68
+	BLE vectors73
 	CMP $4, R3
-	BNE single69
+	BNE single74
 	SUBS $2, R2, R2
-	BLT odd71
-pair70:
+	BLT odd76
+	CMP $48, R4
+	BNE pair75
+packed77:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
+	FMOVD (R13)(R5), F7
+	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
+	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
+	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
+	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
+	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
+	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed77
+	B odd76
+pair75:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -992,11 +1199,11 @@ pair70:
 	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair70
-odd71:
+	BGE pair75
+odd76:
 	ADDS $2, R2, R2
 	BEQ done8
-single69:
+single74:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1026,14 +1233,14 @@ single69:
 	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single69
+	BNE single74
 	B done8
-vectors68:
+vectors73:
 	CMP $4, R3
-	BNE single72
+	BNE single78
 	SUBS $2, R2, R2
-	BLT odd74
-pair73:
+	BLT odd80
+pair79:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1070,11 +1277,11 @@ pair73:
 	WORD $0x4fa71078 // fmla v24.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair73
-odd74:
+	BGE pair79
+odd80:
 	ADDS $2, R2, R2
 	BEQ done8
-single72:
+single78:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1097,14 +1304,14 @@ single72:
 	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single72
+	BNE single78
 	B done8
-vectors67:
+vectors72:
 	CMP $4, R3
-	BNE single75
+	BNE single81
 	SUBS $2, R2, R2
-	BLT odd77
-pair76:
+	BLT odd83
+pair82:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1129,11 +1336,11 @@ pair76:
 	WORD $0x4fa71037 // fmla v23.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair76
-odd77:
+	BGE pair82
+odd83:
 	ADDS $2, R2, R2
 	BEQ done8
-single75:
+single81:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1150,18 +1357,76 @@ single75:
 	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single75
+	BNE single81
 	B done8
 rows2:
 	CMP $4, R7
-	BLE vectors78
+	BLE vectors84
 	CMP $8, R7
-	BLE vectors79
+	BLE vectors85
 	CMP $4, R3
-	BNE single80
+	BNE single86
 	SUBS $2, R2, R2
-	BLT odd82
-pair81:
+	BLT odd88
+	CMP $48, R4
+	BNE pair87
+packed89:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
+	FMOVD (R13)(R5), F7
+	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
+	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
+	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
+	FMOVD (R14)(R5), F6
+	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
+	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
+	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
+	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
+	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
+	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6107a // fmla v26.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6109b // fmla v27.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed89
+	B odd88
+pair87:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1219,11 +1484,11 @@ pair81:
 	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair81
-odd82:
+	BGE pair87
+odd88:
 	ADDS $2, R2, R2
 	BEQ done8
-single80:
+single86:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1257,14 +1522,14 @@ single80:
 	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single80
+	BNE single86
 	B done8
-vectors79:
+vectors85:
 	CMP $4, R3
-	BNE single83
+	BNE single90
 	SUBS $2, R2, R2
-	BLT odd85
-pair84:
+	BLT odd92
+pair91:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1306,11 +1571,11 @@ pair84:
 	WORD $0x4fa6107b // fmla v27.4s, v3.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair84
-odd85:
+	BGE pair91
+odd92:
 	ADDS $2, R2, R2
 	BEQ done8
-single83:
+single90:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1336,14 +1601,14 @@ single83:
 	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single83
+	BNE single90
 	B done8
-vectors78:
+vectors84:
 	CMP $4, R3
-	BNE single86
+	BNE single93
 	SUBS $2, R2, R2
-	BLT odd88
-pair87:
+	BLT odd95
+pair94:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1371,11 +1636,11 @@ pair87:
 	WORD $0x4fa6103a // fmla v26.4s, v1.4s, v6.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair87
-odd88:
+	BGE pair94
+odd95:
 	ADDS $2, R2, R2
 	BEQ done8
-single86:
+single93:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1394,18 +1659,83 @@ single86:
 	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single86
+	BNE single93
 	B done8
 rows1:
 	CMP $4, R7
-	BLE vectors89
+	BLE vectors96
 	CMP $8, R7
-	BLE vectors90
+	BLE vectors97
 	CMP $4, R3
-	BNE single91
+	BNE single98
 	SUBS $2, R2, R2
-	BLT odd93
-pair92:
+	BLT odd100
+	CMP $48, R4
+	BNE pair99
+packed101:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
+	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
+	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
+	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
+	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
+	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
+	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
+	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
+	FMOVD (R13)(R5), F7
+	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
+	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
+	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
+	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
+	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
+	FMOVD (R14)(R5), F6
+	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
+	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
+	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
+	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
+	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
+	FMOVD (R15)(R5), F7
+	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
+	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
+	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
+	WORD $0x4fa6107a // fmla v26.4s, v3.4s, v6.s[1]
+	WORD $0x4fa6109b // fmla v27.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
+	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
+	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
+	WORD $0x4f87105f // fmla v31.4s, v2.4s, v7.s[0]
+	WORD $0x4fa7107d // fmla v29.4s, v3.4s, v7.s[1]
+	WORD $0x4fa7109e // fmla v30.4s, v4.4s, v7.s[1]
+	WORD $0x4fa710bf // fmla v31.4s, v5.4s, v7.s[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed101
+	B odd100
+pair99:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1470,11 +1800,11 @@ pair92:
 	WORD $0x4fa710bf // fmla v31.4s, v5.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair92
-odd93:
+	BGE pair99
+odd100:
 	ADDS $2, R2, R2
 	BEQ done8
-single91:
+single98:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1512,14 +1842,14 @@ single91:
 	WORD $0x4f87105f // fmla v31.4s, v2.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single91
+	BNE single98
 	B done8
-vectors90:
+vectors97:
 	CMP $4, R3
-	BNE single94
+	BNE single102
 	SUBS $2, R2, R2
-	BLT odd96
-pair95:
+	BLT odd104
+pair103:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1566,11 +1896,11 @@ pair95:
 	WORD $0x4fa7107e // fmla v30.4s, v3.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair95
-odd96:
+	BGE pair103
+odd104:
 	ADDS $2, R2, R2
 	BEQ done8
-single94:
+single102:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1599,14 +1929,14 @@ single94:
 	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single94
+	BNE single102
 	B done8
-vectors89:
+vectors96:
 	CMP $4, R3
-	BNE single97
+	BNE single105
 	SUBS $2, R2, R2
-	BLT odd99
-pair98:
+	BLT odd107
+pair106:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1637,11 +1967,11 @@ pair98:
 	WORD $0x4fa7103d // fmla v29.4s, v1.4s, v7.s[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair98
-odd99:
+	BGE pair106
+odd107:
 	ADDS $2, R2, R2
 	BEQ done8
-single97:
+single105:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1662,13 +1992,13 @@ single97:
 	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single97
+	BNE single105
 	B done8
 done8:
 	MOVD 80(R0), R3
 	LSL $2, R3, R3
 	MOVD 88(R0), R7
-	CBZ R7, constants100
+	CBZ R7, constants108
 	MOVD 16(R0), R1
 	MOVD R6, R2
 	FLDPQ (R1), (F0, F1)
@@ -1678,7 +2008,7 @@ done8:
 	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
 	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1686,7 +2016,7 @@ done8:
 	WORD $0x4e21d58c // fadd v12.4s, v12.4s, v1.4s
 	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1694,7 +2024,7 @@ done8:
 	WORD $0x4e21d5ef // fadd v15.4s, v15.4s, v1.4s
 	WORD $0x4e22d610 // fadd v16.4s, v16.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1702,7 +2032,7 @@ done8:
 	WORD $0x4e21d652 // fadd v18.4s, v18.4s, v1.4s
 	WORD $0x4e22d673 // fadd v19.4s, v19.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1710,7 +2040,7 @@ done8:
 	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
 	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1718,7 +2048,7 @@ done8:
 	WORD $0x4e21d718 // fadd v24.4s, v24.4s, v1.4s
 	WORD $0x4e22d739 // fadd v25.4s, v25.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -1726,16 +2056,16 @@ done8:
 	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
 	WORD $0x4e22d79c // fadd v28.4s, v28.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants100
+	BEQ constants108
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
 	WORD $0x4e20d7bd // fadd v29.4s, v29.4s, v0.4s
 	WORD $0x4e21d7de // fadd v30.4s, v30.4s, v1.4s
 	WORD $0x4e22d7ff // fadd v31.4s, v31.4s, v2.4s
-constants100:
+constants108:
 	MOVD 24(R0), R1
-	CBZ R1, added101
+	CBZ R1, added109
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
@@ -1762,13 +2092,13 @@ constants100:
 	WORD $0x4e20d7bd // fadd v29.4s, v29.4s, v0.4s
 	WORD $0x4e21d7de // fadd v30.4s, v30.4s, v1.4s
 	WORD $0x4e22d7ff // fadd v31.4s, v31.4s, v2.4s
-added101:
+added109:
 	MOVD 96(R0), R7
-	CBZ R7, store102
+	CBZ R7, store110
 	CMP $1, R7
-	BEQ relu103
+	BEQ relu111
 	CMP $2, R7
-	BEQ leaky104
+	BEQ leaky112
 	FMOVS 108(R0), F0
 	FMOVS 112(R0), F1
 	WORD $0x4e040400 // dup v0.4s, v0.s[0]
@@ -1821,8 +2151,8 @@ added101:
 	WORD $0x4ea1f7bd // fmin v29.4s, v29.4s, v1.4s
 	WORD $0x4ea1f7de // fmin v30.4s, v30.4s, v1.4s
 	WORD $0x4ea1f7ff // fmin v31.4s, v31.4s, v1.4s
-	B store102
-relu103:
+	B store110
+relu111:
 	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x4e20f508 // fmax v8.4s, v8.4s, v0.4s
 	WORD $0x4e20f529 // fmax v9.4s, v9.4s, v0.4s
@@ -1848,8 +2178,8 @@ relu103:
 	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
 	WORD $0x4e20f7de // fmax v30.4s, v30.4s, v0.4s
 	WORD $0x4e20f7ff // fmax v31.4s, v31.4s, v0.4s
-	B store102
-leaky104:
+	B store110
+leaky112:
 	FMOVS 104(R0), F0
 	WORD $0x4ea0e906 // fcmlt v6.4s, v8.4s, #0.0
 	WORD $0x4f809107 // fmul v7.4s, v8.4s, v0.s[0]
@@ -1923,46 +2253,46 @@ leaky104:
 	WORD $0x4ea0ebe4 // fcmlt v4.4s, v31.4s, #0.0
 	WORD $0x4f8093e5 // fmul v5.4s, v31.4s, v0.s[0]
 	WORD $0x6ea41cbf // bit v31.16b, v5.16b, v4.16b
-store102:
+store110:
 	MOVD 16(R0), R1
 	FSTPQ (F8, F9), (R1)
 	FMOVQ F10, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F11, F12), (R1)
 	FMOVQ F13, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F14, F15), (R1)
 	FMOVQ F16, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F17, F18), (R1)
 	FMOVQ F19, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F20, F21), (R1)
 	FMOVQ F22, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F23, F24), (R1)
 	FMOVQ F25, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F26, F27), (R1)
 	FMOVQ F28, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out105
+	BEQ out113
 	FSTPQ (F29, F30), (R1)
 	FMOVQ F31, 32(R1)
-out105:
+out113:
 	RET
 
 // func packTransF32NEON(dst, b *float32, nr, ldb, k int)
@@ -1977,7 +2307,7 @@ TEXT ·packTransF32NEON(SB), NOSPLIT, $0-40
 	ADD R3, R8, R9
 	ADD R3, R9, R10
 	ADD R3, R10, R11
-next106:
+next114:
 	FMOVQ.P 16(R8), F0
 	FMOVQ.P 16(R9), F1
 	FMOVQ.P 16(R10), F2
@@ -1999,5 +2329,5 @@ next106:
 	FMOVQ F3, (R0)
 	ADD R2, R0, R0
 	SUBS $4, R1, R1
-	BGT next106
+	BGT next114
 	RET

@@ -631,6 +631,28 @@ TEXT ·tileI8DotProd(SB), NOSPLIT, $0-8
 	BLE vectors37
 	SUBS $4, R2, R2
 	BLT fold40
+	CMP $48, R4
+	BNE quad38
+packed42:
+	FMOVQ.P 16(R8), F0
+	VLD1.P 64(R1), [V20.S4, V21.S4, V22.S4, V23.S4]
+	VLD1.P 64(R1), [V24.S4, V25.S4, V26.S4, V27.S4]
+	VLD1.P 64(R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	WORD $0x4f80e288 // sdot v8.4s, v20.16b, v0.4b[0]
+	WORD $0x4f80e2a9 // sdot v9.4s, v21.16b, v0.4b[0]
+	WORD $0x4f80e2ca // sdot v10.4s, v22.16b, v0.4b[0]
+	WORD $0x4fa0e2eb // sdot v11.4s, v23.16b, v0.4b[1]
+	WORD $0x4fa0e30c // sdot v12.4s, v24.16b, v0.4b[1]
+	WORD $0x4fa0e32d // sdot v13.4s, v25.16b, v0.4b[1]
+	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
+	WORD $0x4f80eb6f // sdot v15.4s, v27.16b, v0.4b[2]
+	WORD $0x4f80eb90 // sdot v16.4s, v28.16b, v0.4b[2]
+	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
+	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
+	WORD $0x4fa0ebf3 // sdot v19.4s, v31.16b, v0.4b[3]
+	SUBS $4, R2, R2
+	BGE packed42
+	B fold40
 quad38:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
@@ -685,8 +707,8 @@ single41:
 	B done35
 vectors37:
 	SUBS $4, R2, R2
-	BLT fold44
-quad42:
+	BLT fold45
+quad43:
 	FMOVQ.P 16(R8), F0
 	FLDPQ (R1), (F20, F21)
 	ADD R4, R1, R1
@@ -705,8 +727,8 @@ quad42:
 	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
 	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
 	SUBS $4, R2, R2
-	BGE quad42
-fold44:
+	BGE quad43
+fold45:
 	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
 	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
 	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
@@ -715,7 +737,7 @@ fold44:
 	WORD $0x4eaf8529 // add v9.4s, v9.4s, v15.4s
 	ADDS $4, R2, R2
 	BEQ done35
-single45:
+single46:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FLDPQ (R1), (F0, F1)
@@ -723,12 +745,12 @@ single45:
 	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
 	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
 	SUBS $1, R2, R2
-	BNE single45
+	BNE single46
 	B done35
 vectors36:
 	SUBS $4, R2, R2
-	BLT fold48
-quad46:
+	BLT fold49
+quad47:
 	FMOVQ.P 16(R8), F0
 	FMOVQ (R1), F20
 	ADD R4, R1, R1
@@ -743,30 +765,53 @@ quad46:
 	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
 	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
 	SUBS $4, R2, R2
-	BGE quad46
-fold48:
+	BGE quad47
+fold49:
 	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
 	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
 	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
 	ADDS $4, R2, R2
 	BEQ done35
-single49:
+single50:
 	FMOVS (R8), F6
 	ADD R3, R8, R8
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
 	SUBS $1, R2, R2
-	BNE single49
+	BNE single50
 	B done35
 rows34:
 	CMP $4, R7
-	BLE vectors50
-	CMP $8, R7
 	BLE vectors51
+	CMP $8, R7
+	BLE vectors52
 	SUBS $2, R2, R2
-	BLT odd54
-pair53:
+	BLT odd55
+	CMP $48, R4
+	BNE pair54
+packed56:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed56
+	B odd55
+pair54:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -789,11 +834,11 @@ pair53:
 	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair53
-odd54:
+	BGE pair54
+odd55:
 	ADDS $2, R2, R2
 	BEQ done35
-single52:
+single53:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -807,12 +852,12 @@ single52:
 	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single52
+	BNE single53
 	B done35
-vectors51:
+vectors52:
 	SUBS $2, R2, R2
-	BLT odd57
-pair56:
+	BLT odd59
+pair58:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -829,11 +874,11 @@ pair56:
 	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair56
-odd57:
+	BGE pair58
+odd59:
 	ADDS $2, R2, R2
 	BEQ done35
-single55:
+single57:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -844,12 +889,12 @@ single55:
 	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single55
+	BNE single57
 	B done35
-vectors50:
+vectors51:
 	SUBS $2, R2, R2
-	BLT odd60
-pair59:
+	BLT odd62
+pair61:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -862,11 +907,11 @@ pair59:
 	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair59
-odd60:
+	BGE pair61
+odd62:
 	ADDS $2, R2, R2
 	BEQ done35
-single58:
+single60:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -875,16 +920,46 @@ single58:
 	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single58
+	BNE single60
 	B done35
 rows33:
 	CMP $4, R7
-	BLE vectors61
+	BLE vectors63
 	CMP $8, R7
-	BLE vectors62
+	BLE vectors64
 	SUBS $2, R2, R2
-	BLT odd65
-pair64:
+	BLT odd67
+	CMP $48, R4
+	BNE pair66
+packed68:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed68
+	B odd67
+pair66:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -914,11 +989,11 @@ pair64:
 	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair64
-odd65:
+	BGE pair66
+odd67:
 	ADDS $2, R2, R2
 	BEQ done35
-single63:
+single65:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -936,12 +1011,12 @@ single63:
 	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single63
+	BNE single65
 	B done35
-vectors62:
+vectors64:
 	SUBS $2, R2, R2
-	BLT odd68
-pair67:
+	BLT odd71
+pair70:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -963,11 +1038,11 @@ pair67:
 	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair67
-odd68:
+	BGE pair70
+odd71:
 	ADDS $2, R2, R2
 	BEQ done35
-single66:
+single69:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -981,12 +1056,12 @@ single66:
 	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single66
+	BNE single69
 	B done35
-vectors61:
+vectors63:
 	SUBS $2, R2, R2
-	BLT odd71
-pair70:
+	BLT odd74
+pair73:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1002,11 +1077,11 @@ pair70:
 	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair70
-odd71:
+	BGE pair73
+odd74:
 	ADDS $2, R2, R2
 	BEQ done35
-single69:
+single72:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1017,16 +1092,53 @@ single69:
 	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single69
+	BNE single72
 	B done35
 rows32:
 	CMP $4, R7
-	BLE vectors72
+	BLE vectors75
 	CMP $8, R7
-	BLE vectors73
+	BLE vectors76
 	SUBS $2, R2, R2
-	BLT odd76
-pair75:
+	BLT odd79
+	CMP $48, R4
+	BNE pair78
+packed80:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
+	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed80
+	B odd79
+pair78:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1063,11 +1175,11 @@ pair75:
 	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair75
-odd76:
+	BGE pair78
+odd79:
 	ADDS $2, R2, R2
 	BEQ done35
-single74:
+single77:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1089,12 +1201,12 @@ single74:
 	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single74
+	BNE single77
 	B done35
-vectors73:
+vectors76:
 	SUBS $2, R2, R2
-	BLT odd79
-pair78:
+	BLT odd83
+pair82:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1121,11 +1233,11 @@ pair78:
 	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair78
-odd79:
+	BGE pair82
+odd83:
 	ADDS $2, R2, R2
 	BEQ done35
-single77:
+single81:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1142,12 +1254,12 @@ single77:
 	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single77
+	BNE single81
 	B done35
-vectors72:
+vectors75:
 	SUBS $2, R2, R2
-	BLT odd82
-pair81:
+	BLT odd86
+pair85:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1166,11 +1278,11 @@ pair81:
 	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair81
-odd82:
+	BGE pair85
+odd86:
 	ADDS $2, R2, R2
 	BEQ done35
-single80:
+single84:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1183,16 +1295,60 @@ single80:
 	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single80
+	BNE single84
 	B done35
 rows31:
 	CMP $4, R7
-	BLE vectors83
+	BLE vectors87
 	CMP $8, R7
-	BLE vectors84
+	BLE vectors88
 	SUBS $2, R2, R2
-	BLT odd87
-pair86:
+	BLT odd91
+	CMP $48, R4
+	BNE pair90
+packed92:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
+	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed92
+	B odd91
+pair90:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1236,11 +1392,11 @@ pair86:
 	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair86
-odd87:
+	BGE pair90
+odd91:
 	ADDS $2, R2, R2
 	BEQ done35
-single85:
+single89:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1266,12 +1422,12 @@ single85:
 	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single85
+	BNE single89
 	B done35
-vectors84:
+vectors88:
 	SUBS $2, R2, R2
-	BLT odd90
-pair89:
+	BLT odd95
+pair94:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1303,11 +1459,11 @@ pair89:
 	WORD $0x4fa6e075 // sdot v21.4s, v3.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair89
-odd90:
+	BGE pair94
+odd95:
 	ADDS $2, R2, R2
 	BEQ done35
-single88:
+single93:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1327,12 +1483,12 @@ single88:
 	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single88
+	BNE single93
 	B done35
-vectors83:
+vectors87:
 	SUBS $2, R2, R2
-	BLT odd93
-pair92:
+	BLT odd98
+pair97:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1354,11 +1510,11 @@ pair92:
 	WORD $0x4fa6e034 // sdot v20.4s, v1.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair92
-odd93:
+	BGE pair97
+odd98:
 	ADDS $2, R2, R2
 	BEQ done35
-single91:
+single96:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1373,16 +1529,67 @@ single91:
 	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single91
+	BNE single96
 	B done35
 rows30:
 	CMP $4, R7
-	BLE vectors94
+	BLE vectors99
 	CMP $8, R7
-	BLE vectors95
+	BLE vectors100
 	SUBS $2, R2, R2
-	BLT odd98
-pair97:
+	BLT odd103
+	CMP $48, R4
+	BNE pair102
+packed104:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
+	FMOVD (R13)(R5), F7
+	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
+	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed104
+	B odd103
+pair102:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1433,11 +1640,11 @@ pair97:
 	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair97
-odd98:
+	BGE pair102
+odd103:
 	ADDS $2, R2, R2
 	BEQ done35
-single96:
+single101:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1467,12 +1674,12 @@ single96:
 	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single96
+	BNE single101
 	B done35
-vectors95:
+vectors100:
 	SUBS $2, R2, R2
-	BLT odd101
-pair100:
+	BLT odd107
+pair106:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1509,11 +1716,11 @@ pair100:
 	WORD $0x4fa7e078 // sdot v24.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair100
-odd101:
+	BGE pair106
+odd107:
 	ADDS $2, R2, R2
 	BEQ done35
-single99:
+single105:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1536,12 +1743,12 @@ single99:
 	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single99
+	BNE single105
 	B done35
-vectors94:
+vectors99:
 	SUBS $2, R2, R2
-	BLT odd104
-pair103:
+	BLT odd110
+pair109:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1566,11 +1773,11 @@ pair103:
 	WORD $0x4fa7e037 // sdot v23.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair103
-odd104:
+	BGE pair109
+odd110:
 	ADDS $2, R2, R2
 	BEQ done35
-single102:
+single108:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1587,16 +1794,74 @@ single102:
 	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single102
+	BNE single108
 	B done35
 rows29:
 	CMP $4, R7
-	BLE vectors105
+	BLE vectors111
 	CMP $8, R7
-	BLE vectors106
+	BLE vectors112
 	SUBS $2, R2, R2
-	BLT odd109
-pair108:
+	BLT odd115
+	CMP $48, R4
+	BNE pair114
+packed116:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
+	FMOVD (R13)(R5), F7
+	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
+	FMOVD (R14)(R5), F6
+	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
+	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e07a // sdot v26.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e09b // sdot v27.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed116
+	B odd115
+pair114:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1654,11 +1919,11 @@ pair108:
 	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair108
-odd109:
+	BGE pair114
+odd115:
 	ADDS $2, R2, R2
 	BEQ done35
-single107:
+single113:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1692,12 +1957,12 @@ single107:
 	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single107
+	BNE single113
 	B done35
-vectors106:
+vectors112:
 	SUBS $2, R2, R2
-	BLT odd112
-pair111:
+	BLT odd119
+pair118:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1739,11 +2004,11 @@ pair111:
 	WORD $0x4fa6e07b // sdot v27.4s, v3.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair111
-odd112:
+	BGE pair118
+odd119:
 	ADDS $2, R2, R2
 	BEQ done35
-single110:
+single117:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1769,12 +2034,12 @@ single110:
 	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single110
+	BNE single117
 	B done35
-vectors105:
+vectors111:
 	SUBS $2, R2, R2
-	BLT odd115
-pair114:
+	BLT odd122
+pair121:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -1802,11 +2067,11 @@ pair114:
 	WORD $0x4fa6e03a // sdot v26.4s, v1.16b, v6.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair114
-odd115:
+	BGE pair121
+odd122:
 	ADDS $2, R2, R2
 	BEQ done35
-single113:
+single120:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -1825,16 +2090,81 @@ single113:
 	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single113
+	BNE single120
 	B done35
 rows28:
 	CMP $4, R7
-	BLE vectors116
+	BLE vectors123
 	CMP $8, R7
-	BLE vectors117
+	BLE vectors124
 	SUBS $2, R2, R2
-	BLT odd120
-pair119:
+	BLT odd127
+	CMP $48, R4
+	BNE pair126
+packed128:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	VLD1.P 32(R1), [V4.S4, V5.S4]
+	FMOVD (R8)(R5), F6
+	FMOVD (R9)(R5), F7
+	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
+	FMOVD (R10)(R5), F6
+	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
+	FMOVD (R11)(R5), F7
+	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
+	FMOVD (R12)(R5), F6
+	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
+	FMOVD (R13)(R5), F7
+	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
+	FMOVD (R14)(R5), F6
+	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
+	FMOVD (R15)(R5), F7
+	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
+	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
+	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
+	WORD $0x4fa6e07a // sdot v26.4s, v3.16b, v6.4b[1]
+	WORD $0x4fa6e09b // sdot v27.4s, v4.16b, v6.4b[1]
+	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
+	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
+	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
+	WORD $0x4f87e05f // sdot v31.4s, v2.16b, v7.4b[0]
+	WORD $0x4fa7e07d // sdot v29.4s, v3.16b, v7.4b[1]
+	WORD $0x4fa7e09e // sdot v30.4s, v4.16b, v7.4b[1]
+	WORD $0x4fa7e0bf // sdot v31.4s, v5.16b, v7.4b[1]
+	ADD $8, R5, R5
+	SUBS $2, R2, R2
+	BGE packed128
+	B odd127
+pair126:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1899,11 +2229,11 @@ pair119:
 	WORD $0x4fa7e0bf // sdot v31.4s, v5.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair119
-odd120:
+	BGE pair126
+odd127:
 	ADDS $2, R2, R2
 	BEQ done35
-single118:
+single125:
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R4, R1, R1
@@ -1941,12 +2271,12 @@ single118:
 	WORD $0x4f87e05f // sdot v31.4s, v2.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single118
+	BNE single125
 	B done35
-vectors117:
+vectors124:
 	SUBS $2, R2, R2
-	BLT odd123
-pair122:
+	BLT odd131
+pair130:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FLDPQ (R1), (F2, F3)
@@ -1993,11 +2323,11 @@ pair122:
 	WORD $0x4fa7e07e // sdot v30.4s, v3.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair122
-odd123:
+	BGE pair130
+odd131:
 	ADDS $2, R2, R2
 	BEQ done35
-single121:
+single129:
 	FLDPQ (R1), (F0, F1)
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -2026,12 +2356,12 @@ single121:
 	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single121
+	BNE single129
 	B done35
-vectors116:
+vectors123:
 	SUBS $2, R2, R2
-	BLT odd126
-pair125:
+	BLT odd134
+pair133:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVQ (R1), F1
@@ -2062,11 +2392,11 @@ pair125:
 	WORD $0x4fa7e03d // sdot v29.4s, v1.16b, v7.4b[1]
 	ADD $8, R5, R5
 	SUBS $2, R2, R2
-	BGE pair125
-odd126:
+	BGE pair133
+odd134:
 	ADDS $2, R2, R2
 	BEQ done35
-single124:
+single132:
 	FMOVQ (R1), F0
 	ADD R4, R1, R1
 	FMOVS (R8)(R5), F6
@@ -2087,13 +2417,13 @@ single124:
 	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
 	ADD R3, R5, R5
 	SUBS $1, R2, R2
-	BNE single124
+	BNE single132
 	B done35
 done35:
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
-	CBZ R7, constants127
+	CBZ R7, constants135
 	MOVD 16(R0), R1
 	MOVD R6, R2
 	FLDPQ (R1), (F0, F1)
@@ -2103,7 +2433,7 @@ done35:
 	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
 	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -2111,7 +2441,7 @@ done35:
 	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
 	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -2119,7 +2449,7 @@ done35:
 	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
 	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -2127,7 +2457,7 @@ done35:
 	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
 	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -2135,7 +2465,7 @@ done35:
 	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
 	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -2143,7 +2473,7 @@ done35:
 	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
 	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
@@ -2151,16 +2481,16 @@ done35:
 	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
 	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
 	SUBS $1, R2, R2
-	BEQ constants127
+	BEQ constants135
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	ADD R3, R1, R1
 	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
 	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-constants127:
+constants135:
 	MOVD 24(R0), R1
-	CBZ R1, added128
+	CBZ R1, added136
 	FLDPQ (R1), (F0, F1)
 	FMOVQ 32(R1), F2
 	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
@@ -2187,46 +2517,46 @@ constants127:
 	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
 	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
 	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-added128:
+added136:
 	MOVD 16(R0), R1
 	FSTPQ (F8, F9), (R1)
 	FMOVQ F10, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F11, F12), (R1)
 	FMOVQ F13, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F14, F15), (R1)
 	FMOVQ F16, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F17, F18), (R1)
 	FMOVQ F19, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F20, F21), (R1)
 	FMOVQ F22, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F23, F24), (R1)
 	FMOVQ F25, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F26, F27), (R1)
 	FMOVQ F28, 32(R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out129
+	BEQ out137
 	FSTPQ (F29, F30), (R1)
 	FMOVQ F31, 32(R1)
-out129:
+out137:
 	RET
 
 // func tileI8NEON(t *tileI8)
@@ -2258,13 +2588,13 @@ TEXT ·tileI8NEON(SB), NOSPLIT, $0-8
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
 	CMP $4, R6
-	BEQ rows130
+	BEQ rows138
 	CMP $3, R6
-	BEQ rows131
+	BEQ rows139
 	CMP $2, R6
-	BEQ rows132
-	CBNZ R7, low134
-next135:
+	BEQ rows140
+	CBNZ R7, low142
+next143:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2282,10 +2612,10 @@ next135:
 	WORD $0x4e606952 // sadalp v18.4s, v10.8h
 	WORD $0x4e606973 // sadalp v19.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next135
-	B done133
-low134:
-next136:
+	BNE next143
+	B done141
+low142:
+next144:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2307,11 +2637,11 @@ next136:
 	WORD $0x4e606952 // sadalp v18.4s, v10.8h
 	WORD $0x4e606973 // sadalp v19.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next136
-	B done133
-rows132:
-	CBNZ R7, low137
-next138:
+	BNE next144
+	B done141
+rows140:
+	CBNZ R7, low145
+next146:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2342,10 +2672,10 @@ next138:
 	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
 	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next138
-	B done133
-low137:
-next139:
+	BNE next146
+	B done141
+low145:
+next147:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2384,11 +2714,11 @@ next139:
 	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
 	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next139
-	B done133
-rows131:
-	CBNZ R7, low140
-next141:
+	BNE next147
+	B done141
+rows139:
+	CBNZ R7, low148
+next149:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2432,10 +2762,10 @@ next141:
 	WORD $0x4e60695a // sadalp v26.4s, v10.8h
 	WORD $0x4e60697b // sadalp v27.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next141
-	B done133
-low140:
-next142:
+	BNE next149
+	B done141
+low148:
+next150:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2491,11 +2821,11 @@ next142:
 	WORD $0x4e60695a // sadalp v26.4s, v10.8h
 	WORD $0x4e60697b // sadalp v27.4s, v11.8h
 	SUBS $1, R2, R2
-	BNE next142
-	B done133
-rows130:
-	CBNZ R7, low143
-next144:
+	BNE next150
+	B done141
+rows138:
+	CBNZ R7, low151
+next152:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2552,10 +2882,10 @@ next144:
 	WORD $0x4e6069de // sadalp v30.4s, v14.8h
 	WORD $0x4e6069ff // sadalp v31.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next144
-	B done133
-low143:
-next145:
+	BNE next152
+	B done141
+low151:
+next153:
 	FLDPQ (R1), (F0, F1)
 	FLDPQ 32(R1), (F2, F3)
 	ADD $64, R1, R1
@@ -2628,9 +2958,9 @@ next145:
 	WORD $0x4e6069de // sadalp v30.4s, v14.8h
 	WORD $0x4e6069ff // sadalp v31.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next145
-	B done133
-done133:
+	BNE next153
+	B done141
+done141:
 	WORD $0x4eb1be08 // addp v8.4s, v16.4s, v17.4s
 	WORD $0x4eb3be49 // addp v9.4s, v18.4s, v19.4s
 	WORD $0x4eb5be8a // addp v10.4s, v20.4s, v21.4s
@@ -2644,52 +2974,52 @@ done133:
 	WORD $0x4eadbd82 // addp v2.4s, v12.4s, v13.4s
 	WORD $0x4eafbdc3 // addp v3.4s, v14.4s, v15.4s
 	MOVD 24(R0), R1
-	CBZ R1, plain146
+	CBZ R1, plain154
 	FMOVQ (R1), F4
 	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
 	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
 	WORD $0x4ea48463 // add v3.4s, v3.4s, v4.4s
-plain146:
+plain154:
 	MOVD 16(R0), R1
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
-	CBZ R7, store147
+	CBZ R7, store155
 	MOVD R1, R4
 	MOVD R6, R2
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	SUBS $1, R2, R2
-	BEQ add148
+	BEQ add156
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
 	SUBS $1, R2, R2
-	BEQ add148
+	BEQ add156
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
 	SUBS $1, R2, R2
-	BEQ add148
+	BEQ add156
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48463 // add v3.4s, v3.4s, v4.4s
-add148:
-store147:
+add156:
+store155:
 	FMOVQ F0, (R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out149
+	BEQ out157
 	FMOVQ F1, (R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out149
+	BEQ out157
 	FMOVQ F2, (R1)
 	ADD R3, R1, R1
 	SUBS $1, R6, R6
-	BEQ out149
+	BEQ out157
 	FMOVQ F3, (R1)
-out149:
+out157:
 	RET

@@ -86,23 +86,39 @@ func (f *tile) tileLoops(rows, vectors int, done string) {
 	f.op("SUBS $2, R2, R2")
 	odd := f.label("odd")
 	f.op("BLT %s", odd)
-	f.at(pair)
-	f.loadRow(0, vectors)
-	f.loadRow(vectors, vectors)
-	f.op("FMOVD (R8)(R5), F6")
-	for r := range rows {
-		if r+1 < rows {
-			f.op("FMOVD (R%d)(R5), F%d", 9+r, 6+(r+1)%2)
-		}
-		for s := range 2 {
-			for v := range vectors {
-				f.v(f.mac, sums+3*r+v, s*vectors+v, 6+r%2, s)
+	steps := func(top string, load func()) {
+		f.at(top)
+		load()
+		f.op("FMOVD (R8)(R5), F6")
+		for r := range rows {
+			if r+1 < rows {
+				f.op("FMOVD (R%d)(R5), F%d", 9+r, 6+(r+1)%2)
+			}
+			for s := range 2 {
+				for v := range vectors {
+					f.v(f.mac, sums+3*r+v, s*vectors+v, 6+r%2, s)
+				}
 			}
 		}
+		f.op("ADD $8, R5, R5")
+		f.op("SUBS $2, R2, R2")
+		f.op("BGE %s", top)
 	}
-	f.op("ADD $8, R5, R5")
-	f.op("SUBS $2, R2, R2")
-	f.op("BGE %s", pair)
+	if vectors == tileVectors {
+		// Rows of a packed panel follow one another.
+		packed := f.label("packed")
+		f.op("CMP $%d, R4", 16*tileVectors)
+		f.op("BNE %s", pair)
+		steps(packed, func() {
+			f.op("VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]")
+			f.op("VLD1.P 32(R1), [V4.S4, V5.S4]")
+		})
+		f.op("B %s", odd)
+	}
+	steps(pair, func() {
+		f.loadRow(0, vectors)
+		f.loadRow(vectors, vectors)
+	})
 	f.at(odd)
 	f.op("ADDS $2, R2, R2")
 	f.op("BEQ %s", done)
@@ -142,14 +158,30 @@ func (f *tile) vectorLoops(vectors int, done string) {
 		f.op("CMP $4, R3")
 		f.op("BNE %s", strided)
 	}
-	f.at(quad)
-	f.op("FMOVQ.P 16(R8), F0")
-	for s := range 4 {
-		f.loadRow(b+3*s, vectors)
+	steps := func(top string, load func()) {
+		f.at(top)
+		f.op("FMOVQ.P 16(R8), F0")
+		load()
+		products(func(s int) (int, int) { return 0, s })
+		f.op("SUBS $4, R2, R2")
+		f.op("BGE %s", top)
 	}
-	products(func(s int) (int, int) { return 0, s })
-	f.op("SUBS $4, R2, R2")
-	f.op("BGE %s", quad)
+	if vectors == tileVectors {
+		packed := f.label("packed")
+		f.op("CMP $%d, R4", 16*tileVectors)
+		f.op("BNE %s", quad)
+		steps(packed, func() {
+			for i := b; i < 32; i += 4 {
+				f.op("VLD1.P 64(R1), [V%d.S4, V%d.S4, V%d.S4, V%d.S4]", i, i+1, i+2, i+3)
+			}
+		})
+		f.op("B %s", fold)
+	}
+	steps(quad, func() {
+		for s := range 4 {
+			f.loadRow(b+3*s, vectors)
+		}
+	})
 	if f.strided {
 		f.op("B %s", fold)
 		f.at(strided)
