@@ -255,6 +255,9 @@ func (m *Model) labels(v runtime.ValueInfo, n int) (*tensor.Tensor, error) {
 	if m.label < 0 {
 		return nil, fmt.Errorf("label %d is negative", m.label)
 	}
+	if m.meta != nil && m.meta.Classes > 0 && m.label >= m.meta.Classes {
+		return nil, fmt.Errorf("label %d, the model has %d classes", m.label, m.meta.Classes)
+	}
 	if v.DType.IsFloat() {
 		if len(v.Shape) != 2 || v.Shape[1] < 1 {
 			return nil, fmt.Errorf("the label input is %v: the number of classes is not known", &v)
