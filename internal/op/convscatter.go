@@ -200,27 +200,49 @@ func scatterSource(a axisWindow, p, k int) (int, bool) {
 // whose neighbours are co elements apart.
 func (t *scatterState) addRow(row, col []float32, width, co int) {
 	a := t.cube[2]
+	if a.dilation == 1 && t.groups == 1 {
+		t.addRuns(row, col, width)
+		return
+	}
 	for i := range t.src[2] {
 		at := i*a.stride - a.begin
 		run := col[i*width:]
-		if a.dilation > 1 || t.groups > 1 {
-			for k := range a.kernel {
-				if p := at + k*a.dilation; p >= 0 && p < t.dst[2] {
-					dst := row[p*co:][:t.o]
-					for j, v := range run[k*t.o:][:t.o] {
-						dst[j] += v
-					}
+		for k := range a.kernel {
+			if p := at + k*a.dilation; p >= 0 && p < t.dst[2] {
+				dst := row[p*co:][:t.o]
+				for j, v := range run[k*t.o:][:t.o] {
+					dst[j] += v
 				}
 			}
-			continue
 		}
+	}
+}
+
+// addRuns is addRow for taps that lie side by side. Neighbouring windows overlap; every
+// passes-th do not.
+func (t *scatterState) addRuns(row, col []float32, width int) {
+	a := t.cube[2]
+	edge := func(i int) {
+		at := i*a.stride - a.begin
 		from, to := max(0, -at), min(a.kernel, t.dst[2]-at)
 		if from < to {
-			src := run[from*t.o : to*t.o]
-			dst := row[(at+from)*t.o:][:len(src)]
-			for j, v := range src {
-				dst[j] += v
-			}
+			kernel.AddRunsF32(row[(at+from)*t.o:], 0, col[i*width+from*t.o:], 0, 1, (to-from)*t.o)
 		}
+	}
+	// Windows [lo, hi) lie inside the row.
+	lo := min(ceilDiv(max(0, a.begin), a.stride), t.src[2])
+	hi := lo
+	if room := t.dst[2] - a.kernel + a.begin; room >= 0 {
+		hi = max(lo, min(room/a.stride+1, t.src[2]))
+	}
+	for i := range lo {
+		edge(i)
+	}
+	passes := ceilDiv(a.kernel, a.stride)
+	for i := lo; i < min(lo+passes, hi); i++ {
+		kernel.AddRunsF32(row[(i*a.stride-a.begin)*t.o:], passes*a.stride*t.o, col[i*width:], passes*width, ceilDiv(hi-i, passes), a.kernel*t.o)
+	}
+	for i := hi; i < t.src[2]; i++ {
+		edge(i)
 	}
 }
