@@ -189,7 +189,7 @@ func TestMNISTCompressedSize(t *testing.T) {
 	}
 }
 
-// TestMNISTSharpness: images of the VAE-GAN are as sharp as the data more than those of the
+// TestMNISTSharpness, on 15,000 images: images of the VAE-GAN are as sharp as the data more than those of the
 // VAE are, by the variance of the Laplacian, and cover the data no worse.
 func TestMNISTSharpness(t *testing.T) {
 	slowly(t)
@@ -200,8 +200,12 @@ func TestMNISTSharpness(t *testing.T) {
 	_, real := judge(t, s, test)
 	want := laplacian(test)
 	sharp, covered := map[string]float64{}, map[string]float64{}
+	part, err := dataset.Range(d.Train, 0, 15000)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"conv-vae", "vae-gan"} {
-		_, m := preset(t, name, d.Train, func(_ *arch.Config, c *Config) { c.Epochs = 4 })
+		_, m := preset(t, name, part, func(_ *arch.Config, c *Config) { c.Epochs = 5 })
 		x := decoded(t, m, n)
 		_, f := judge(t, s, x)
 		sharp[name], covered[name] = laplacian(x), coverage(real, f, 128)

@@ -18,8 +18,8 @@ type zooCase struct {
 	epochs    int
 	lr        float64
 	objective string // instead of the preset's
-	images    int
-	term      int // that has to fall
+	images    int    // 0: 1,000
+	term      int    // that has to fall
 	factor    float64
 	// image bounds, for adversarial presets, an error of images instead: see imageError.
 	image float64
@@ -42,7 +42,7 @@ var zoo = map[string]zooCase{
 	"inpainting-ae":      {hidden: []int{4, 8}, latent: 8, factor: 0.8},
 	"iwae":               {hidden: []int{32}, latent: 8, factor: 0.95, lr: 1e-2},
 	"linear-ae":          {latent: 8, factor: 0.75},
-	"photo-ae":           {hidden: []int{4, 8}, latent: 4, factor: 0.75},
+	"photo-ae":           {hidden: []int{4, 8}, latent: 4, factor: 0.75, images: 700},
 	"rae":                {hidden: []int{32}, latent: 8, factor: 0.75},
 	"residual-ae":        {hidden: []int{4, 8}, latent: 8, factor: 0.75},
 	"salt-and-pepper-ae": {hidden: []int{32}, latent: 8, factor: 0.8},
@@ -98,6 +98,9 @@ func TestZooLearns(t *testing.T) {
 			z, ok := zoo[p.Name]
 			if !ok {
 				t.Fatal("the preset has no case")
+			}
+			if testing.Short() && z.images > 0 {
+				t.Skip("takes seconds")
 			}
 			cfg := zooConfig(t, p, z)
 			var terms []float64
