@@ -261,7 +261,13 @@ func (o *cumulate) Infer(in []Fact) ([]Fact, error) {
 }
 
 func (o *cumulate) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	a, err := toInt(intsOf(in[1])[0])
+	first := int64(0)
+	if in[1].DType() == tensor.Int64 {
+		first = in[1].Int64s()[0]
+	} else {
+		first = int64(tensor.Data[int32](in[1])[0])
+	}
+	a, err := toInt(first)
 	if err != nil {
 		return err
 	}

@@ -127,6 +127,8 @@ type binaryState struct {
 	a, b, t []float32 // widened half-precision operands
 	vector  tensor.Tensor
 	shape   tensor.Shape
+	fn      any // the function of the node's kind and type: making it takes memory
+	fn32    func(a, b float32) float32
 }
 
 // binaryGrain is how many elements of a flat operation a chunk has.
@@ -135,6 +137,7 @@ const binaryGrain = 64 << 10
 // binaryTask is one run of elements of float32 operands, in chunks.
 type binaryTask struct {
 	kind         binaryKind
+	f            func(a, b float32) float32 // kind, for what kernels do not have
 	dst, a, b    []float32
 	aStep, bStep int
 }
@@ -143,7 +146,7 @@ type binaryTask struct {
 func (t *binaryTask) Do(chunk, _ int) {
 	lo := chunk * binaryGrain
 	hi := min(lo+binaryGrain, len(t.dst))
-	runF32(t.kind, t.dst[lo:hi], t.a[lo*t.aStep:], t.b[lo*t.bStep:], t.aStep, t.bStep)
+	runF32(t.kind, t.f, t.dst[lo:hi], t.a[lo*t.aStep:], t.b[lo*t.bStep:], t.aStep, t.bStep)
 }
 
 // errDivideByZero is the failure of an integer division.
@@ -164,7 +167,7 @@ func runBinary(ctx *Context, kind binaryKind, out, a, b *tensor.Tensor) error {
 		st.float32(ctx, kind, st.t, st.a, st.b)
 		narrow(out, st.t)
 	case tensor.Float64:
-		broadcastRun(&st.loop, tensor.Data[float64](out), tensor.Data[float64](a), tensor.Data[float64](b), floatFunc[float64](kind))
+		broadcastRun(&st.loop, tensor.Data[float64](out), tensor.Data[float64](a), tensor.Data[float64](b), kept(&st.fn, kind, floatFunc[float64]))
 	case tensor.Int8:
 		return intRun[int8](st, kind, out, a, b)
 	case tensor.Int16:
@@ -183,7 +186,7 @@ func runBinary(ctx *Context, kind binaryKind, out, a, b *tensor.Tensor) error {
 		return intRun[uint64](st, kind, out, a, b)
 	case tensor.Bool:
 		// Bools are stored as 0 and 1, on which the bitwise functions are the logical ones.
-		broadcastRun(&st.loop, words[uint8](out), words[uint8](a), words[uint8](b), integerFunc[uint8](kind))
+		broadcastRun(&st.loop, words[uint8](out), words[uint8](a), words[uint8](b), kept(&st.fn, kind, integerFunc[uint8]))
 	}
 	return nil
 }
@@ -196,25 +199,39 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// kept returns the function that make gives for a node's kind, which is the same in each
+// run.
+func kept[F any, K any](place *any, kind K, make func(K) F) F {
+	f, ok := (*place).(F)
+	if !ok {
+		f = make(kind)
+		*place = f
+	}
+	return f
+}
+
 func (st *binaryState) float32(ctx *Context, kind binaryKind, dst, a, b []float32) {
+	if st.fn32 == nil {
+		st.fn32 = floatFunc[float32](kind)
+	}
 	n, sa, sb, _ := st.inner()
 	if n == 1 {
 		sa, sb = 1, 1 // of one element the step does not matter
 	}
 	if n == len(dst) && n > 0 {
 		t := &st.task
-		*t = binaryTask{kind, dst, a, b, sa, sb}
+		*t = binaryTask{kind, st.fn32, dst, a, b, sa, sb}
 		ctx.Pool.Run((n+binaryGrain-1)/binaryGrain, t)
 		*t = binaryTask{}
 		return
 	}
 	for st.next() {
-		runF32(kind, dst[st.at:st.at+n], a[st.pos[0]:], b[st.pos[1]:], sa, sb)
+		runF32(kind, st.fn32, dst[st.at:st.at+n], a[st.pos[0]:], b[st.pos[1]:], sa, sb)
 	}
 }
 
-// runF32 computes dst[i] = kind(a[i*sa], b[i*sb]), where sa and sb are 0 or 1.
-func runF32(kind binaryKind, dst, a, b []float32, sa, sb int) {
+// runF32 computes dst[i] = kind(a[i*sa], b[i*sb]), where sa and sb are 0 or 1. f is kind.
+func runF32(kind binaryKind, f func(a, b float32) float32, dst, a, b []float32, sa, sb int) {
 	switch {
 	case sa == 1 && sb == 1:
 		switch kind {
@@ -266,7 +283,7 @@ func runF32(kind binaryKind, dst, a, b []float32, sa, sb int) {
 			return
 		}
 	}
-	run1(dst, a, b, sa, sb, floatFunc[float32](kind))
+	run1(dst, a, b, sa, sb, f)
 }
 
 // powScalar computes dst = a^s for exponents that are a few multiplications.
@@ -321,7 +338,7 @@ func intRun[T integer](st *binaryState, kind binaryKind, out, a, b *tensor.Tenso
 			}
 		}
 	}
-	broadcastRun(&st.loop, tensor.Data[T](out), x, y, integerFunc[T](kind))
+	broadcastRun(&st.loop, tensor.Data[T](out), x, y, kept(&st.fn, kind, integerFunc[T]))
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (o *compare) Infer(in []Fact) ([]Fact, error) {
 }
 
 func (o *compare) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	l := StateOf[loop](ctx)
+	l := StateOf[compareState](ctx)
 	l.init(out[0].Shape(), in[0].Shape(), in[1].Shape(), nil)
 	switch in[0].DType() {
 	case tensor.Float32:
@@ -74,13 +74,19 @@ func (o *compare) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	case tensor.Uint64:
 		compareRun[uint64](l, o.kind, out[0], in)
 	case tensor.Bool:
-		broadcastRun(l, tensor.Data[bool](out[0]), words[uint8](in[0]), words[uint8](in[1]), compareFunc[uint8](o.kind))
+		broadcastRun(&l.loop, tensor.Data[bool](out[0]), words[uint8](in[0]), words[uint8](in[1]), kept(&l.fn, o.kind, compareFunc[uint8]))
 	}
 	return nil
 }
 
-func compareRun[T number](l *loop, kind compareKind, out *tensor.Tensor, in []*tensor.Tensor) {
-	broadcastRun(l, tensor.Data[bool](out), tensor.Data[T](in[0]), tensor.Data[T](in[1]), compareFunc[T](kind))
+// compareState is the state of comparisons.
+type compareState struct {
+	loop
+	fn any // as in binaryState
+}
+
+func compareRun[T number](l *compareState, kind compareKind, out *tensor.Tensor, in []*tensor.Tensor) {
+	broadcastRun(&l.loop, tensor.Data[bool](out), tensor.Data[T](in[0]), tensor.Data[T](in[1]), kept(&l.fn, kind, compareFunc[T]))
 }
 
 func compareFunc[T number](kind compareKind) func(a, b T) bool {

@@ -80,25 +80,42 @@ func runGridSample[T real](o *gridSample, ctx *Context, y, x []T, shape tensor.S
 	if len(y) == 0 {
 		return
 	}
-	g := floats64(nil, grid)
-	n, channels, spatial := shape[0], shape[1], shape[2:]
-	rank, plane := len(spatial), product(spatial)
-	points := len(g) / rank / n
-	spread(ctx.Pool, n*points, mulSize(len(y), 64), func(lo, hi int) {
-		var t gridTaps
-		for u := lo; u < hi; u++ {
-			o.taps(&t, g[u*rank:][:rank], spatial)
-			b, p := u/points, u%points
-			for c := range channels {
-				src := x[(b*channels+c)*plane:][:plane]
-				sum := 0.0
-				for k := range t.n {
-					sum += t.w[k] * float64(src[t.at[k]])
-				}
-				y[(b*channels+c)*points+p] = T(sum)
+	t := StateOf[gridTask[T]](ctx)
+	if t.f == nil {
+		t.f = t.positions
+	}
+	t.grid = floats64(t.grid[:0], grid)
+	t.op, t.x, t.y, t.channels, t.spatial = o, x, y, shape[1], append(t.spatial[:0], shape[2:]...)
+	t.points = len(t.grid) / len(t.spatial) / shape[0]
+	t.run(ctx.Pool, shape[0]*t.points, mulSize(len(y), 64))
+	t.x, t.y = nil, nil
+}
+
+// gridTask is one run; a unit is one position of one image.
+type gridTask[T real] struct {
+	spreader
+	op               *gridSample
+	x, y             []T
+	grid             []float64
+	channels, points int
+	spatial          tensor.Shape
+}
+
+func (g *gridTask[T]) positions(lo, hi int) {
+	var t gridTaps
+	rank, plane := len(g.spatial), product(g.spatial)
+	for u := lo; u < hi; u++ {
+		g.op.taps(&t, g.grid[u*rank:][:rank], g.spatial)
+		b, p := u/g.points, u%g.points
+		for c := range g.channels {
+			src := g.x[(b*g.channels+c)*plane:][:plane]
+			sum := 0.0
+			for k := range t.n {
+				sum += t.w[k] * float64(src[t.at[k]])
 			}
+			g.y[(b*g.channels+c)*g.points+p] = T(sum)
 		}
-	})
+	}
 }
 
 // taps finds the elements for one grid position.

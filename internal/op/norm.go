@@ -391,22 +391,37 @@ func (o *lrn) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
+// lrnTask is one run; a unit is one position of one image.
+type lrnTask[T real] struct {
+	spreader
+	*lrn
+	x, y     []T
+	c, plane int
+}
+
 func runLRN[T real](o *lrn, ctx *Context, out, in []*tensor.Tensor) {
-	x, y, s := tensor.Data[T](in[0]), tensor.Data[T](out[0]), in[0].Shape()
-	c, plane := s[1], product(s[2:])
-	before, after := (o.size-1)/2, o.size-1-(o.size-1)/2
-	spread(ctx.Pool, s[0]*plane, mulSize(copyCost, len(x), min(o.size, c)), func(lo, hi int) {
-		for u := lo; u < hi; u++ {
-			first := u/plane*c*plane + u%plane
-			for i := range c {
-				sum := 0.0
-				for k := max(0, i-before); k <= min(c-1, i+after); k++ {
-					v := float64(x[first+k*plane])
-					sum += v * v
-				}
-				at := first + i*plane
-				y[at] = T(float64(x[at]) / math.Pow(float64(o.bias)+float64(o.alpha)/float64(o.size)*sum, float64(o.beta)))
+	t := StateOf[lrnTask[T]](ctx)
+	if t.f == nil {
+		t.f = t.positions
+	}
+	s := in[0].Shape()
+	t.lrn, t.x, t.y, t.c, t.plane = o, tensor.Data[T](in[0]), tensor.Data[T](out[0]), s[1], product(s[2:])
+	t.run(ctx.Pool, s[0]*t.plane, mulSize(copyCost, len(t.x), min(o.size, t.c)))
+	t.x, t.y = nil, nil
+}
+
+func (t *lrnTask[T]) positions(lo, hi int) {
+	before, after := (t.size-1)/2, t.size-1-(t.size-1)/2
+	for u := lo; u < hi; u++ {
+		first := u/t.plane*t.c*t.plane + u%t.plane
+		for i := range t.c {
+			sum := 0.0
+			for k := max(0, i-before); k <= min(t.c-1, i+after); k++ {
+				v := float64(t.x[first+k*t.plane])
+				sum += v * v
 			}
+			at := first + i*t.plane
+			t.y[at] = T(float64(t.x[at]) / math.Pow(float64(t.bias)+float64(t.alpha)/float64(t.size)*sum, float64(t.beta)))
 		}
-	})
+	}
 }

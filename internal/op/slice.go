@@ -27,27 +27,34 @@ func (o slice) ChannelsLast(in []Fact) (Op, []bool, bool) {
 type span struct{ start, step, n int }
 
 // spans returns the part of each axis of a tensor of physical shape s that the inputs starts,
-// ends, axes and steps select.
-func (o slice) spans(s tensor.Shape, starts, ends, axes, steps []int64) ([]span, error) {
+// ends, axes and steps select. It appends to out.
+func (o slice) spans(out []span, s tensor.Shape, starts, ends, axes, steps []int64) ([]span, error) {
 	if len(starts) != len(ends) || axes != nil && len(axes) != len(starts) || steps != nil && len(steps) != len(starts) {
 		return nil, fmt.Errorf("starts %v, ends %v, axes %v and steps %v differ in length", starts, ends, axes, steps)
 	}
 	if axes == nil && len(starts) > len(s) {
 		return nil, fmt.Errorf("%d starts for shape %v", len(starts), s)
 	}
-	out := make([]span, len(s))
-	for i, d := range s {
-		out[i] = span{0, 1, d}
+	for _, d := range s {
+		out = append(out, span{0, 1, d})
 	}
-	if axes != nil {
-		if _, err := axesOf(axes, len(s)); err != nil {
-			return nil, err
+	for i, v := range axes {
+		for _, w := range axes[:i] {
+			if v == w || v == w+int64(len(s)) || w == v+int64(len(s)) {
+				return nil, fmt.Errorf("axis %d is repeated in %v", v, axes)
+			}
 		}
 	}
 	for i := range starts {
 		axis, step := i, int64(1)
 		if axes != nil {
-			axis, _ = tensor.Axis(int(axes[i]), len(s))
+			a, err := toInt(axes[i])
+			if err == nil {
+				axis, err = tensor.Axis(a, len(s))
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
 		if o.last {
 			axis = channelsLastAxis(axis, len(s))
@@ -112,7 +119,7 @@ func (o slice) Infer(in []Fact) ([]Fact, error) {
 			return nil, err
 		}
 	}
-	spans, err := o.spans(in[0].Shape, v[0], v[1], v[2], v[3])
+	spans, err := o.spans(nil, in[0].Shape, v[0], v[1], v[2], v[3])
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +130,13 @@ func (o slice) Infer(in []Fact) ([]Fact, error) {
 	return []Fact{{DType: in[0].DType, Shape: out}}, nil
 }
 
+type sliceState struct {
+	moveState
+	spans []span
+}
+
 func (o slice) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	st := StateOf[moveState](ctx)
+	st := StateOf[sliceState](ctx)
 	s := in[0].Shape()
 	st.steps = rowMajor(st.steps, s)
 	st.reset()
@@ -134,10 +146,11 @@ func (o slice) Run(ctx *Context, out, in []*tensor.Tensor) error {
 			v[i] = intsOf(t)
 		}
 	}
-	spans, err := o.spans(s, v[0], v[1], v[2], v[3])
+	spans, err := o.spans(st.spans[:0], s, v[0], v[1], v[2], v[3])
 	if err != nil {
 		return err
 	}
+	st.spans = spans
 	off := 0
 	for i, sp := range spans {
 		off += sp.start * st.steps[i]
