@@ -82,23 +82,23 @@ func TestCompare(t *testing.T) {
 		return &subject{out: map[string]*tensor.Tensor{"y": x}}
 	}
 	nan := float32(math.NaN())
-	want := of(0, 1, 255, 3)
+	want, float := of(0, 1, 255, 3), of(1, 3, 253, 2)
 	for _, c := range []struct {
-		name string
-		got  *subject
-		int8 bool
-		ok   bool
+		name       string
+		got, float *subject
+		ok         bool
 	}{
-		{"equal", of(0, 1, 255, 3), false, true},
-		{"rounding", of(0, 1.001, 255, 3), false, true},
-		{"one value off", of(0, 1.1, 255, 3), false, false},
-		{"not a number", of(0, nan, 255, 3), false, false},
-		{"too short", of(0, 1, 255), false, false},
-		{"two steps", of(2, 1, 255, 5), true, true},
-		{"nine steps", of(9, 1, 255, 3), true, false},
-		{"many at three steps", of(3, 4, 255, 6), true, false},
+		{"equal", of(0, 1, 255, 3), nil, true},
+		{"rounding", of(0, 1.001, 255, 3), nil, true},
+		{"one value off", of(0, 1.1, 255, 3), nil, false},
+		{"not a number", of(0, nan, 255, 3), nil, false},
+		{"too short", of(0, 1, 255), nil, false},
+		{"integers, equal", of(0, 1, 255, 3), float, true},
+		{"integers, one step", of(1, 1, 255, 3), float, true},
+		{"integers, as far as float32", of(1, 3, 253, 2), float, false},
+		{"integers, one far off", of(0, 1, 255, 9), float, false},
 	} {
-		if err := c.got.compare(want, c.int8); (err == nil) != c.ok {
+		if err := c.got.compare(want, c.float); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

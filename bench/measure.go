@@ -172,7 +172,11 @@ func compareForm(subjects []*subject, f form) error {
 	if ours == nil || theirs == nil {
 		return nil
 	}
-	if err := ours.compare(theirs, f.int8); err != nil {
+	var float *subject
+	if f.int8 {
+		float = find(subjects, "ort", "float32")
+	}
+	if err := ours.compare(theirs, float); err != nil {
 		return fmt.Errorf("%s: aekit and ONNX Runtime: %w", f.name, err)
 	}
 	return nil

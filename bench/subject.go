@@ -131,48 +131,52 @@ func (s *subject) turn(ctx context.Context) error {
 	return nil
 }
 
-// Tolerances of the comparison of outputs, against the largest value of the reference.
+// Tolerances of the comparison of outputs.
 const (
+	// floatTolerance is the largest difference, relative to the largest value.
 	floatTolerance = 3e-5
-	// An integer output may be a few steps away: both runtimes round between layers, at
-	// different places where ONNX Runtime computes a layer in floating point.
-	stepTolerance  = 8
-	stepShare      = 0.02 // of the values may be more than two steps away
-	stepsOfOutputs = 255
+	// intTolerance is the root mean square difference between integer forms, relative to
+	// that between the reference and float32: both runtimes round between layers, at
+	// different places where ONNX Runtime computes a layer in floating point, but they must
+	// be nearer to each other than to what they approximate. intFloor is allowed in any
+	// case, in 255ths of the range.
+	intTolerance = 0.5
+	intFloor     = 0.5
 )
 
 // compare checks the outputs of the timed runs against those of another subject of the same
-// precision.
-func (s *subject) compare(with *subject, int8 bool) error {
+// precision. float has the outputs of float32 if the two are integer forms, else it is nil.
+func (s *subject) compare(with, float *subject) error {
 	got, want := s.out["y"].Float32s(), with.out["y"].Float32s()
 	if len(got) != len(want) {
 		return fmt.Errorf("%d results, want %d", len(got), len(want))
 	}
-	var worst, largest float64
+	var worst, largest, squares, loss float64
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for i, w := range want {
-		d := math.Abs(float64(got[i]) - float64(w))
+		w := float64(w)
+		d := math.Abs(float64(got[i]) - w)
 		if math.IsNaN(d) {
 			return errors.New("a result is not a number")
 		}
-		worst, largest = max(worst, d), max(largest, math.Abs(float64(w)))
-		lo, hi = min(lo, float64(w)), max(hi, float64(w))
+		worst, largest = max(worst, d), max(largest, math.Abs(w))
+		lo, hi = min(lo, w), max(hi, w)
+		squares += d * d
+		if float != nil {
+			e := w - float64(float.out["y"].Float32s()[i])
+			loss += e * e
+		}
 	}
-	if !int8 {
+	if float == nil {
 		if worst > floatTolerance*max(1, largest) {
 			return fmt.Errorf("results differ by %g, values are up to %g", worst, largest)
 		}
 		return nil
 	}
-	step := (hi - lo) / stepsOfOutputs
-	far := 0
-	for i, w := range want {
-		if math.Abs(float64(got[i])-float64(w)) > 2.5*step {
-			far++
-		}
-	}
-	if worst > (stepTolerance+0.5)*step || float64(far) > stepShare*float64(len(want)) {
-		return fmt.Errorf("results differ by up to %.1f steps of %g, %d of %d by more than two", worst/step, step, far, len(want))
+	n := float64(len(want))
+	d, e := math.Sqrt(squares/n), math.Sqrt(loss/n)
+	if step := (hi - lo) / 255; d > max(intTolerance*e, intFloor*step) {
+		return fmt.Errorf("results differ by %.3g (root mean square), and from float32 by %.3g; a step is %.3g", d, e, step)
 	}
 	return nil
 }
