@@ -52,6 +52,7 @@ const (
 	shownRows        = 8
 	neighbourSamples = 500
 	classifierEpochs = 8
+	slowSamples      = 500
 )
 
 func (r *result) generate(ctx context.Context, m *autoencoder.Model) error {
@@ -62,6 +63,10 @@ func (r *result) generate(ctx context.Context, m *autoencoder.Model) error {
 	// Samples are kept as numbers: bound their memory, and the time of big models.
 	if e := r.test.info.Elems(); e > 3072 {
 		count = max(200, sampleImages*3072/e)
+	}
+	if r.info.Codes != "" {
+		// Discrete latents are drawn one after the other.
+		count = min(count, slowSamples)
 	}
 	images, asked, err := r.samples(ctx, m, count)
 	if err != nil {
