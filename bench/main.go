@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.StringSliceVar(&names, "models", nil, "reference models (default: all)")
 	fs.IntSliceVar(&o.batches, "batch", []int{1, 16, 256}, "batch sizes; residual-dec is run with batch 1 unless --models names it alone")
 	fs.IntSliceVar(&o.threads, "threads", []int{1, 2}, "numbers of threads")
-	fs.BoolVar(&o.int8, "int8", true, "also time the 8-bit integer forms")
+	fs.StringSliceVar(&o.forms, "forms", []string{"float32", "qdq", "qoperator", "dynamic"}, "forms of the models; this runtime is timed with float32 and qdq")
 	fs.Float64Var(&o.seconds, "seconds", 0.2, "least time for each measurement, of at least 5 turns")
 	fs.Float64Var(&turn, "turn", 4, "milliseconds of a turn")
 	fs.StringVar(&lib, "ort-lib", os.Getenv(ort.LibraryEnv), "ONNX Runtime's shared library; empty times only this runtime")
@@ -66,6 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(from) > 0 {
 		return tables(stdout, from)
 	}
+	if !slices.Contains(o.forms, "float32") {
+		return errors.New("--forms: float32 is what rooflines and comparisons refer to, and cannot be left out")
+	}
 	refs := models.All
 	if len(names) > 0 {
 		refs = nil
@@ -78,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	if write != "" {
-		return writeModels(ctx, write, refs, o.int8)
+		return writeModels(ctx, write, refs, o.forms)
 	}
 	for _, n := range append(append([]int(nil), o.batches...), o.threads...) {
 		if n < 1 || n > 1<<16 {
@@ -144,12 +148,12 @@ func writeJSON(path string, rep *report) error {
 	return os.WriteFile(path, append(b, '\n'), 0o666)
 }
 
-func writeModels(ctx context.Context, dir string, refs []models.Reference, int8 bool) error {
+func writeModels(ctx context.Context, dir string, refs []models.Reference, forms []string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	for i := range refs {
-		built, err := formsOf(ctx, &refs[i], int8)
+		built, err := formsOf(ctx, &refs[i], forms)
 		if err != nil {
 			return err
 		}

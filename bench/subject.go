@@ -30,6 +30,11 @@ var forms = []struct {
 }{
 	{form{"float32", false, func(m *onnx.Model, _ *quant.Calibration) (*onnx.Model, error) { return m, nil }}, true},
 	{form{"qdq", true, quantized(quant.Options{ReduceRange: true})}, true},
+	{form{"qoperator", true, quantized(quant.Options{ReduceRange: true, Format: quant.QOperator})}, false},
+	{form{"dynamic", true, func(m *onnx.Model, _ *quant.Calibration) (*onnx.Model, error) {
+		q, _, err := quant.Dynamic(m, quant.Options{ReduceRange: true})
+		return q, err
+	}}, false},
 }
 
 // quantized makes an integer form. Weights have 7 bits, because ONNX Runtime's kernels for
@@ -41,8 +46,8 @@ func quantized(o quant.Options) func(*onnx.Model, *quant.Calibration) (*onnx.Mod
 	}
 }
 
-// formsOf builds every form of a reference model that flags ask for.
-func formsOf(ctx context.Context, r *models.Reference, int8 bool) (map[string]*onnx.Model, error) {
+// formsOf builds the named forms of a reference model.
+func formsOf(ctx context.Context, r *models.Reference, names []string) (map[string]*onnx.Model, error) {
 	float, err := r.Model()
 	if err != nil {
 		return nil, err
@@ -50,7 +55,7 @@ func formsOf(ctx context.Context, r *models.Reference, int8 bool) (map[string]*o
 	var c *quant.Calibration
 	out := map[string]*onnx.Model{}
 	for _, f := range forms {
-		if f.int8 && !int8 {
+		if !slices.Contains(names, f.name) {
 			continue
 		}
 		if f.int8 && c == nil {
