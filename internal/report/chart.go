@@ -172,7 +172,7 @@ func barChart(bars []bar, yName string) template.HTML {
 	for _, v := range bars {
 		longest = max(longest, len([]rune(v.Label)))
 	}
-	tilt := every == 1 && float64(longest)*6.5 > width
+	tilt := every == 1 && float64(longest)*7.5 > width
 	for i, v := range bars {
 		x := marginLeft + float64(i)*width
 		title := fmt.Sprintf("%s: %s", v.Label, number(v.Value))

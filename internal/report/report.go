@@ -143,7 +143,7 @@ func analyse(ctx context.Context, m *autoencoder.Model, in *Input) (*result, err
 	}
 	n := &r.numbers
 	*n = numbers{
-		Model: filepath.Base(in.Model), Kind: r.info.Kind, Preset: r.info.Preset, Data: in.Train.Info().Name, Images: in.Train.Len(),
+		Model: filepath.Base(in.Model), Kind: r.info.Kind, Preset: r.info.Preset, Data: filepath.Base(in.Train.Info().Name), Images: in.Train.Len(),
 		Digest: r.digest, Seed: in.Seed, Objective: in.Objective, Unit: in.Unit, Cost: in.Cost, Curve: in.Curve,
 	}
 	if in.TestLosses != nil {

@@ -68,3 +68,37 @@ func TestCrop(t *testing.T) {
 		t.Errorf("windows reach from %g to %g and cut at most %g: not the whole range", least, most, widest)
 	}
 }
+
+// TestSample: a smaller sample of a seed is a part of a larger one.
+func TestSample(t *testing.T) {
+	src := newDigits(t, 1, 40, 1, 8, 8, false)
+	in := func(n int, seed uint64) map[int]bool {
+		s, err := Sample(src, n, seed)
+		if err != nil || s.Len() != n {
+			t.Fatalf("%d images: %v", n, err)
+		}
+		out := map[int]bool{}
+		for _, i := range s.(*subset).index {
+			out[i] = true
+		}
+		return out
+	}
+	small, large, other := in(5, 1), in(20, 1), in(20, 2)
+	differ := false
+	for i := range small {
+		if !large[i] {
+			t.Errorf("image %d of 5 is not among 20", i)
+		}
+	}
+	for i := range large {
+		differ = differ || !other[i]
+	}
+	if len(large) != 20 || !differ {
+		t.Errorf("samples %v and %v", large, other)
+	}
+	for _, n := range []int{0, -1, 41} {
+		if _, err := Sample(src, n, 1); err == nil {
+			t.Errorf("a sample of %d of 40: no error", n)
+		}
+	}
+}
