@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
@@ -421,6 +422,11 @@ func (r *attentionRun[T]) addMask(s []T, b, h int) {
 // attentionRow takes the softmax of a row in place.
 func attentionRow[T real](x []T) {
 	if len(x) == 0 {
+		return
+	}
+	// Where everything is hidden, nothing is attended to.
+	if !slices.ContainsFunc(x, func(v T) bool { return !math.IsInf(float64(v), -1) }) {
+		clear(x)
 		return
 	}
 	if f, ok := any(x).([]float32); ok {

@@ -152,6 +152,12 @@ func (o *loopOp) RunAlloc(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, 
 			}
 		}
 	}
+	if len(scans) > 0 && len(scans[0].slices) == 0 {
+		args := append([]*tensor.Tensor{tensor.Scalar(int64(0)), tensor.Scalar(true)}, vars...)
+		if err := describe(ctx, o.body, append(args, captured...), 1+o.variables, scans); err != nil {
+			return nil, err
+		}
+	}
 	out := make([]*tensor.Tensor, 0, len(vars)+len(scans))
 	for _, v := range vars {
 		out = append(out, v)
@@ -167,7 +173,26 @@ func (o *loopOp) RunAlloc(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, 
 }
 
 // stacker collects slices of equal type and shape.
-type stacker struct{ slices []*tensor.Tensor }
+type stacker struct {
+	slices []*tensor.Tensor
+	empty  Fact // of a slice, where there is none
+}
+
+// describe finds what slices would be like, where a body has not run.
+func describe(ctx *Context, b Body, args []*tensor.Tensor, skip int, to []stacker) error {
+	s, ok := b.(BodyShaper)
+	if !ok || len(to) == 0 {
+		return nil
+	}
+	facts, err := s.Shapes(ctx, args)
+	if err != nil {
+		return err
+	}
+	for k := range to {
+		to[k].empty = facts[skip+k]
+	}
+	return nil
+}
 
 // sliceBytes is what keeping a slice takes apart from its elements: without it, slices of
 // few or no elements would be free.
@@ -190,21 +215,24 @@ func (s *stacker) add(ctx *Context, t *tensor.Tensor) error {
 
 // stack returns the slices along a new axis, the last one first if reverse.
 func (s *stacker) stack(ctx *Context, axis int, reverse bool) (*tensor.Tensor, error) {
-	if len(s.slices) == 0 {
+	first := s.empty
+	if len(s.slices) > 0 {
+		first = FactOf(s.slices[0])
+	}
+	if !first.Present() {
 		return nil, fmt.Errorf("its shape is not known where there are no iterations")
 	}
-	first := s.slices[0]
-	axis, err := tensor.Axis(axis, first.Rank()+1)
+	axis, err := tensor.Axis(axis, len(first.Shape)+1)
 	if err != nil {
 		return nil, err
 	}
-	shape := append(first.Shape()[:axis].Clone(), len(s.slices))
-	shape = append(shape, first.Shape()[axis:]...)
-	out, err := ctx.New(first.DType(), shape)
+	shape := append(first.Shape[:axis].Clone(), len(s.slices))
+	shape = append(shape, first.Shape[axis:]...)
+	out, err := ctx.New(first.DType, shape)
 	if err != nil {
 		return nil, err
 	}
-	row := product(shape[axis+1:]) * first.DType().Size()
+	row := product(shape[axis+1:]) * first.DType.Size()
 	for i, t := range s.slices {
 		if reverse {
 			i = len(s.slices) - 1 - i
@@ -337,6 +365,23 @@ func (o *scanOp) RunAlloc(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, 
 			if err := results[k].add(ctx, outs[o.states+k]); err != nil {
 				return nil, fmt.Errorf("slice %d: scan output %d: %w", i, k, err)
 			}
+		}
+	}
+	if n == 0 {
+		args := append([]*tensor.Tensor{}, states...)
+		for k, x := range in[o.states : o.states+o.scans] {
+			axis, err := o.axis(k, x.Rank())
+			if err != nil {
+				return nil, err
+			}
+			s, err := ctx.New(x.DType(), append(x.Shape()[:axis].Clone(), x.Shape()[axis+1:]...))
+			if err != nil {
+				return nil, err
+			}
+			args = append(args, s)
+		}
+		if err := describe(ctx, o.body, append(args, captured...), o.states, results); err != nil {
+			return nil, err
 		}
 	}
 	out := append([]*tensor.Tensor{}, states...)

@@ -148,6 +148,14 @@ type Body interface {
 	Run(ctx *Context, in []*tensor.Tensor) ([]*tensor.Tensor, error)
 }
 
+// BodyShaper is a Body that knows the types and shapes of its outputs for given inputs
+// without computing them: what a loop without iterations collects has a shape all the same.
+type BodyShaper interface {
+	// Shapes returns the facts of the outputs; an output whose shape depends on data has the
+	// zero Fact. The values of the inputs are not used.
+	Shapes(ctx *Context, in []*tensor.Tensor) ([]Fact, error)
+}
+
 // BodyLimits bounds what the body of a control-flow operator may ask for. Zero fields are
 // unlimited.
 type BodyLimits struct {

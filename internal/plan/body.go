@@ -67,6 +67,21 @@ func (b *body) Run(ctx *op.Context, in []*tensor.Tensor) ([]*tensor.Tensor, erro
 	return outs, nil
 }
 
+// Shapes implements [op.BodyShaper].
+func (b *body) Shapes(ctx *op.Context, in []*tensor.Tensor) ([]op.Fact, error) {
+	bp, err := b.find(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	facts := make([]op.Fact, len(b.g.Outputs))
+	for i := range facts {
+		if f, ok := bp.plan.Output(i); ok {
+			facts[i] = f
+		}
+	}
+	return facts, nil
+}
+
 func (b *body) find(ctx *op.Context, in []*tensor.Tensor) (*bodyPlan, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
