@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/archtest":   {},
 	"internal/atomicfile": {},
 	"internal/cpufeat":    {"golang.org/x/sys/cpu"},
+	"internal/golden":     {}, // tests only
 	"internal/impl":       {},
 	"internal/imageio":    {"tensor"},
 	"internal/imagefile":  {"internal/imageio"},
