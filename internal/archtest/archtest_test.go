@@ -87,7 +87,7 @@ var allowed = map[string][]string{
 		"internal/atomicfile", "internal/imagefile", "internal/imageio", "internal/meta", "internal/metric", "internal/report", "internal/rng", "internal/tfevents", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/image/...", "gonum.org/v1/..."},
 	"examples/*": {"runtime", "runtime/autoencoder", "tensor", "models/...", "train", "train/...", "export", "onnx"},
 	"tools/*":    {"internal/op", "internal/onnxcases", "train/autodiff", "onnx", "tensor"},
-	"tools/sbom":  {},
+	"tools/sbom": {},
 	// It measures processes that run models, beside ONNX Runtime.
 	"tools/footprint":        {"runtime", "train/arch", "onnx"},
 	"tools/footprint/native": {"runtime", "tensor"},
