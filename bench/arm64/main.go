@@ -176,7 +176,7 @@ var executed = regexp.MustCompile(`executed (\d+)`)
 // count returns the instructions of one run: those of a process that runs the model several
 // times more, by the number of runs.
 func (c *counter) count(ctx context.Context, cpu, file string, batch int) (float64, error) {
-	const more = 4
+	const more = 8
 	var n [2]float64
 	for i, runs := range []int{1, 1 + more} {
 		cmd := exec.CommandContext(ctx, c.qemu, "-cpu", cpu, "-d", "plugin", "-plugin", "file="+c.plugin, c.runner, file, strconv.Itoa(batch), strconv.Itoa(runs))
