@@ -15,6 +15,7 @@ import (
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
+	"github.com/aekit/aekit/runtime/autoencoder"
 	"github.com/aekit/aekit/tensor"
 	"github.com/aekit/aekit/train"
 	"github.com/aekit/aekit/train/arch"
@@ -27,6 +28,7 @@ type tuneOptions struct {
 	span   []float64
 
 	noLatent bool // the model does not say which value is its latent vector
+	reading  autoencoder.Options
 }
 
 func (t *tuneOptions) add(fs *pflag.FlagSet) {
@@ -216,7 +218,17 @@ func (j *job) describe(m *onnx.Model) (*meta.Model, error) {
 	if v.Z == "" {
 		j.tune.noLatent, v.Z = true, v.Reconstruction
 	}
-	return d, j.geometry(d, in)
+	if err := j.geometry(d, in); err != nil {
+		return nil, err
+	}
+	if j.tune.noLatent {
+		i := &d.Image
+		j.tune.reading = autoencoder.Options{Input: v.Image, Output: v.Reconstruction, Width: i.Width, Height: i.Height, Channels: i.Channels, Layout: i.Layout}
+		if s := j.tune.span; s != nil {
+			j.tune.reading.Range = [2]float32{float32(s[0]), float32(s[1])}
+		}
+	}
+	return d, nil
 }
 
 // geometry finds out what images the model takes.

@@ -147,7 +147,7 @@ func TestFineTuneForeignModels(t *testing.T) {
 		args      []string
 		described bool // the result says what it is
 	}{
-		{"flat.onnx", nil, false},
+		{"flat.onnx", []string{"--report", path("report")}, false},
 		{"flat.onnx", []string{"--objective", "bce", "--value-latent", "code"}, true},
 		{"signed.onnx", []string{"--range=-1,1", "--value-latent", "h"}, true},
 		{"vae.onnx", []string{"--value-mu", "mean", "--value-logvar", "lv", "--value-latent", "draw"}, true},

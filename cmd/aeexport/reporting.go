@@ -174,7 +174,7 @@ func (j *job) trainFor(ctx context.Context, cfg train.Config, steps int, test da
 // writeReport is --report.
 func (j *job) writeReport(ctx context.Context) error {
 	in := report.Input{
-		Model: j.model, Train: j.data.Train, Test: j.data.Test, Epochs: j.epochs, TestLosses: j.testLosses,
+		Model: j.model, Options: j.tune.reading, Train: j.data.Train, Test: j.data.Test, Epochs: j.epochs, TestLosses: j.testLosses,
 		Cost: j.cost, Seed: j.seed, Threads: j.threads, Now: time.Now(),
 	}
 	if in.Test == nil && j.used != nil {

@@ -56,7 +56,7 @@ const (
 )
 
 func (r *result) generate(ctx context.Context, m *autoencoder.Model) error {
-	if r.info.Output == "" {
+	if r.info.Output == "" || r.info.Latent == "" {
 		return nil
 	}
 	count := sampleImages

@@ -27,10 +27,11 @@ import (
 
 // Input is what a report is about.
 type Input struct {
-	Model       string         // path of the model's file
-	Train, Test dataset.Source // Test may be nil: then there are no figures of unseen images
-	Epochs      []train.Epoch  // of training; may be empty
-	Objective   string         // and its unit
+	Model       string              // path of the model's file
+	Options     autoencoder.Options // for a model that does not say what its values are
+	Train, Test dataset.Source      // Test may be nil: then there are no figures of unseen images
+	Epochs      []train.Epoch       // of training; may be empty
+	Objective   string              // and its unit
 	Unit        string
 	TestLosses  *train.Losses // nil if not known
 	Config      string        // the configuration file
@@ -70,7 +71,7 @@ func Write(ctx context.Context, dir string, in Input) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	m, err := autoencoder.Open(in.Model, runtime.Options{Threads: in.Threads}, autoencoder.Options{})
+	m, err := autoencoder.Open(in.Model, runtime.Options{Threads: in.Threads}, in.Options)
 	if err != nil {
 		return err
 	}
@@ -158,6 +159,8 @@ func analyse(ctx context.Context, m *autoencoder.Model, in *Input) (*result, err
 		if err := r.reconstruct(ctx, m); err != nil {
 			return nil, err
 		}
+	}
+	if r.info.Input != "" && r.info.Latent != "" {
 		if err := r.encode(ctx, m); err != nil {
 			return nil, err
 		}
