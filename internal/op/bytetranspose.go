@@ -32,22 +32,29 @@ func transposeBytes(dst, src []uint8, rows, cols int) {
 // transposeBlock transposes eight rows of eight bytes, by exchanging quarters, then quarters
 // of those, and so on.
 func transposeBlock(dst []uint8, ldd int, src []uint8, lds int) {
-	var x [8]uint64
-	for i := range x {
-		x[i] = endian.LittleEndian.Uint64(src[i*lds:])
-	}
-	for i := range 4 {
-		x[i], x[i+4] = exchange(x[i], x[i+4], 32, 0x00000000ffffffff)
-	}
-	for _, i := range [4]int{0, 1, 4, 5} {
-		x[i], x[i+2] = exchange(x[i], x[i+2], 16, 0x0000ffff0000ffff)
-	}
-	for i := 0; i < 8; i += 2 {
-		x[i], x[i+1] = exchange(x[i], x[i+1], 8, 0x00ff00ff00ff00ff)
-	}
-	for i, v := range x {
-		endian.LittleEndian.PutUint64(dst[i*ldd:], v)
-	}
+	load := func(i int) uint64 { return endian.LittleEndian.Uint64(src[i*lds:]) }
+	x0, x1, x2, x3 := load(0), load(1), load(2), load(3)
+	x4, x5, x6, x7 := load(4), load(5), load(6), load(7)
+	x0, x4 = exchange(x0, x4, 32, 0x00000000ffffffff)
+	x1, x5 = exchange(x1, x5, 32, 0x00000000ffffffff)
+	x2, x6 = exchange(x2, x6, 32, 0x00000000ffffffff)
+	x3, x7 = exchange(x3, x7, 32, 0x00000000ffffffff)
+	x0, x2 = exchange(x0, x2, 16, 0x0000ffff0000ffff)
+	x1, x3 = exchange(x1, x3, 16, 0x0000ffff0000ffff)
+	x4, x6 = exchange(x4, x6, 16, 0x0000ffff0000ffff)
+	x5, x7 = exchange(x5, x7, 16, 0x0000ffff0000ffff)
+	x0, x1 = exchange(x0, x1, 8, 0x00ff00ff00ff00ff)
+	x2, x3 = exchange(x2, x3, 8, 0x00ff00ff00ff00ff)
+	x4, x5 = exchange(x4, x5, 8, 0x00ff00ff00ff00ff)
+	x6, x7 = exchange(x6, x7, 8, 0x00ff00ff00ff00ff)
+	endian.LittleEndian.PutUint64(dst, x0)
+	endian.LittleEndian.PutUint64(dst[1*ldd:], x1)
+	endian.LittleEndian.PutUint64(dst[2*ldd:], x2)
+	endian.LittleEndian.PutUint64(dst[3*ldd:], x3)
+	endian.LittleEndian.PutUint64(dst[4*ldd:], x4)
+	endian.LittleEndian.PutUint64(dst[5*ldd:], x5)
+	endian.LittleEndian.PutUint64(dst[6*ldd:], x6)
+	endian.LittleEndian.PutUint64(dst[7*ldd:], x7)
 }
 
 // exchange swaps the bits of a that lie shift above mask with those of b in mask.

@@ -52,3 +52,11 @@ func TestTransposeOfBytes(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkTransposeBytes(b *testing.B) {
+	src, dst := make([]uint8, 49*64), make([]uint8, 49*64)
+	b.SetBytes(int64(len(src)))
+	for b.Loop() {
+		transposeBytes(dst, src, 49, 64)
+	}
+}
