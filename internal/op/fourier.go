@@ -99,7 +99,8 @@ func (f *fourier) radix2(x []complex128, inverse bool) {
 }
 
 // dft is DFT. The last axis holds real values (extent 1) or real and imaginary parts. Input
-// 1 is the length to which the axis is cut or padded with zeros, input 2 the axis.
+// 1 is the length to which the axis is cut or padded with zeros, input 2 the axis. One side
+// of a spectrum is what a real signal gives, and what the inverse turns into one.
 type dft struct {
 	axis              int
 	inverse, onesided bool
@@ -120,7 +121,8 @@ func (o *dft) plan(in []Fact) (axis, n int, out tensor.Shape, err error) {
 	if len(x) < 2 || x[len(x)-1] != 1 && x[len(x)-1] != 2 {
 		return 0, 0, nil, fmt.Errorf("input %v: want a last axis of 1 or 2 and another", x)
 	}
-	if o.onesided && x[len(x)-1] == 2 {
+	toReal := o.onesided && o.inverse && x[len(x)-1] == 2
+	if o.onesided && x[len(x)-1] == 2 && !toReal {
 		return 0, 0, nil, fmt.Errorf("one side of the spectrum of complex values is not defined")
 	}
 	at := o.axis
@@ -140,6 +142,9 @@ func (o *dft) plan(in []Fact) (axis, n int, out tensor.Shape, err error) {
 		return 0, 0, nil, fmt.Errorf("axis %d holds the parts of complex values", at)
 	}
 	n = x[axis]
+	if toReal {
+		n = 2 * (min(n, 1<<28) - 1)
+	}
 	if present(in, 1) {
 		v, err := constInt(in, 1)
 		if err != nil {
@@ -155,7 +160,10 @@ func (o *dft) plan(in []Fact) (axis, n int, out tensor.Shape, err error) {
 	}
 	out = x.Clone()
 	out[axis], out[len(out)-1] = n, 2
-	if o.onesided {
+	switch {
+	case toReal:
+		out[len(out)-1] = 1
+	case o.onesided:
 		out[axis] = n/2 + 1
 	}
 	return axis, n, out, nil
@@ -203,6 +211,7 @@ func runDFT[T real](o *dft, y, x []T, in, out tensor.Shape, axis, n int) {
 	}
 	f := newFourier(n, o.inverse)
 	parts := in[len(in)-1]
+	toReal := out[len(out)-1] == 1
 	outer, inner := product(in[:axis]), product(in[axis+1:len(in)-1])
 	row := make([]complex128, n)
 	scale := complex(1, 0)
@@ -212,19 +221,30 @@ func runDFT[T real](o *dft, y, x []T, in, out tensor.Shape, axis, n int) {
 	for a := range outer {
 		for b := range inner {
 			clear(row)
-			for j := range min(n, in[axis]) {
+			side := n
+			if toReal {
+				side = n/2 + 1
+			}
+			for j := range min(side, in[axis]) {
 				at := ((a*in[axis]+j)*inner + b) * parts
 				re, im := float64(x[at]), 0.0
 				if parts == 2 {
 					im = float64(x[at+1])
 				}
 				row[j] = complex(re, im)
+				if toReal && j > 0 {
+					row[n-j] = complex(re, -im)
+				}
 			}
 			f.transform(row)
 			for j := range out[axis] {
-				at := ((a*out[axis]+j)*inner + b) * 2
 				v := row[j] * scale
-				y[at], y[at+1] = T(re(v)), T(imag(v))
+				at := (a*out[axis]+j)*inner + b
+				if toReal {
+					y[at] = T(re(v))
+					continue
+				}
+				y[2*at], y[2*at+1] = T(re(v)), T(imag(v))
 			}
 		}
 	}

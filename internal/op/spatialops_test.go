@@ -212,6 +212,29 @@ func TestDFT(t *testing.T) {
 			wantClose(t, runOp(t, o, nil, false, x)[0].Float32s(), want, 1e-6)
 		}
 	}
+	// One side of the spectrum of a real signal gives that signal back.
+	for _, n := range []int{1, 2, 3, 8, 17, 100} {
+		x := randTensor(r, 2, n, 3, 1)
+		side, err := makeOp(t, newDFT, "DFT", 20, attrInt("onesided", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := makeOp(t, newDFT, "DFT", 20, attrInt("onesided", 1), attrInt("inverse", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		axis := of(t, []int64{1}).Clone()
+		axis, _ = axis.Reshape()
+		y := runOp(t, side, nil, false, x, nil, axis)[0]
+		z := runOp(t, back, nil, false, y, of(t, []int64{int64(n)}), axis)[0]
+		if !z.Shape().Equal(x.Shape()) {
+			t.Fatalf("%d values: %v comes back as %v", n, x, z)
+		}
+		wantClose(t, z.Float32s(), x.Float32s(), 1e-6)
+		if n%2 == 0 { // the length that is taken without input 1
+			wantClose(t, runOp(t, back, nil, false, y, nil, axis)[0].Float32s(), x.Float32s(), 1e-6)
+		}
+	}
 	// A cosine of 3 periods has one line, and a transform padded with zeros has its length.
 	var wave []float32
 	for i := range 16 {
