@@ -206,6 +206,8 @@ func identify(text string) (string, error) {
 		return "BSD-3-Clause", nil
 	case redistribution:
 		return "BSD-2-Clause", nil
+	case has("creative commons attribution 4.0"):
+		return "CC-BY-4.0", nil
 	case has("permission is hereby granted, free of charge"):
 		return "MIT", nil
 	case has("permission to use, copy, modify, and/or distribute this software for any purpose"):

@@ -79,6 +79,7 @@ func TestIdentify(t *testing.T) {
 		{"Apache License\n Version 2.0, January 2004", "Apache-2.0"},
 		{bsd + "Neither the name of Google", "BSD-3-Clause"}, {bsd, "BSD-2-Clause"},
 		{"Permission is hereby granted, free of charge, to any person", "MIT"},
+		{"licensed under the\nCreative Commons Attribution 4.0 International", "CC-BY-4.0"},
 		{"GNU General Public License, version 3", ""}, {"all rights reserved", ""}, {"", ""},
 	} {
 		if got, err := identify(tt.text); got != tt.want || (err == nil) != (tt.want != "") {
