@@ -69,6 +69,7 @@ type options struct {
 	tune        tuneOptions
 	zoo         zooOptions
 	report      reportOptions
+	signing     signOptions
 }
 
 func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
@@ -113,6 +114,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.IntVar(&o.opset, "opset", export.DefaultOpset, "version of the ONNX operators")
 	fs.IntVar(&o.ir, "ir-version", 0, fmt.Sprintf("version of the ONNX format; 0: %d, or what the opset needs", export.DefaultIRVersion))
 	o.quant.add(fs)
+	o.signing.add(fs)
 	o.zoo.add(fs)
 	o.tune.add(fs)
 	fs.StringVar(&o.plot, "plot", "", "PNG file to draw the loss curves in")
@@ -177,7 +179,7 @@ func (o *options) check() error {
 	case o.resume && o.weights != "":
 		return usagef("--resume continues training, --weights replaces it: give one of them")
 	}
-	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check, o.zoo.check, o.report.check,
+	for _, check := range []func() error{func() error { return o.quant.check(o.given) }, o.source.check, o.monitor.check, o.zoo.check, o.report.check, o.signing.check,
 		func() error { return o.tune.check(o.given, o.quant.from) }} {
 		if err := check(); err != nil {
 			return err

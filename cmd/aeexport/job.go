@@ -294,6 +294,9 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want 
 		os.Remove(j.model)
 		return err
 	}
+	if err := j.signing.file(j.model); err != nil {
+		return err
+	}
 	j.out.wrote(j.model, fmt.Sprintf("outputs within %.1g of training's", diff))
 	if j.quant.form != "" {
 		if err := j.quantize(ctx, done, j.model, strings.TrimSuffix(j.model, ".onnx")+"."+j.quant.form+".onnx"); err != nil {
@@ -307,6 +310,11 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want 
 		}
 		if err != nil {
 			return err
+		}
+		for _, p := range parts {
+			if err := j.signing.file(p.Path); err != nil {
+				return err
+			}
 		}
 	}
 	if j.saveWeights != "" {

@@ -186,6 +186,9 @@ func (j *job) quantize(ctx context.Context, m *onnx.Model, from, path string) er
 	if err := onnx.WriteFile(path, done); err != nil {
 		return err
 	}
+	if err := j.signing.file(path); err != nil {
+		return err
+	}
 	for i, name := range []string{from, path} {
 		st, err := os.Stat(name)
 		if err != nil {
