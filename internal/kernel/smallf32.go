@@ -106,17 +106,24 @@ func gemmSmallF32(b *PackedF32, m int, a []float32, lda, p0, j0, j1 int, c []flo
 	g := b.kern
 	t := tileF32{rs: lda, ks: 1, bs: g.nr, cs: ldc}
 	kc := evenBlock(b.K, smallSlice/g.nr)
+	// One scale for a column can wait until the column's sums are there.
+	s := b.small
+	late := !acc && s.scales != nil && s.groups == 1
 	for j, panel := j0, p0; j < j1; j, panel = j+g.nr, panel+1 {
 		t.cols = min(g.nr, j1-j)
 		for p := 0; p < b.K; p += kc {
 			t.k = min(kc, b.K-p)
-			b.small.expand(buf[:t.k*g.nr], panel, p, b.K, g.nr)
+			s.expand(buf[:t.k*g.nr], panel, p, b.K, g.nr, !late)
 			t.b = &buf[0]
 			t.acc = 1
 			if p == 0 && !acc {
 				t.acc = 0
 			}
 			g.rows(&t, 0, m, a[p:], c[j:])
+		}
+		for i := 0; late && i < m; i++ {
+			row := c[i*ldc+j:][:t.cols]
+			MulF32(row, row, s.scales[panel*g.nr:])
 		}
 	}
 	smallBuffers.Put(buf)
@@ -125,8 +132,9 @@ func gemmSmallF32(b *PackedF32, m int, a []float32, lda, p0, j0, j1 int, c []flo
 	}
 }
 
-// expand converts rows of nr values, from row p of a panel of k rows on.
-func (s *smallPanels) expand(dst []float32, panel, p, k, nr int) {
+// expand converts rows of nr values, from row p of a panel of k rows on. It leaves the scales
+// of columns out unless scaled.
+func (s *smallPanels) expand(dst []float32, panel, p, k, nr int, scaled bool) {
 	at := (panel*k + p) * nr
 	one := float32(1)
 	if s.scales == nil {
@@ -143,12 +151,13 @@ func (s *smallPanels) expand(dst []float32, panel, p, k, nr int) {
 			MulScalarF32(dst, dst, one)
 		}
 	}
-	if s.scales == nil && s.Rows == nil {
+	scaled = scaled && s.scales != nil
+	if !scaled && s.Rows == nil {
 		return
 	}
 	for i := 0; i < len(dst); i += nr {
 		row, q := dst[i:i+nr], p+i/nr
-		if s.scales != nil {
+		if scaled {
 			group := 0
 			if s.Block > 0 {
 				group = q / s.Block
@@ -164,18 +173,14 @@ func (s *smallPanels) expand(dst []float32, panel, p, k, nr int) {
 // widenHalf converts half-precision values in the byte order of the machine.
 func widenHalf(dst []float32, src []byte, bf16 bool) {
 	src = src[:2*len(dst)]
-	lo, hi := 0, 1
-	if bigEndian {
-		lo, hi = 1, 0
-	}
 	if bf16 {
 		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(src[2*i+lo])<<16 | uint32(src[2*i+hi])<<24)
+			dst[i] = math.Float32frombits(uint32(binary.NativeEndian.Uint16(src[2*i:])) << 16)
 		}
 		return
 	}
 	for i := range dst {
-		h := uint32(src[2*i+lo]) | uint32(src[2*i+hi])<<8
+		h := uint32(binary.NativeEndian.Uint16(src[2*i:]))
 		// The product moves the exponent from bias 15 to bias 127, also of subnormals.
 		v := math.Float32frombits(h&0x7fff<<13) * 0x1p112
 		bits := math.Float32bits(v) | h&0x8000<<16
@@ -185,6 +190,3 @@ func widenHalf(dst []float32, src []byte, bf16 bool) {
 		dst[i] = math.Float32frombits(bits)
 	}
 }
-
-// bigEndian is the byte order of the machine.
-var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1

@@ -21,6 +21,7 @@ type conv struct {
 	outputShape   []int
 	act           kernel.Epilogue // activation of float32 results; Bias is unused
 	last          bool            // input 0 and the output are channels-last
+	tapsOnly      bool            // windows are not gathered: weights are packed by taps, see smallWeights
 }
 
 var (
@@ -84,7 +85,7 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, o.transposed)
 			f.engine = f.shape.viable()
 			f.scatter = f.engine && o.transposed && useScatter(&f.shape)
-			f.gather = f.engine && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
+			f.gather = f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 		}
 	}
 	return f, nil

@@ -30,8 +30,12 @@ var (
 // gives. Input 1 of the result is input 0 of from. ok is false where next wants the weights
 // in float32.
 func SmallWeights(next Op, nextIn []Fact, from Op, fromIn []Fact) (o Op, ok bool) {
-	switch next.(type) {
-	case *gemm, *matmul, *conv:
+	switch c := next.(type) {
+	case *gemm, *matmul:
+	case *conv:
+		taps := *c
+		taps.tapsOnly = true
+		next = &taps
 	default:
 		return nil, false
 	}
