@@ -176,12 +176,12 @@ func cases() []goldenCase {
 				})
 			}
 			type conv struct {
-				name             string
-				c, o, h, w       int
-				group            int
-				kernel, strides  []int64
-				pads, dilations  []int64
-				transposed       bool
+				name            string
+				c, o, h, w      int
+				group           int
+				kernel, strides []int64
+				pads, dilations []int64
+				transposed      bool
 			}
 			for _, c := range []conv{
 				{name: "first", c: 1, o: 32, h: 13, w: 14, kernel: []int64{3, 3}, strides: []int64{2, 2}, pads: []int64{1, 1, 1, 1}},
