@@ -29,7 +29,12 @@ type jsonForms struct {
 // jsonSelf keeps the text that it is read from; null changes nothing, as is the convention.
 type jsonSelf struct{ text string }
 
-func (s *jsonSelf) UnmarshalJSON(b []byte) error { return s.readJSON(string(b)) }
+func (s *jsonSelf) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
+	return s.readJSON(string(b))
+}
 
 func (s *jsonSelf) readJSON(text string) error {
 	s.text = text
