@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aekit/aekit/export"
@@ -100,7 +101,7 @@ func TestReconstructionLoss(t *testing.T) {
 	for _, data := range []string{"mnist", "fashion-mnist"} {
 		for _, preset := range []string{"ae", "vae", "conv-ae", "conv-vae"} {
 			n := 20000
-			if preset[:4] == "conv" {
+			if strings.HasPrefix(preset, "conv") {
 				n = 6000
 			}
 			float, cfg, d := trained(t, preset, "", data, n, 3)
