@@ -197,7 +197,7 @@ func (f *benchFlags) open(path string, threads int) ([]*subject, func(int) (map[
 			return fail(err)
 		}
 		closers = append(closers, func() error { done(); return nil })
-		s, err := runtime.Open(path, ro)
+		s, err := f.openSession(path, ro)
 		if err != nil {
 			return fail(err)
 		}

@@ -57,6 +57,8 @@ type sessionFlags struct {
 	ortLib   string
 	threads  int
 	external bool
+	// verifyKey is a file with the public key that models must be signed with; "": any model.
+	verifyKey string
 }
 
 func (f *sessionFlags) add(fs *pflag.FlagSet) {
@@ -67,6 +69,7 @@ func (f *sessionFlags) add(fs *pflag.FlagSet) {
 
 func (f *sessionFlags) addShared(fs *pflag.FlagSet) {
 	fs.StringVar(&f.ortLib, "ort-lib", os.Getenv(ort.LibraryEnv), "shared library of ONNX Runtime, for the backend ort")
+	fs.StringVar(&f.verifyKey, "verify-key", "", "refuse models that are not signed with the key to this ed25519 public key (a PEM file)")
 	fs.BoolVar(&f.external, "external-data", false, "let the model read weights from other files in its folder")
 }
 
@@ -107,7 +110,7 @@ func (f *sessionFlags) open(path string) (*runtime.Session, error) {
 		return nil, err
 	}
 	defer done()
-	return runtime.Open(path, o)
+	return f.openSession(path, o)
 }
 
 // modelFlags say what a model does not say of itself.
@@ -183,7 +186,7 @@ func (f *modelFlags) load(path string) (*autoencoder.Model, error) {
 			return nil, err2
 		}
 		defer done()
-		m, err = autoencoder.Open(path, ro, o)
+		m, err = f.openModel(path, ro, o)
 	}
 	if err != nil {
 		return nil, err

@@ -19,6 +19,9 @@ func (f *modelFlags) loadEmbedded(o autoencoder.Options) (*autoencoder.Model, er
 	if len(embedded) == 0 {
 		return nil, usagef("no model file given, and this program has none built in")
 	}
+	if f.verifyKey != "" {
+		return nil, usagef("--verify-key is for model files, and none is given")
+	}
 	ro, done, err := f.sessionFlags.options(f.backend, ".", f.threads)
 	if err != nil {
 		return nil, err

@@ -145,7 +145,7 @@ func (a *app) verifyCase(sf *sessionFlags, model string, tol onnxcases.Tolerance
 		return worst, err
 	}
 	defer done()
-	s, err := runtime.Load(c.Model, o)
+	s, err := sf.loadSession(c.Model, o)
 	if err != nil {
 		return worst, err
 	}
