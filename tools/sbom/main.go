@@ -198,6 +198,8 @@ func identify(text string) (string, error) {
 	has := func(s string) bool { return strings.Contains(text, s) }
 	redistribution := has("redistribution and use in source and binary forms, with or without modification")
 	switch {
+	case has("your choice of exactly one") && has("the freetype license"):
+		return "FTL", nil // the other choice is the GPL
 	case has("gnu general public") || has("gnu lesser") || has("gnu affero"):
 		return "", errors.New("a licence of the GPL family does not fit Apache-2.0 programs")
 	case has("apache license") && has("version 2.0"):

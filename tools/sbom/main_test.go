@@ -80,6 +80,7 @@ func TestIdentify(t *testing.T) {
 		{bsd + "Neither the name of Google", "BSD-3-Clause"}, {bsd, "BSD-2-Clause"},
 		{"Permission is hereby granted, free of charge, to any person", "MIT"},
 		{"licensed under the\nCreative Commons Attribution 4.0 International", "CC-BY-4.0"},
+		{"subject to your choice of exactly one of\n* The FreeType License, or\n* The GNU General Public License", "FTL"},
 		{"GNU General Public License, version 3", ""}, {"all rights reserved", ""}, {"", ""},
 	} {
 		if got, err := identify(tt.text); got != tt.want || (err == nil) != (tt.want != "") {
