@@ -99,15 +99,42 @@ func (impl Implementation) Sgemv(tA blas.Transpose, m, n int, alpha float32, a [
 	}
 }
 
-// Sger computes a = a + alpha*x*yᵀ.
+// Sger computes a = a + alpha*x*yᵀ. Gonum's assembly for it reads beyond y where incY is
+// negative (v0.17), so that it only gets what it refuses.
 func (impl Implementation) Sger(m, n int, alpha float32, x []float32, incX int, y []float32, incY int, a []float32, lda int) {
-	if incX != 1 || incY != 1 || alpha == 0 || !fits(a, m, n, lda) || len(x) < m || len(y) < n {
+	if alpha == 0 || !fits(a, m, n, lda) || !reaches(x, m, incX) || !reaches(y, n, incY) {
 		impl.Implementation.Sger(m, n, alpha, x, incX, y, incY, a, lda)
 		return
 	}
-	for i, v := range x[:m] {
-		kernel.AxpyF32(alpha*v, y[:n], a[i*lda:][:n])
+	kx, ky := start(m, incX), start(n, incY)
+	for i := range m {
+		row := a[i*lda:][:n]
+		v := alpha * x[kx+i*incX]
+		if incY == 1 {
+			kernel.AxpyF32(v, y[:n], row)
+			continue
+		}
+		for j := range row {
+			row[j] += v * y[ky+j*incY]
+		}
 	}
+}
+
+// reaches reports whether x holds n elements, at least one, that are inc apart.
+func reaches(x []float32, n, inc int) bool {
+	if inc < 0 {
+		inc = -inc
+	}
+	return n > 0 && inc > 0 && len(x) > 0 && (len(x)-1)/inc >= n-1
+}
+
+// start is the index of the first of n elements: with a negative increment they begin at the
+// far end.
+func start(n, inc int) int {
+	if inc < 0 {
+		return (1 - n) * inc
+	}
+	return 0
 }
 
 // Saxpy computes y = alpha*x + y.

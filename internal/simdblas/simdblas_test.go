@@ -128,6 +128,15 @@ func TestSgemv(t *testing.T) {
 	})
 }
 
+// dense returns n elements of x that are inc apart, with room for at least one.
+func dense(x []float32, n, inc int) []float32 {
+	out := make([]float32, max(n, 1))
+	for i := range n {
+		out[i] = x[start(n, inc)+i*inc]
+	}
+	return out
+}
+
 func TestLevel1(t *testing.T) {
 	impl.All(t, "kernel", func(t *testing.T) {
 		r := rand.New(rand.NewPCG(4, 1))
@@ -140,7 +149,7 @@ func TestLevel1(t *testing.T) {
 			x, y, a := randF32(r, 3*(m+n)+1), randF32(r, 3*(m+n)+1), randF32(r, m*lda)
 
 			wantA := slices.Clone(a)
-			gonum.Implementation{}.Sger(m, n, alpha, x, incX, y, incY, wantA, lda)
+			gonum.Implementation{}.Sger(m, n, alpha, dense(x, m, incX), 1, dense(y, n, incY), 1, wantA, lda)
 			Implementation{}.Sger(m, n, alpha, x, incX, y, incY, a, lda)
 			closeTo(t, "Sger"+what, a, wantA, 1, 3)
 
