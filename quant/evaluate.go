@@ -225,7 +225,7 @@ func withInside(a, b *onnx.Model) (ma, mb *onnx.Model, order []string, pairs map
 			continue
 		}
 		name := n.Outputs[0]
-		base := strings.TrimSuffix(name, "_dequantized")
+		base := strings.TrimSuffix(name, "_dq")
 		id := g.Lookup(base)
 		if id < 0 || slices.Contains(g.Outputs, id) || slices.Contains(g.Inputs, id) {
 			continue

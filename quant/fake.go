@@ -53,7 +53,7 @@ func (r *rewriter) fakeLayer(n *graph.Node, in graph.ValueID, axis int, layer *L
 		}
 		name := r.g.Value(n.In[1]).Name
 		var err error
-		w, err = r.g.Add(graph.Spec{Name: name + "_FakeQuant", Domain: trainingDomain, OpType: fakeQuantWeights, In: []graph.ValueID{n.In[1]}, OutName: name + "_dequantized", Opset: 1,
+		w, err = r.g.Add(graph.Spec{Name: name + "_FakeQuant", Domain: trainingDomain, OpType: fakeQuantWeights, In: []graph.ValueID{n.In[1]}, OutName: name + "_dq", Opset: 1,
 			Attrs: []*onnx.Attribute{onnx.AttrI("axis", int64(axis)), onnx.AttrI("limit", int64(r.opts.weightLimit()))}})
 		if err != nil {
 			return fmt.Errorf("for training: %w", err)
@@ -70,7 +70,7 @@ func (r *rewriter) fakeLayer(n *graph.Node, in graph.ValueID, axis int, layer *L
 // fakePair is pair for training.
 func (r *rewriter) fakePair(id graph.ValueID, name string, p Params) (graph.ValueID, Params, error) {
 	qmin, qmax := limits(p.DType)
-	n, err := r.g.Add(graph.Spec{Name: name + "_FakeQuant", Domain: trainingDomain, OpType: fakeQuant, In: []graph.ValueID{id}, OutName: name + "_dequantized", Opset: 1,
+	n, err := r.g.Add(graph.Spec{Name: name + "_FakeQuant", Domain: trainingDomain, OpType: fakeQuant, In: []graph.ValueID{id}, OutName: name + "_dq", Opset: 1,
 		Attrs: []*onnx.Attribute{onnx.AttrF("scale", p.Scale), onnx.AttrI("zero_point", int64(p.ZeroPoint)), onnx.AttrI("qmin", int64(qmin)), onnx.AttrI("qmax", int64(qmax))}})
 	if err != nil {
 		return id, p, fmt.Errorf("for training: %w", err)

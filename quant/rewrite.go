@@ -323,11 +323,11 @@ func (r *rewriter) pair(id graph.ValueID, name string, p Params) (graph.ValueID,
 // again adds a pair with constants that are there.
 func (r *rewriter) again(id graph.ValueID, name string, b pairOf) (graph.ValueID, error) {
 	g := r.g
-	q, err := g.Add(graph.Spec{Name: name + "/Q", OpType: "QuantizeLinear", In: []graph.ValueID{id, b.scale, b.zero}, OutName: name + "_quantized", Opset: r.opset()})
+	q, err := g.Add(graph.Spec{Name: name + "/Q", OpType: "QuantizeLinear", In: []graph.ValueID{id, b.scale, b.zero}, OutName: name + "_q", Opset: r.opset()})
 	if err != nil {
 		return id, err
 	}
-	dq, err := g.Add(graph.Spec{Name: name + "/DQ", OpType: "DequantizeLinear", In: []graph.ValueID{q.Out[0], b.scale, b.zero}, OutName: name + "_dequantized", Opset: r.opset()})
+	dq, err := g.Add(graph.Spec{Name: name + "/DQ", OpType: "DequantizeLinear", In: []graph.ValueID{q.Out[0], b.scale, b.zero}, OutName: name + "_dq", Opset: r.opset()})
 	if err != nil {
 		return id, err
 	}
@@ -395,10 +395,10 @@ func zeroPoint(p Params) *tensor.Tensor {
 // dequantConst adds int8 or int32 constants, with zero point 0, behind a DequantizeLinear.
 func (r *rewriter) dequantConst(name string, q *tensor.Tensor, scales []float32, axis int) (graph.ValueID, error) {
 	g := r.g
-	v := g.AddValue(graph.Value{Name: name + "_quantized", Kind: graph.Constant, Data: q, Type: graph.TypeOf(q), Origin: name})
+	v := g.AddValue(graph.Value{Name: name + "_q", Kind: graph.Constant, Data: q, Type: graph.TypeOf(q), Origin: name})
 	var st, zt *tensor.Tensor
 	var err error
-	spec := graph.Spec{Name: name + "/DQ", OpType: "DequantizeLinear", OutName: name + "_dequantized", Opset: r.opset()}
+	spec := graph.Spec{Name: name + "/DQ", OpType: "DequantizeLinear", OutName: name + "_dq", Opset: r.opset()}
 	if len(scales) == 1 {
 		st = tensor.Scalar(scales[0])
 		zt, err = tensor.New(q.DType())

@@ -19,7 +19,7 @@ import (
 // priorBytes how long its description may be, which is part of every file of the model.
 const (
 	priorImages = 10000
-	priorBytes  = 4096
+	priorBytes  = 3584
 )
 
 // fitPrior makes a mixture of Gaussians, or one Gaussian, fitted to the latent vectors of
