@@ -293,8 +293,17 @@ func (r *rewriter) chooseParams(id graph.ValueID, by *graph.Node) Params {
 	if r.wide[id] {
 		lo, hi = min(lo, -normalReach), max(hi, normalReach)
 	}
+	if next := onlyReader(r.g, id); next != nil && saturates[next.OpType] > 0 {
+		most := saturates[next.OpType]
+		lo, hi = max(lo, -most), min(hi, most)
+	}
 	return chooseParams(lo, hi, d)
 }
+
+// saturates is how far from 0 an activation is within 1e-4 of its limits, a small part of a
+// step of 8 bits: a range of its input that reaches further wastes steps. Black images have
+// logits of -100 and less. The likelihoods that logits stand for change by as little.
+var saturates = map[string]float64{"Sigmoid": 10, "Tanh": 5}
 
 // chooseParams returns the scale and zero point with which lo … hi, which include 0, cover
 // the integers of a type.
