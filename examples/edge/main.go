@@ -3,7 +3,7 @@
 //
 //	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -ldflags="-s -w" ./examples/edge
 //
-// it is a file of 5.1 MB, of which 0.2 MB are the model; a test holds the size.
+// it is a file of 5.0 MB, of which 0.2 MB are the model; a test holds the size.
 package main
 
 import (

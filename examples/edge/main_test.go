@@ -47,7 +47,7 @@ func TestSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes", st.Size())
-	if st.Size() >= 5_400_000 {
-		t.Errorf("the program has %d bytes, want less than 5,400,000", st.Size())
+	if st.Size() >= 5_100_000 {
+		t.Errorf("the program has %d bytes, want less than 5,100,000", st.Size())
 	}
 }
