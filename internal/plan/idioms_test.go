@@ -58,6 +58,7 @@ func (m *modelMaker) idiom(v value, add func(opType string, c, h, w int, in []st
 		up := m.b.Op("Resize", "", []string{v.name, "", m.b.Initializer(m.b.Fresh("scales"), tensor.Must(tensor.Of([]float32{1, 1, float32(s), float32(s)}, 4)))},
 			onnx.AttrS("mode", "nearest"), onnx.AttrS("coordinate_transformation_mode", []string{"asymmetric", "half_pixel"}[m.IntN(2)]), onnx.AttrS("nearest_mode", []string{"floor", "round_prefer_floor"}[m.IntN(2)]))
 		o, k, p := 1+m.IntN(20), 1+m.IntN(3), int64(m.IntN(2))
+		k = min(k, s*v.h, s*v.w)
 		if int64(k) <= p {
 			p = 0
 		}
