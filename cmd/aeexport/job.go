@@ -144,7 +144,10 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 	if beta == 0 {
 		beta = r.Beta
 	}
-	var err error
+	err := j.zoo.apply(&c)
+	if err != nil {
+		return c, err
+	}
 	if c.Freeze, err = j.tune.frozen(model); err != nil {
 		return c, err
 	}
