@@ -131,20 +131,3 @@ func keepTypes(out, m *onnx.Model) {
 		}
 	}
 }
-
-// SetMetadata replaces metadata properties of m, and adds those that are not there. An
-// empty value removes a property.
-func SetMetadata(m *onnx.Model, props []onnx.StringPair) {
-	for _, p := range props {
-		i := slices.IndexFunc(m.Metadata, func(q onnx.StringPair) bool { return q.Key == p.Key })
-		switch {
-		case p.Value == "" && i >= 0:
-			m.Metadata = slices.Delete(m.Metadata, i, i+1)
-		case p.Value == "":
-		case i >= 0:
-			m.Metadata[i].Value = p.Value
-		default:
-			m.Metadata = append(m.Metadata, p)
-		}
-	}
-}

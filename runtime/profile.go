@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -132,6 +131,3 @@ func (s *Session) Profile(ctx context.Context, inputs map[string]*tensor.Tensor,
 	}
 	return prof, nil
 }
-
-// Operators returns the number of operators that the native backend knows.
-func Operators() int { return len(op.Core) }

@@ -238,20 +238,6 @@ func (b *builder) uniform(name string, bound float64, shape ...int) string {
 	return b.Initializer(name, t)
 }
 
-// filled returns an initializer whose elements are all v.
-func (b *builder) filled(name string, v float32, shape ...int) string {
-	t, err := tensor.New(tensor.Float32, shape...)
-	if err != nil {
-		b.err = errors.Join(b.err, err)
-		return name
-	}
-	w := t.Float32s()
-	for i := range w {
-		w[i] = v
-	}
-	return b.Initializer(name, t)
-}
-
 func (b *builder) ints(name string, v ...int64) string {
 	return b.Initializer(name, tensor.Must(tensor.Of(v, len(v))))
 }
