@@ -2,7 +2,6 @@ package graph
 
 import (
 	"github.com/aekit/aekit/onnx"
-	"github.com/aekit/aekit/tensor"
 )
 
 // shapeRules give the shape of output 0 of operators that move axes, or nil.
