@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
 
