@@ -21,6 +21,7 @@ var outputs = []struct {
 	{"vec_arm64.s", vectors},
 	{"mathf32_arm64.s", maths},
 	{"optim_arm64.s", optimisers},
+	{"winograd_arm64.s", winograd},
 }
 
 func main() {
