@@ -50,6 +50,8 @@ type tileF32 struct {
 	act    int     // an Act that inRegisters reports
 	alpha  float32 // for any act but ActNone, min(max(v < 0 ? alpha*v : v, lo), hi) is the activation of v
 	lo, hi float32
+	_      float32
+	ahead  int // bytes from a step of b to what is fetched into a cache meanwhile; set by rows
 }
 
 func (g *gemmF32) tile(t *tileF32) {
@@ -147,6 +149,10 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 	blockGemmF32(b.kern, m, b.K, a, lda, 1, b.data[p0*b.K*b.NR:], j0, j1, c, ldc, acc, ep)
 }
 
+// activationCols is how many columns are finished between applications of an activation that tiles cannot apply: the
+// values are then still in a cache near, and the runs are long enough for vectors.
+const activationCols = 192
+
 // blockGemmF32 multiplies rows a[i*rs+p*ks] by packed panels that hold columns j0 to j1, in blocks that fit the caches.
 func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
 	t := tileF32{rs: rs, ks: ks, bs: g.nr, cs: ldc}
@@ -174,6 +180,7 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0
 	mc := evenBlock(m, max(1, rowBlockBytes/(4*k)/g.mr)*g.mr)
 	for i0 := 0; i0 < m; i0 += mc {
 		i1 := min(i0+mc, m)
+		active := j0 // columns from here on lack their activation
 		for j := j0; j < j1; j += g.nr {
 			t.cols = min(g.nr, j1-j)
 			panel := b[(j-j0)*k:]
@@ -193,19 +200,34 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0
 				}
 				g.rows(&t, i0, i1, a[p*ks:], c[j:])
 			}
-		}
-		if act != last {
+			end := j + t.cols
+			if act == last || end < j1 && end-active < activationCols {
+				continue
+			}
 			for i := i0; i < i1; i++ {
-				row := c[i*ldc:][j0:j1]
+				row := c[i*ldc:][active:end]
 				ActivateF32(row, row, ep)
 			}
+			active = end
 		}
 	}
 }
 
+// prefetchAhead is how many bytes in front of the current step a kernel fetches that reads b once.
+const prefetchAhead = 2048
+
 // rows runs t over rows i0 to i1 in tiles of nearly equal height.
 func (g *gemmF32) rows(t *tileF32, i0, i1 int, a, c []float32) {
-	for tiles := (i1 - i0 + g.mr - 1) / g.mr; i0 < i1; tiles-- {
+	tiles := (i1 - i0 + g.mr - 1) / g.mr
+	// One pass reads the slice of b as it comes; of several, the last has the next slice fetched.
+	once := tiles == 1
+	for t.ahead = 0; i0 < i1; tiles-- {
+		switch {
+		case once:
+			t.ahead = prefetchAhead
+		case tiles == 1:
+			t.ahead = 4 * t.k * t.bs
+		}
 		t.rows = (i1 - i0 + tiles - 1) / tiles
 		t.a = &a[i0*t.rs]
 		t.c = &c[i0*t.cs]

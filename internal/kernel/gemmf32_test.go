@@ -57,9 +57,9 @@ func TestTileLayout(t *testing.T) {
 		unsafe.Offsetof(x.a), unsafe.Offsetof(x.b), unsafe.Offsetof(x.c), unsafe.Offsetof(x.bias),
 		unsafe.Offsetof(x.k), unsafe.Offsetof(x.rows), unsafe.Offsetof(x.cols), unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ks),
 		unsafe.Offsetof(x.bs), unsafe.Offsetof(x.cs), unsafe.Offsetof(x.acc), unsafe.Offsetof(x.act),
-		unsafe.Offsetof(x.alpha), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi),
+		unsafe.Offsetof(x.alpha), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.ahead),
 	}
-	want := []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108, 112}
+	want := []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108, 112, 120}
 	for i := range want {
 		if got[i] != want[i] {
 			t.Errorf("field %d of tileF32 is at offset %d, the assembly reads %d", i, got[i], want[i])
@@ -259,4 +259,27 @@ func TestGemmRejects(t *testing.T) {
 			tt.call()
 		}()
 	}
+}
+
+// TestGemmPackedF32Activation holds activations that are applied column group by column group against the same
+// function of the whole product.
+func TestGemmPackedF32Activation(t *testing.T) {
+	const m, k = 7, 9
+	impl.All(t, "kernel", func(t *testing.T) {
+		for _, n := range []int{1, activationCols - 1, activationCols, activationCols + 1, 2*activationCols + 5, 1000} {
+			x, p := randF32(1, m*k), PackF32(k, n, randF32(2, k*n), n, false)
+			for act := ActNone; act <= ActSilu; act++ {
+				ep := Epilogue{Bias: randF32(3, n), Act: act, Alpha: 0.3, Lo: -0.5, Hi: 0.5}
+				got, want := make([]float32, m*n), make([]float32, m*n)
+				GemmPackedF32(m, x, k, p, 0, p.Panels(), got, n, false, &ep)
+				GemmPackedF32(m, x, k, p, 0, p.Panels(), want, n, false, &Epilogue{Bias: ep.Bias})
+				EpilogueF32(m, n, want, n, 0, &Epilogue{Act: act, Alpha: ep.Alpha, Lo: ep.Lo, Hi: ep.Hi})
+				for i := range want {
+					if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+						t.Fatalf("n=%d act=%d: row %d, column %d is %v, the function of the product is %v", n, act, i/n, i%n, got[i], want[i])
+					}
+				}
+			}
+		}
+	})
 }

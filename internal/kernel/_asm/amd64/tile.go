@@ -12,6 +12,7 @@ const (
 	tileA, tileB, tileC, tileBias, tileK, tileRows, tileCols = 0, 8, 16, 24, 32, 40, 48
 	tileRS, tileKS, tileBS, tileCS, tileAcc, tileAct         = 56, 64, 72, 80, 88, 96
 	tileAlpha, tileLo, tileHi                                = 104, 108, 112
+	tileAhead                                                = 120
 )
 
 // General registers of a tile.
@@ -121,13 +122,16 @@ func (g *gen) rows(rows int) {
 			g.ADDQ(rKS, rA7)
 		}
 	}
+	g.MOVQ(Mem{Base: rT, Disp: tileAhead}, rTemp)
 	g.SUBQ(U8(4), rK)
 	g.JLT(LabelRef(name("rest")))
 	g.Label(name("quad"))
-	if rows <= 2 {
-		// A vector times a matrix is bound by memory; the panel is a stream of known direction.
-		for line := 0; line < 4*2*g.bytes(); line += 64 {
-			g.PREFETCHT0(Mem{Base: rB, Disp: prefetchAhead + line})
+	for line := 0; line < 4*2*g.bytes(); line += 64 {
+		m := Mem{Base: rB, Index: rTemp, Scale: 1, Disp: line}
+		if rows <= 2 {
+			g.PREFETCHT0(m)
+		} else {
+			g.PREFETCHT1(m)
 		}
 	}
 	for u := range 4 {
@@ -219,9 +223,6 @@ func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []O
 	g.VZEROUPPER()
 	g.RET()
 }
-
-// prefetchAhead is how many bytes in front of the current step a matrix-vector kernel fetches.
-const prefetchAhead = 2048
 
 // finish adds c and bias, activates and stores. masks select the columns, or are nil for all.
 func (g *gen) finish(rows int, name func(string) string, sum func(row, half int) VecPhysical, masks []Op, temps []VecPhysical) {
