@@ -1,9 +1,11 @@
 // Package parallel divides an operator's work among goroutines.
 //
 // Work is cut into chunks by the caller, from the shape of the problem alone, so that the
-// result does not depend on the number of threads or on which thread ran which chunk. The
-// calling goroutine works too. Workers wait for the next piece of work by polling for at
-// most [spin], then park: an idle process uses no CPU.
+// result does not depend on the number of threads or on which thread ran which chunk. Each
+// thread begins with a share of its own, the same one in each run of a task, so that the
+// weights it reads are still in its core's cache, and then helps the others. The calling
+// goroutine works too. Workers wait for the next piece of work by polling for at most
+// [spin], then park: an idle process uses no CPU.
 package parallel
 
 import (
@@ -31,11 +33,12 @@ type Pool struct {
 	workers []*worker
 	closed  atomic.Bool
 
-	// state is generation<<32 | next chunk. Between tasks the lower half is closedNext, so
-	// that a worker that still holds an old state can neither claim nor be misled by a
-	// chunk count that has already been replaced.
-	state   atomic.Uint64
-	chunks  atomic.Uint32
+	// lanes are the shares of the threads. A lane's state is generation<<32 | next chunk.
+	// Between tasks the lower half is closedNext, so that a worker that still holds an old
+	// state can neither claim nor be misled by an end that has already been replaced.
+	lanes   []lane
+	extent  atomic.Uint64 // lanes that have chunks<<32 | chunks
+	current atomic.Uint32 // generation of the newest task; set when its lanes are open
 	task    Task
 	pending atomic.Int32
 	waiting atomic.Bool
@@ -44,6 +47,12 @@ type Pool struct {
 }
 
 type failure struct{ value any }
+
+// lane has a cache line to itself, of 64 bytes or 128.
+type lane struct {
+	state atomic.Uint64
+	_     [120]byte
+}
 
 type worker struct {
 	parked atomic.Bool
@@ -59,9 +68,7 @@ func New(threads int) *Pool {
 	if threads <= 0 {
 		threads = goruntime.GOMAXPROCS(0)
 	}
-	p := &Pool{threads: threads, done: make(chan struct{}, 1)}
-	p.state.Store(closedNext)
-	return p
+	return &Pool{threads: threads, done: make(chan struct{}, 1)}
 }
 
 // Threads returns the number of goroutines that may work at once. A nil Pool has one.
@@ -102,21 +109,37 @@ func (p *Pool) Run(chunks int, t Task) {
 	}
 	p.task = t
 	p.failure.Store(nil)
-	p.chunks.Store(uint32(chunks))
 	p.pending.Store(int32(chunks))
-	gen := p.state.Load()>>32 + 1
-	p.state.Store(gen << 32)
+	gen := p.open(chunks)
 	p.wakeSome(chunks - 1)
 	p.work(0)
 	p.wait()
-	p.state.Store(gen<<32 | closedNext)
+	for i := range p.lanes {
+		p.lanes[i].state.Store(gen<<32 | closedNext)
+	}
 	p.task = nil
 	if f := p.failure.Swap(nil); f != nil {
 		panic(f.value)
 	}
 }
 
+// open lets the workers claim chunks of a new task and returns its generation.
+func (p *Pool) open(chunks int) uint64 {
+	shares := min(chunks, p.threads)
+	p.extent.Store(uint64(shares)<<32 | uint64(chunks))
+	gen := p.current.Load() + 1
+	for i := range shares {
+		p.lanes[i].state.Store(uint64(gen)<<32 | uint64(i)*uint64(chunks)/uint64(shares))
+	}
+	p.current.Store(gen)
+	return uint64(gen)
+}
+
 func (p *Pool) begin() {
+	p.lanes = make([]lane, p.threads)
+	for i := range p.lanes {
+		p.lanes[i].state.Store(closedNext)
+	}
 	p.workers = make([]*worker, p.threads-1)
 	for i := range p.workers {
 		p.workers[i] = &worker{wake: make(chan struct{}, 1)}
@@ -126,27 +149,38 @@ func (p *Pool) begin() {
 	}
 }
 
-// claim returns the next chunk of the task in progress, or false.
-func (p *Pool) claim() (int, bool) {
+// claim returns the next chunk of a lane, or false. The extent is read after the lane's
+// state: if it is that of a later task, the state has changed too.
+func (p *Pool) claim(i int) (int, bool) {
+	l := &p.lanes[i]
 	for {
-		s := p.state.Load()
+		s := l.state.Load()
+		extent := p.extent.Load()
+		shares, chunks := extent>>32, extent&closedNext
 		next := s & closedNext
-		if next >= uint64(p.chunks.Load()) {
+		if next >= uint64(i+1)*chunks/shares {
 			return 0, false
 		}
-		if p.state.CompareAndSwap(s, s+1) {
+		if l.state.CompareAndSwap(s, s+1) {
 			return int(next), true
 		}
 	}
 }
 
+// work runs chunks until none is left, those of the worker's own lane first.
 func (p *Pool) work(worker int) {
-	for {
-		chunk, ok := p.claim()
-		if !ok {
-			return
+	for i := range p.lanes {
+		lane := worker + i
+		if lane >= len(p.lanes) {
+			lane -= len(p.lanes)
 		}
-		p.do(chunk, worker)
+		for {
+			chunk, ok := p.claim(lane)
+			if !ok {
+				break
+			}
+			p.do(chunk, worker)
+		}
 	}
 }
 
@@ -175,11 +209,11 @@ func (p *Pool) wait() {
 }
 
 func (p *Pool) serve(w *worker, id int) {
-	ready := func() bool {
-		return p.closed.Load() || p.state.Load()&closedNext < uint64(p.chunks.Load())
-	}
+	var seen uint32
+	ready := func() bool { return p.closed.Load() || p.current.Load() != seen }
 	for !p.closed.Load() {
 		if poll(ready) {
+			seen = p.current.Load()
 			p.work(id)
 			continue
 		}
