@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"github.com/aekit/aekit/internal/meta"
@@ -13,14 +12,6 @@ import (
 	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
 )
-
-// slowly skips unless AEKIT_SLOW is set: these tests train for minutes.
-func slowly(t *testing.T) {
-	t.Helper()
-	if os.Getenv("AEKIT_SLOW") == "" {
-		t.Skip("trains for minutes; AEKIT_SLOW=1 runs it")
-	}
-}
 
 func named(t *testing.T, name string) *dataset.Data {
 	t.Helper()

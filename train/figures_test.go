@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/aekit/aekit/internal/rng"
+	"github.com/aekit/aekit/internal/testdata"
 	"github.com/aekit/aekit/tensor"
 	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
@@ -24,7 +25,7 @@ func normals(seed uint64, shape ...int) *tensor.Tensor {
 // TestMNISTFixedBinarisation: the negative log-likelihood of a VAE on MNIST with fixed
 // binarisation, by 500 samples, is at most 89.9 nats.
 func TestMNISTFixedBinarisation(t *testing.T) {
-	slowly(t)
+	testdata.Slow(t)
 	d := named(t, "mnist")
 	data, val, err := dataset.Split(d.Train, 1./12, 1)
 	if err != nil {
@@ -57,7 +58,7 @@ func TestMNISTFixedBinarisation(t *testing.T) {
 // TestMNISTLinearIsPCA: the error of the linear autoencoder on its training images is that
 // of as many principal components within 0.1 %.
 func TestMNISTLinearIsPCA(t *testing.T) {
-	slowly(t)
+	testdata.Slow(t)
 	d := named(t, "mnist")
 	tr, _ := preset(t, "linear-ae", d.Train, nil)
 	l, err := tr.Evaluate(context.Background(), d.Train)
@@ -101,7 +102,7 @@ func TestMNISTLinearIsPCA(t *testing.T) {
 // TestMNISTConditional: of 10,000 digits that the CVAE generates by label, at least 97 % are
 // that digit to a classifier that was trained on the data alone.
 func TestMNISTConditional(t *testing.T) {
-	slowly(t)
+	testdata.Slow(t)
 	d := named(t, "mnist")
 	s := classifier(t, d, 6)
 	test := pixels(t, d.Test, 10000)
@@ -147,7 +148,7 @@ func readLabels(t *testing.T, src dataset.Source) (x []float32, labels []int) {
 // TestFashionDenoising: the denoising autoencoder gains at least 6 dB over images of
 // Fashion-MNIST with noise of σ = 0.3.
 func TestFashionDenoising(t *testing.T) {
-	slowly(t)
+	testdata.Slow(t)
 	d := named(t, "fashion-mnist")
 	tr, _ := preset(t, "denoising-ae", d.Train, nil)
 	l, err := tr.Evaluate(context.Background(), d.Test)
@@ -164,7 +165,7 @@ func TestFashionDenoising(t *testing.T) {
 // TestMNISTCompressedSize: the VQ-VAE's code of 49 × 7 bits keeps more than the VAE's latents
 // with as many bits, 43 of 8 bits each, even where those are not rounded.
 func TestMNISTCompressedSize(t *testing.T) {
-	slowly(t)
+	testdata.Slow(t)
 	d := named(t, "mnist")
 	const bits = 49 * 7
 	test := pixels(t, d.Test, 2000)
@@ -192,7 +193,7 @@ func TestMNISTCompressedSize(t *testing.T) {
 // TestMNISTSharpness, on 15,000 images: images of the VAE-GAN are as sharp as the data more than those of the
 // VAE are, by the variance of the Laplacian, and cover the data no worse.
 func TestMNISTSharpness(t *testing.T) {
-	slowly(t)
+	testdata.Slow(t)
 	d := named(t, "mnist")
 	s := classifier(t, d, 3)
 	const n = 1000

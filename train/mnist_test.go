@@ -2,7 +2,6 @@ package train_test
 
 import (
 	"context"
-	"os"
 	"slices"
 	"testing"
 
@@ -14,14 +13,6 @@ import (
 	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
 )
-
-// slow skips unless AEKIT_SLOW is set: these tests train for minutes.
-func slow(t *testing.T) {
-	t.Helper()
-	if os.Getenv("AEKIT_SLOW") == "" {
-		t.Skip("trains for minutes; AEKIT_SLOW=1 runs it")
-	}
-}
 
 func mnist(t *testing.T) *dataset.Data {
 	t.Helper()
@@ -61,7 +52,7 @@ func fit(t *testing.T, preset string, d *dataset.Data, c train.Config) float64 {
 // TestMNISTVAE trains the vae preset for 10 epochs, batch 128, Adam 1e-3, with three seeds:
 // the median test loss is at most 106 nats per image.
 func TestMNISTVAE(t *testing.T) {
-	slow(t)
+	testdata.Slow(t)
 	d := mnist(t)
 	var losses []float64
 	for seed := range uint64(3) {
@@ -79,7 +70,7 @@ func TestMNISTVAE(t *testing.T) {
 // holds the median test error against what principal component analysis with as many
 // components leaves.
 func TestMNISTAEBeatsPCA(t *testing.T) {
-	slow(t)
+	testdata.Slow(t)
 	d := mnist(t)
 	pca := pcaError(t, d, 32)
 	var ratios []float64

@@ -45,3 +45,11 @@ func Path(t testing.TB, name string) string {
 	}
 	return p
 }
+
+// Slow skips the test unless AEKIT_SLOW is set: it trains for minutes.
+func Slow(t testing.TB) {
+	t.Helper()
+	if os.Getenv("AEKIT_SLOW") == "" {
+		t.Skip("trains for minutes; AEKIT_SLOW=1 runs it")
+	}
+}

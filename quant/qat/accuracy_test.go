@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,14 +22,6 @@ import (
 	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
 )
-
-// slow skips tests that train for minutes.
-func slow(t *testing.T) {
-	t.Helper()
-	if os.Getenv("AEKIT_SLOW") == "" {
-		t.Skip("AEKIT_SLOW is not set")
-	}
-}
 
 // trained fits a preset to the first n images of a data set and finishes it as aeexport
 // does.
@@ -97,7 +88,7 @@ func calibrated(t *testing.T, m *onnx.Model, src quant.Source) *quant.Calibratio
 // images in int8 with that in float32: at most 3 % above it after calibration, 1 % after
 // training for quantisation. The file is bounded too.
 func TestReconstructionLoss(t *testing.T) {
-	slow(t)
+	testdata.Slow(t)
 	for _, data := range []string{"mnist", "fashion-mnist"} {
 		for _, preset := range []string{"ae", "vae", "conv-ae", "conv-vae"} {
 			n := 20000
@@ -224,7 +215,7 @@ func elbo(t *testing.T, m *onnx.Model, d dataset.Source, n int) float64 {
 // TestELBOLoss is of the VAE of Burda et al. 2016, 784-200-200-50 with tanh: its bound on
 // binarised MNIST is at most 0.3 nats worse in int8.
 func TestELBOLoss(t *testing.T) {
-	slow(t)
+	testdata.Slow(t)
 	float, _, d := trained(t, "iwae", "elbo", "mnist", 30000, 8)
 	cal := calibrated(t, float, inputs(d.Train, 1000))
 	q, _, err := quant.Quantize(float, cal, quant.Options{})
@@ -353,7 +344,7 @@ func detector(t *testing.T) *onnx.Model {
 // TestAnomalyLoss trains the shape of MLPerf Tiny's anomaly detector on synthetic spectra. In
 // int8 the area under its curve falls by at most 0.5 points.
 func TestAnomalyLoss(t *testing.T) {
-	slow(t)
+	testdata.Slow(t)
 	objective, err := train.ParseObjective("mse", 0)
 	if err != nil {
 		t.Fatal(err)
