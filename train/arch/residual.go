@@ -12,17 +12,11 @@ import (
 // buildResidual is the convolutional autoencoder with a residual block of two 3×3
 // convolutions (He et al. 2016) after each layer that halves or doubles the image.
 func buildResidual(b *builder, c *Config) error {
-	n := len(c.Hidden)
-	if n == 0 {
-		return errors.New("a convolutional model needs at least one hidden layer")
+	x, hs, ws, err := residualEncoder(b, c)
+	if err != nil {
+		return err
 	}
-	hs, ws := halved(c.Height, n), halved(c.Width, n)
-	x, channels := Image, c.Channels
-	for i, m := range c.Hidden {
-		x = b.conv("Conv", fmt.Sprintf("encoder/conv%d", i+1), x, channels, m, hs[i], ws[i], "Relu")
-		x = b.residual(fmt.Sprintf("encoder/block%d", i+1), x, m)
-		channels = m
-	}
+	n, channels := len(c.Hidden), c.Hidden[len(c.Hidden)-1]
 	width, err := convWidth(c)
 	if err != nil {
 		return err
@@ -39,17 +33,11 @@ func buildResidual(b *builder, c *Config) error {
 // the latents of a tile keep its arrangement and the number of weights does not grow with
 // the size of the image.
 func buildPhoto(b *builder, c *Config) error {
-	n := len(c.Hidden)
-	if n == 0 {
-		return errors.New("a convolutional model needs at least one hidden layer")
+	x, hs, ws, err := residualEncoder(b, c)
+	if err != nil {
+		return err
 	}
-	hs, ws := halved(c.Height, n), halved(c.Width, n)
-	x, channels := Image, c.Channels
-	for i, m := range c.Hidden {
-		x = b.conv("Conv", fmt.Sprintf("encoder/conv%d", i+1), x, channels, m, hs[i], ws[i], "Relu")
-		x = b.residual(fmt.Sprintf("encoder/block%d", i+1), x, m)
-		channels = m
-	}
+	n, channels := len(c.Hidden), c.Hidden[len(c.Hidden)-1]
 	if int64(c.Latent)*int64(hs[n])*int64(ws[n]) > math.MaxInt32/8 {
 		return fmt.Errorf("%d latent maps of %dx%d are too many", c.Latent, ws[n], hs[n])
 	}
@@ -58,6 +46,23 @@ func buildPhoto(b *builder, c *Config) error {
 	x = b.pixelwise("decoder/in", Z, c.Latent, channels)
 	b.residualDecoder(c, b.node("decoder/in", "Relu", "", []string{x}), hs, ws)
 	return b.outputs(c, hs[n], ws[n])
+}
+
+// residualEncoder adds the layers before the latents, and returns their result and the
+// extents of the image after each of them, the first its own.
+func residualEncoder(b *builder, c *Config) (x string, hs, ws []int, err error) {
+	n := len(c.Hidden)
+	if n == 0 {
+		return "", nil, nil, errors.New("a convolutional model needs at least one hidden layer")
+	}
+	hs, ws = halved(c.Height, n), halved(c.Width, n)
+	x, channels := Image, c.Channels
+	for i, m := range c.Hidden {
+		x = b.conv("Conv", fmt.Sprintf("encoder/conv%d", i+1), x, channels, m, hs[i], ws[i], "Relu")
+		x = b.residual(fmt.Sprintf("encoder/block%d", i+1), x, m)
+		channels = m
+	}
+	return x, hs, ws, nil
 }
 
 // residual adds x + conv(relu(conv(x))), with kernels of 3×3, and ReLU.
