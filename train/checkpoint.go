@@ -254,6 +254,7 @@ func (t *Trainer) load(r io.Reader) error {
 	if t.pos.Epoch < t.cfg.Epochs && !t.pos.Stopped {
 		t.pos.Done = false
 	}
+	t.took = t.pos.Done && t.best != nil
 	return nil
 }
 

@@ -169,6 +169,66 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestFinish: a run that ends before its time gives the weights of its best epoch, and its
+// checkpoint the bits of a run that was let finish.
+func TestFinish(t *testing.T) {
+	for _, ema := range []float64{0, 0.9} {
+		cfg := small(t)
+		cfg.Val, cfg.EMA = digits(t, 60, true), ema
+		whole := runAll(t, cfg)
+		var losses []float64
+		ctx, cancel := context.WithCancel(context.Background())
+		early := cfg
+		early.Checkpoint = filepath.Join(t.TempDir(), "checkpoint")
+		early.OnEpoch = func(e Epoch) { losses = append(losses, e.Val.Total()) }
+		n := 0
+		early.OnStep = func(Progress) {
+			if n++; n == 12 { // of 15
+				cancel()
+			}
+		}
+		tr := newTrainer(t, early)
+		if _, err := tr.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		evaluate := func(tr *Trainer) float64 {
+			l, err := tr.Evaluate(context.Background(), cfg.Val)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l.Total()
+		}
+		best := slices.Min(losses)
+		if before := evaluate(tr); before == best {
+			t.Fatalf("the weights in the middle of an epoch have the loss %g of the best one", before)
+		}
+		s := tr.Finish()
+		if got := evaluate(tr); got != best || s.Best != 1+slices.Index(losses, best) {
+			t.Errorf("EMA %g: finished with the loss %g of epoch %d, losses were %v", ema, got, s.Best, losses)
+		}
+		m, err := tr.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := Describe(m); err != nil || d.Training.ValLoss != best {
+			t.Errorf("the metadata are %+v (%v), want a validation loss of %g", d.Training, err, best)
+		}
+		if again, err := tr.Run(context.Background()); err != nil || again.Epochs != s.Epochs {
+			t.Errorf("Run after Finish: %d epochs (%v), had %d", again.Epochs, err, s.Epochs)
+		}
+		resumed := newTrainer(t, cfg)
+		if err := resumed.Resume(early.Checkpoint); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := resumed.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(resumed.p, whole.p) {
+			t.Errorf("EMA %g: the checkpoint does not lead to the weights of a whole run", ema)
+		}
+	}
+}
+
 func TestResumeRefuses(t *testing.T) {
 	cfg := small(t)
 	cfg.Epochs = 1

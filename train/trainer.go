@@ -37,6 +37,7 @@ type Trainer struct {
 	pos  position
 	last []float64 // loss terms of the last step, valid until the next
 	best []float32 // weights and statistics of the best epoch; nil until there is one
+	took bool      // the present weights are those of the best epoch
 }
 
 // position is how far training has come: all that a checkpoint holds beside vectors.
@@ -273,15 +274,33 @@ func (t *Trainer) endEpoch(ctx context.Context, lr, seconds float64, images int)
 	if t.pos.Epoch >= t.cfg.Epochs {
 		t.pos.Done = true
 	}
-	if t.pos.Done && t.best != nil {
-		copy(t.weights(), t.best)
-		copy(t.stats, t.best[len(t.p):])
+	if t.pos.Done {
+		t.takeBest()
 	}
 	if t.cfg.OnEpoch != nil {
 		e.Final = t.pos.Done
 		t.cfg.OnEpoch(e)
 	}
 	return nil
+}
+
+// Finish ends training before its time: the result is the best epoch so far by validation,
+// or, without one, the present weights. A checkpoint that Run wrote is left as it is, and a
+// new Trainer can go on from it.
+func (t *Trainer) Finish() Summary {
+	t.pos.Done = true
+	t.takeBest()
+	return t.summary()
+}
+
+// takeBest makes the weights of the best epoch, if there is one, the present ones.
+func (t *Trainer) takeBest() {
+	if t.best == nil {
+		return
+	}
+	copy(t.weights(), t.best)
+	copy(t.stats, t.best[len(t.p):])
+	t.took = true
 }
 
 // weights returns the vector that the result is made of.
@@ -360,7 +379,9 @@ func (t *Trainer) Model() (*onnx.Model, error) {
 			Epochs: t.pos.Epoch, Batch: t.cfg.Batch, LR: t.cfg.LR, Seed: t.cfg.Seed, TrainLoss: t.pos.Last.Train.Total(),
 		}
 		if t.pos.Last.Val != nil {
-			tr.ValLoss = t.pos.Last.Val.Total()
+			if tr.ValLoss = t.pos.Last.Val.Total(); t.took {
+				tr.ValLoss = t.pos.Best
+			}
 		}
 		d.Training = &tr
 		d.Dataset = &meta.Dataset{Name: t.cfg.Data.Info().Name, Images: t.cfg.Data.Len(), Digest: digest}

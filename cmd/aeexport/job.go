@@ -217,11 +217,15 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *probe) (*onn
 	spent := startSpending()
 	done, err := tr.Run(limited)
 	j.cost = spent.cost()
-	switch {
-	case errors.Is(err, errTimeUp):
+	if errors.Is(err, errTimeUp) {
 		j.out.note("stopped in epoch %d, after %d steps: the time limit of %v is over", done.Epochs+1, at, j.monitor.timeLimit)
-	case err != nil && !errors.Is(err, errEnough):
+	} else if err != nil && !errors.Is(err, errEnough) {
 		return nil, nil, errors.Join(err, j.watch.close())
+	}
+	if err != nil {
+		if best := tr.Finish().Best; best > 0 {
+			j.out.note("the weights are those of epoch %d, the best on validation images", best)
+		}
 	}
 	if j.data.Test != nil && j.data.Test.Len() > 0 {
 		test, err := tr.Evaluate(ctx, j.data.Test)

@@ -28,7 +28,7 @@ type monitorOptions struct {
 }
 
 func (m *monitorOptions) add(fs *pflag.FlagSet) {
-	fs.DurationVar(&m.timeLimit, "time-limit", 0, "stop training after this time, for example 90s or 2h, and write the model; 0: no limit")
+	fs.DurationVar(&m.timeLimit, "time-limit", 0, "stop training after this time, for example 90s or 2h, and write the model, of the best epoch where there are validation images; 0: no limit")
 	fs.BoolVar(&m.findLR, "find-lr", false, "do not train: try learning rates, suggest one, and draw MODEL.lr.png")
 	fs.StringVar(&m.metrics, "metrics", "", "file to write losses and rates to, as lines of JSON")
 	fs.StringVar(&m.tensorboard, "tensorboard", "", "folder to write the same to, as event files of TensorBoard")
