@@ -78,13 +78,11 @@ func (t *gemmTask) run(pool *parallel.Pool) {
 		t.packed, t.b, t.alpha = nil, nil, 1
 	}
 	t.whole()
-	// A product of one row takes three quarters of the time of one of four, because it waits
-	// for b, and reads b fastest in long runs.
-	work, grain := float64(max(t.m, 3))*float64(t.n)*float64(t.k), float64(gemmGrain)
-	if t.m < 3 {
-		grain *= 2
+	work, grain := float64(t.m)*float64(t.n)*float64(t.k), float64(gemmGrain)
+	if t.m == 1 {
+		grain *= 2. / 3 // it waits for b
 	}
-	if work > 2*grain && (t.m >= 3 || pool.Threads() > 1) {
+	if work > 2*grain {
 		// Multiples of four share out evenly among the usual numbers of threads.
 		want := ceilDiv(int(min(work/grain, 64)), 4) * 4
 		least := gemmRowUnit
