@@ -74,7 +74,7 @@ func all(t testing.TB) *onnx.Model {
 	}
 	pairs := []onnx.StringPair{{Key: "k", Value: "v"}, {Key: "empty"}}
 	str := &onnx.Tensor{Name: "str", DType: tensor.String, Dims: []int64{2}, Strings: [][]byte{[]byte("a"), {}}}
-	int4 := &onnx.Tensor{Name: "int4", DType: onnx.Int4, Dims: []int64{3}, Raw: []byte{0x21, 0x03}}
+	int4 := onnx.NewTensor("int4", tensor.Must(tensor.FromBytes(tensor.Int4, []byte{1, 0xfe, 3}, 3)))
 	ext := &onnx.Tensor{Name: "ext", DType: tensor.Float32, Dims: []int64{3}, External: []onnx.StringPair{{Key: "location", Value: "w.bin"}}}
 	doc := onnx.NewTensor("doc", tensor.Must(tensor.Of([]bool{true, false}, 2)))
 	doc.DocString, doc.Metadata = "tensor", pairs
@@ -185,7 +185,7 @@ func TestEncodeRejects(t *testing.T) {
 		"wrong type":    {Initializers: []*onnx.Tensor{{DType: tensor.Int32, Dims: []int64{2}, Value: v}}},
 		"no data":       {Initializers: []*onnx.Tensor{{DType: tensor.Float32, Dims: []int64{2}}}},
 		"raw float":     {Initializers: []*onnx.Tensor{{DType: tensor.Float32, Dims: []int64{1}, Raw: []byte{0, 0, 0, 0}}}},
-		"raw too short": {Initializers: []*onnx.Tensor{{DType: onnx.Int4, Dims: []int64{3}, Raw: []byte{0}}}},
+		"raw too short": {Initializers: []*onnx.Tensor{{DType: tensor.Complex64, Dims: []int64{3}, Raw: []byte{0}}}},
 		"no type":       {Initializers: []*onnx.Tensor{{}}},
 		"empty attr":    {Nodes: []*onnx.Node{{OpType: "X", Attrs: []*onnx.Attribute{{Name: "a"}}}}},
 		"nil attr":      {Nodes: []*onnx.Node{{OpType: "X", Attrs: []*onnx.Attribute{{Name: "a", Type: onnx.AttrTensor}}}}},

@@ -67,7 +67,7 @@ func (c *checker) valueType(v *ValueInfo) {
 	if t.Kind != KindTensor {
 		return
 	}
-	if t.Elem > Int2 {
+	if t.Elem > tensor.Int2 {
 		c.errorf("value %q has element type %d, which does not exist", v.Name, t.Elem)
 	}
 	for i, d := range t.Shape {

@@ -9,20 +9,6 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-// Element types of TensorProto that package tensor does not name.
-const (
-	Float8E4M3FN   tensor.DType = 17
-	Float8E4M3FNUZ tensor.DType = 18
-	Float8E5M2     tensor.DType = 19
-	Float8E5M2FNUZ tensor.DType = 20
-	Uint4          tensor.DType = 21
-	Int4           tensor.DType = 22
-	Float4E2M1     tensor.DType = 23
-	Float8E8M0     tensor.DType = 24
-	Uint2          tensor.DType = 25
-	Int2           tensor.DType = 26
-)
-
 func float32from(b uint32) float32 { return math.Float32frombits(b) }
 
 // rawBits returns the bits of one element in raw_data, 0 for types that have no raw form.
@@ -32,11 +18,9 @@ func rawBits(t tensor.DType) int {
 		return 64
 	case tensor.Complex128:
 		return 128
-	case Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float8E8M0:
-		return 8
-	case Uint4, Int4, Float4E2M1:
+	case tensor.Uint4, tensor.Int4, tensor.Float4E2M1:
 		return 4
-	case Uint2, Int2:
+	case tensor.Uint2, tensor.Int2:
 		return 2
 	}
 	return 8 * t.Size()
@@ -204,7 +188,7 @@ func (d *decoder) tensorData(t *Tensor, s *tensorScan, r reader) {
 		d.fail(at, "tensor %q has no element type", t.Name)
 		return
 	}
-	if t.DType > Int2 {
+	if t.DType > tensor.Int2 {
 		d.unsupported("element type %d of tensor %q", t.DType, t.Name)
 		return
 	}
@@ -233,7 +217,7 @@ func (d *decoder) tensorData(t *Tensor, s *tensorScan, r reader) {
 	}
 	shape, ok := intDims(t.Dims)
 	size, ok2 := rawSize(t.DType, n)
-	if !ok || !ok2 {
+	if !ok || !ok2 || int64(int(n)) != n {
 		d.unsupported("tensor %q: shape %v is too large for this machine", t.Name, t.Dims)
 		return
 	}
@@ -259,6 +243,7 @@ func (d *decoder) tensorData(t *Tensor, s *tensorScan, r reader) {
 		t.Raw = data
 		return
 	}
+	data = unpackBits(t.DType, data, int(n))
 	if d.viewsUnaligned(size) {
 		t.Value = new(tensor.Tensor)
 		t.Value.Set(t.DType, data, shape)
@@ -304,7 +289,7 @@ func typedCount(t tensor.DType, n int64) int64 {
 	switch t {
 	case tensor.Complex64, tensor.Complex128:
 		return 2 * n
-	case Uint4, Int4, Float4E2M1, Uint2, Int2:
+	case tensor.Uint4, tensor.Int4, tensor.Float4E2M1, tensor.Uint2, tensor.Int2:
 		size, _ := rawSize(t, n)
 		return int64(size)
 	}

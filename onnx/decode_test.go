@@ -132,10 +132,6 @@ func TestDecodeOtherTypes(t *testing.T) {
 		b    string
 		raw  string
 	}{
-		{"int4 raw", cat(num(1, 3), num(2, 22), blob(9, "\x21\x03")), "\x21\x03"},
-		{"int4 typed", cat(num(1, 3), num(2, 22), packed(5, 0x21, 0xf3)), "\x21\xf3"},
-		{"uint2 typed", cat(num(1, 5), num(2, 25), packed(5, 0xe4, 1)), "\xe4\x01"},
-		{"float8 typed", cat(num(1, 2), num(2, 17), packed(5, 0x38, 0xff)), "\x38\xff"},
 		{"complex64", cat(num(1, 1), num(2, 14), f32(4, 1), f32(4, 0)), "\x00\x00\x80\x3f\x00\x00\x00\x00"},
 		{"complex128 raw", cat(num(1, 1), num(2, 15), blob(9, strings.Repeat("\x01", 16))), strings.Repeat("\x01", 16)},
 	}
@@ -143,6 +139,35 @@ func TestDecodeOtherTypes(t *testing.T) {
 		got, err := onnx.DecodeTensor([]byte(c.b), onnx.DecodeOptions{})
 		if err != nil || got.Value != nil || string(got.Raw) != c.raw {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+	narrow := []struct {
+		name string
+		b    string
+		data string
+	}{
+		{"int4 raw", cat(num(1, 3), num(2, 22), blob(9, "\xa1\x03")), "\x01\xfa\x03"},
+		{"int4 typed", cat(num(1, 3), num(2, 22), packed(5, 0x21, 0x08)), "\x01\x02\xf8"},
+		{"uint4 raw", cat(num(1, 2), num(2, 21), blob(9, "\xf7")), "\x07\x0f"},
+		{"uint2 typed", cat(num(1, 5), num(2, 25), packed(5, 0xe4, 1)), "\x00\x01\x02\x03\x01"},
+		{"int2 raw", cat(num(1, 4), num(2, 26), blob(9, "\xe4")), "\x00\x01\xfe\xff"},
+		{"float4 raw", cat(num(1, 3), num(2, 23), blob(9, "\x9f\x02")), "\x0f\x09\x02"},
+		{"float8 typed", cat(num(1, 2), num(2, 17), packed(5, 0x38, 0xff)), "\x38\xff"},
+		{"no elements", cat(num(1, 0), num(2, 22)), ""},
+	}
+	for _, c := range narrow {
+		got, err := onnx.DecodeTensor([]byte(c.b), onnx.DecodeOptions{})
+		if err != nil || got.Value == nil || string(got.Value.Bytes()) != c.data {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+			continue
+		}
+		b, err := onnx.EncodeTensor(got)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if again, err := onnx.DecodeTensor(b, onnx.DecodeOptions{}); err != nil || !again.Equal(got) {
+			t.Errorf("%s: after encoding %+v, %v", c.name, again, err)
 		}
 	}
 	s, err := onnx.DecodeTensor([]byte(cat(num(1, 2), num(2, 8), blob(6, "a"), blob(6, ""))), onnx.DecodeOptions{})

@@ -130,14 +130,14 @@ func (e *encoder) tensorBytes(t *Tensor) (raw []byte, external bool) {
 	n, ok := t.Elems()
 	size, ok2 := rawSize(t.DType, n)
 	switch {
-	case !ok || !ok2 || t.DType == tensor.Undefined || t.DType > Int2:
+	case !ok || !ok2 || t.DType == tensor.Undefined || t.DType > tensor.Int2:
 		e.fail("tensor %q: type %v with shape %v cannot be written", t.Name, t.DType, t.Dims)
 	case t.Value != nil:
 		shape, ok := intDims(t.Dims)
 		if t.Value.DType() != t.DType || !ok || !t.Value.Shape().Equal(shape) {
 			e.fail("tensor %q: the value is %v, the declared type %v%v", t.Name, t.Value, t.DType, t.Dims)
 		}
-		return t.Value.Bytes(), false
+		return packBits(t.DType, t.Value.Bytes()), false
 	case t.External != nil:
 		return nil, true
 	case t.DType == tensor.String:

@@ -130,9 +130,9 @@ func (l *externalLoader) load(t *Tensor) error {
 	size, ok2 := rawSize(t.DType, n)
 	shape, ok3 := intDims(t.Dims)
 	switch {
-	case t.DType == tensor.Undefined || t.DType > Int2 || t.DType == tensor.String:
+	case t.DType == tensor.Undefined || t.DType > tensor.Int2 || t.DType == tensor.String:
 		return fmt.Errorf("type %v", t.DType)
-	case !ok || !ok2 || !ok3:
+	case !ok || !ok2 || !ok3 || int64(int(n)) != n:
 		return fmt.Errorf("shape %v is negative or too large", t.Dims)
 	case n > l.limits.Elements:
 		return &LimitError{"elements in a tensor", l.limits.Elements}
@@ -183,7 +183,7 @@ func (l *externalLoader) load(t *Tensor) error {
 	data = d.rawData(t.DType, data)
 	if t.DType.Size() == 0 {
 		t.Raw = data
-	} else if t.Value, err = tensor.FromBytes(t.DType, data, shape...); err != nil {
+	} else if t.Value, err = tensor.FromBytes(t.DType, unpackBits(t.DType, data, int(n)), shape...); err != nil {
 		return err
 	}
 	t.External = nil

@@ -38,7 +38,7 @@ func TestLoadExternal(t *testing.T) {
 	}
 	m := withExternal(pair("location", "sub/w.bin"), pair("offset", "4"), pair("length", "12"))
 	m.Graph.Nodes = []*onnx.Node{{OpType: "Constant", Outputs: []string{"c"}, Attrs: []*onnx.Attribute{
-		{Name: "value", Type: onnx.AttrTensor, Tensor: &onnx.Tensor{DType: onnx.Int4, Dims: []int64{3}, External: []onnx.StringPair{pair("location", "sub/w.bin"), pair("offset", "16")}}},
+		{Name: "value", Type: onnx.AttrTensor, Tensor: &onnx.Tensor{DType: tensor.Int4, Dims: []int64{3}, External: []onnx.StringPair{pair("location", "sub/w.bin"), pair("offset", "16")}}},
 	}}}
 	// Through the file format, so that External comes from the decoder.
 	m, err := onnx.Decode(encode(t, m), onnx.DecodeOptions{})
@@ -60,7 +60,7 @@ func TestLoadExternal(t *testing.T) {
 	if got := w.Value.Float32s(); got[0] != 1 || got[2] <= got[1] || got[1] <= 1 {
 		t.Errorf("w = %v", got)
 	}
-	if got := m.Graph.Nodes[0].Attrs[0].Tensor.Raw; string(got) != "\x21\x03" {
+	if got := m.Graph.Nodes[0].Attrs[0].Tensor.Value.Bytes(); string(got) != "\x01\x02\x03" {
 		t.Errorf("int4 attribute = %x", got)
 	}
 	if onnx.HasExternal(m) || w.External != nil {

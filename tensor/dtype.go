@@ -26,6 +26,19 @@ const (
 	Complex64  DType = 14
 	Complex128 DType = 15
 	BFloat16   DType = 16
+
+	// Types that a Tensor stores, one byte for each element, and that no Go type stands for:
+	// see [NarrowFloat32]. Integers of 4 and 2 bits are sign- or zero-extended.
+	Float8E4M3FN   DType = 17
+	Float8E4M3FNUZ DType = 18
+	Float8E5M2     DType = 19
+	Float8E5M2FNUZ DType = 20
+	Uint4          DType = 21
+	Int4           DType = 22
+	Float4E2M1     DType = 23
+	Float8E8M0     DType = 24
+	Uint2          DType = 25
+	Int2           DType = 26
 )
 
 var dtypes = [...]struct {
@@ -49,9 +62,20 @@ var dtypes = [...]struct {
 	Complex64:  {"complex64", 0},
 	Complex128: {"complex128", 0},
 	BFloat16:   {"bfloat16", 2},
+
+	Float8E4M3FN:   {"float8e4m3fn", 1},
+	Float8E4M3FNUZ: {"float8e4m3fnuz", 1},
+	Float8E5M2:     {"float8e5m2", 1},
+	Float8E5M2FNUZ: {"float8e5m2fnuz", 1},
+	Uint4:          {"uint4", 1},
+	Int4:           {"int4", 1},
+	Float4E2M1:     {"float4e2m1", 1},
+	Float8E8M0:     {"float8e8m0", 1},
+	Uint2:          {"uint2", 1},
+	Int2:           {"int2", 1},
 }
 
-// Size returns the bytes of one element, 0 for types that a Tensor cannot hold.
+// Size returns the bytes of one element in memory, 0 for types that a Tensor cannot hold.
 func (d DType) Size() int {
 	if int(d) < len(dtypes) {
 		return dtypes[d].size
@@ -77,12 +101,17 @@ func ParseDType(name string) (DType, error) {
 	return Undefined, fmt.Errorf("tensor: unknown element type %q", name)
 }
 
-// IsFloat reports whether d is one of the floating-point types.
+// IsNarrow reports whether d is one of the types whose elements are stored as bytes and
+// have no Go type: 8-bit and 4-bit floats, 4-bit and 2-bit integers.
+func (d DType) IsNarrow() bool { return d >= Float8E4M3FN && d <= Int2 }
+
+// IsFloat reports whether d is a floating-point type of at least 16 bits.
 func (d DType) IsFloat() bool {
 	return d == Float32 || d == Float64 || d == Float16 || d == BFloat16
 }
 
-// IsInteger reports whether d is a signed or unsigned integer type (not Bool).
+// IsInteger reports whether d is a signed or unsigned integer type of at least 8 bits (not
+// Bool).
 func (d DType) IsInteger() bool {
 	switch d {
 	case Uint8, Int8, Uint16, Int16, Int32, Int64, Uint32, Uint64:
@@ -91,7 +120,7 @@ func (d DType) IsInteger() bool {
 	return false
 }
 
-// IsSigned reports whether d can hold negative values.
+// IsSigned reports whether d, which is not narrow, can hold negative values.
 func (d DType) IsSigned() bool {
 	return d.IsFloat() || d == Int8 || d == Int16 || d == Int32 || d == Int64
 }
