@@ -18,6 +18,7 @@ type argReduce struct {
 	least bool
 }
 
+//go:noinline
 func newArg(least bool) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		return &argReduce{
@@ -238,6 +239,7 @@ type cumulate struct {
 	product            bool
 }
 
+//go:noinline
 func newCumulate(product bool) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		return &cumulate{a.Types(), a.Bool("exclusive", false), a.Bool("reverse", false), product}, nil

@@ -38,6 +38,7 @@ type binary struct {
 	perChannel int
 }
 
+//go:noinline
 func newBinary(kind binaryKind) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &binary{name: a.OpType(), types: a.Types(), kind: kind}

@@ -23,6 +23,7 @@ type compare struct {
 	kind  compareKind
 }
 
+//go:noinline
 func newCompare(kind compareKind) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		legacyBroadcast(a)

@@ -15,6 +15,7 @@ type biasGelu struct {
 	optional bool
 }
 
+//go:noinline
 func newBiasGelu(fn *unaryFunc, optional bool) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) { return &biasGelu{a.Types(), fn, optional}, nil }
 }

@@ -20,6 +20,7 @@ type depthSpace struct {
 
 var _ LayoutAware = (*depthSpace)(nil)
 
+//go:noinline
 func newDepthSpace(inverse bool) func(a *Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		a.Require("blocksize")

@@ -184,6 +184,7 @@ type layerNorm struct {
 	types   Types
 }
 
+//go:noinline
 func newLayerNorm(rms bool) func(a *Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		return &layerNorm{axis: a.Int("axis", -1), epsilon: a.Float("epsilon", 1e-5), stash: a.DType("stash_type", tensor.Float32), rms: rms, types: a.Types()}, nil

@@ -54,6 +54,7 @@ func newLpPool(a *Attrs) (Op, error) {
 	return o, nil
 }
 
+//go:noinline
 func newGlobalPool(kind poolKind) func(a *Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &pool{kind: kind, types: a.Types(), global: true}

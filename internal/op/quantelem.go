@@ -146,6 +146,7 @@ type quantBinary struct{ mul bool }
 
 var _ LayoutAware = (*quantBinary)(nil)
 
+//go:noinline
 func newQLinearBinary(mul bool) func(a *Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) { return &quantBinary{mul}, nil }
 }

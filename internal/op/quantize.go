@@ -9,9 +9,9 @@ import (
 )
 
 // Element types of quantised values.
-var (
-	types8     = typesOf(tensor.Int8, tensor.Uint8)
-	typesQuant = types8 | typesOf(tensor.Int16, tensor.Uint16)
+const (
+	types8     Types = 1<<tensor.Int8 | 1<<tensor.Uint8
+	typesQuant Types = types8 | 1<<tensor.Int16 | 1<<tensor.Uint16
 )
 
 // narrowInt is the set of Go types of quantised values.

@@ -13,6 +13,7 @@ type quantPool struct{ pool }
 
 var _ LayoutAware = (*quantPool)(nil)
 
+//go:noinline
 func newQLinearAveragePool(global bool) func(a *Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &quantPool{pool{kind: poolAverage, global: global, last: a.Bool("channels_last", false)}}

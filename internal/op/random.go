@@ -43,6 +43,7 @@ type random struct {
 	a, b   float32
 }
 
+//go:noinline
 func newRandom(normal, like bool) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &random{source: readSeed(a), types: a.Types(), normal: normal, like: like}

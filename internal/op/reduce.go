@@ -32,6 +32,7 @@ type reduce struct {
 	fixed     []int64 // if not nil, the axes in place of those of input 1
 }
 
+//go:noinline
 func newReduce(kind reduceKind) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		return &reduce{

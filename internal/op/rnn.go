@@ -48,6 +48,7 @@ var cellDefaults = map[string][]float64{
 	"relu": nil, "tanh": nil, "sigmoid": nil, "softsign": nil, "softplus": nil,
 }
 
+//go:noinline
 func newRecurrent(kind cellKind) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &recurrent{

@@ -200,6 +200,7 @@ type cosineWindow struct {
 	periodic   bool
 }
 
+//go:noinline
 func newCosineWindow(a0, a1, a2 float64) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &cosineWindow{a0, a1, a2, a.DType("output_datatype", tensor.Float32), a.Bool("periodic", true)}

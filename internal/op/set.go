@@ -13,7 +13,8 @@ type Key struct{ Domain, Type string }
 // Version is one version of an operator: valid from opset Since up to the next Version.
 type Version struct {
 	Since int
-	// New reads the attributes and returns the operator.
+	// New reads the attributes and returns the operator. A function that makes several New is
+	// marked noinline, or the program would have a copy of its result for each.
 	New func(a *Attrs) (Op, error)
 	// Types is the set of element types that the version accepts for its first input (or
 	// gives as output, where it has no inputs), as [Attrs.Types] hands it to New. Zero: New
@@ -40,6 +41,20 @@ type Lift struct {
 
 // Set is a table of operators, each with its versions in ascending order.
 type Set map[Key][]Version
+
+// row is an operator of a table, with its versions in ascending order.
+type row struct {
+	Key
+	versions []Version
+}
+
+func newSet(rows []row) Set {
+	s := make(Set, len(rows))
+	for _, r := range rows {
+		s[r.Key] = r.versions
+	}
+	return s
+}
 
 // Find returns the version of an operator that holds at an opset.
 func (s Set) Find(domain, typ string, opset int) (*Version, bool) {

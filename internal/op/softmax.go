@@ -24,6 +24,7 @@ type softmax struct {
 	flatten bool
 }
 
+//go:noinline
 func newSoftmax(kind softmaxKind) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &softmax{types: a.Types(), kind: kind}

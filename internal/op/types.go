@@ -20,17 +20,18 @@ func typesOf(ds ...tensor.DType) Types {
 }
 
 // Sets of element types that operators share.
-var (
-	typesHalf     = typesOf(tensor.Float16, tensor.BFloat16)
-	typesFloat    = typesOf(tensor.Float32, tensor.Float64) | typesHalf
-	typesSigned   = typesOf(tensor.Int8, tensor.Int16, tensor.Int32, tensor.Int64)
-	typesUnsigned = typesOf(tensor.Uint8, tensor.Uint16, tensor.Uint32, tensor.Uint64)
-	typesInt      = typesSigned | typesUnsigned
-	typesNum      = typesFloat | typesInt
-	typesBool     = typesOf(tensor.Bool)
-	typesAll      = typesNum | typesBool
-	typesMatMul   = typesFloat | typesOf(tensor.Int32, tensor.Int64, tensor.Uint32, tensor.Uint64)
-	typesIndex    = typesOf(tensor.Int32, tensor.Int64)
+const (
+	typesFloat32  Types = 1 << tensor.Float32
+	typesHalf     Types = 1<<tensor.Float16 | 1<<tensor.BFloat16
+	typesFloat    Types = typesFloat32 | 1<<tensor.Float64 | typesHalf
+	typesSigned   Types = 1<<tensor.Int8 | 1<<tensor.Int16 | 1<<tensor.Int32 | 1<<tensor.Int64
+	typesUnsigned Types = 1<<tensor.Uint8 | 1<<tensor.Uint16 | 1<<tensor.Uint32 | 1<<tensor.Uint64
+	typesInt      Types = typesSigned | typesUnsigned
+	typesNum      Types = typesFloat | typesInt
+	typesBool     Types = 1 << tensor.Bool
+	typesAll      Types = typesNum | typesBool
+	typesMatMul   Types = typesFloat | 1<<tensor.Int32 | 1<<tensor.Int64 | 1<<tensor.Uint32 | 1<<tensor.Uint64
+	typesIndex    Types = 1<<tensor.Int32 | 1<<tensor.Int64
 )
 
 // Has reports whether d is in the set.

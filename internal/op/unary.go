@@ -147,6 +147,8 @@ func unsignedRun[T uint8 | uint16 | uint32 | uint64](f intFunc, x []T) {
 
 // newUnary returns the constructor of a unary operator. read, if not nil, reads the
 // attributes.
+//
+//go:noinline
 func newUnary(fn *unaryFunc, read func(o *unary, a *Attrs)) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		o := &unary{name: a.OpType(), types: a.Types(), fn: fn}
@@ -161,10 +163,13 @@ func newUnary(fn *unaryFunc, read func(o *unary, a *Attrs)) func(*Attrs) (Op, er
 }
 
 // readAlpha reads the attributes alpha and beta, with these defaults.
+//
+//go:noinline
 func readAlpha(alpha float32) func(*unary, *Attrs) {
 	return func(o *unary, a *Attrs) { o.alpha = a.Float("alpha", alpha) }
 }
 
+//go:noinline
 func readAlphaBeta(alpha, beta float32) func(*unary, *Attrs) {
 	return func(o *unary, a *Attrs) {
 		o.alpha = a.Float("alpha", alpha)
@@ -173,6 +178,8 @@ func readAlphaBeta(alpha, beta float32) func(*unary, *Attrs) {
 }
 
 // plain makes a unaryFunc from a function of one float64.
+//
+//go:noinline
 func plain(f func(float64) float64) *unaryFunc {
 	return &unaryFunc{
 		f32: func(_ *unary, dst, x []float32) {
@@ -185,6 +192,8 @@ func plain(f func(float64) float64) *unaryFunc {
 }
 
 // vector is plain with a float32 kernel.
+//
+//go:noinline
 func vector(kern func(dst, x []float32), f func(float64) float64) *unaryFunc {
 	return &unaryFunc{
 		f32: func(_ *unary, dst, x []float32) { kern(dst, x) },
@@ -193,6 +202,8 @@ func vector(kern func(dst, x []float32), f func(float64) float64) *unaryFunc {
 }
 
 // scalar makes a unaryFunc from a function that uses the operator's attributes.
+//
+//go:noinline
 func scalar(f func(o *unary, x float64) float64) *unaryFunc {
 	return &unaryFunc{
 		f32: func(o *unary, dst, x []float32) {

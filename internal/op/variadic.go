@@ -12,6 +12,7 @@ type variadic struct {
 	mean  bool
 }
 
+//go:noinline
 func newVariadic(kind binaryKind, mean bool) func(*Attrs) (Op, error) {
 	return func(a *Attrs) (Op, error) {
 		if a.Opset() < 6 {
