@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -19,6 +20,7 @@ import (
 // dataOptions are the flags about training images beside --data and its size.
 type dataOptions struct {
 	labels  string
+	tiles   bool
 	test    float64
 	spec    string
 	memory  int
@@ -27,6 +29,7 @@ type dataOptions struct {
 
 func (d *dataOptions) add(fs *pflag.FlagSet) {
 	fs.StringVar(&d.labels, "labels", "", "CSV file of image names and classes, for a folder or tar files; default: the first subfolder is the class")
+	fs.BoolVar(&d.tiles, "tiles", false, "cut the images of a folder into parts of the size instead of resizing them; the architecture's choice if not given")
 	fs.StringVar(&d.spec, "augment", "", "random changes to training images, for example flip,crop=0.1,shift=0.05,rotate=10,scale=0.1,shear=0.1,brightness=0.1,contrast=0.2,saturation=0.2")
 	fs.Float64Var(&d.test, "test-fraction", 0, "share of the images to test on, where the data have no test set")
 	fs.IntVar(&d.memory, "data-memory", 1024, "MiB of images to keep; others are read again, tar files through a shuffle buffer")
@@ -51,8 +54,14 @@ func (j *job) openData(ctx context.Context) error {
 		Dir: j.dataDir, Width: j.width, Height: j.height, Channels: j.channels, Seed: j.seed, N: j.images,
 		Labels: j.source.labels, MemoryLimit: int64(j.source.memory) << 20, Progress: j.out.download,
 	}
+	opt.Tiles = j.source.tiles || !j.given["tiles"] && j.preset.Recipe.Tiles
 	var err error
-	if j.data, err = dataset.Open(ctx, j.options.data, opt); err != nil {
+	j.data, err = dataset.Open(ctx, j.options.data, opt)
+	if errors.Is(err, dataset.ErrNoTiles) && !j.source.tiles {
+		opt.Tiles = false
+		j.data, err = dataset.Open(ctx, j.options.data, opt)
+	}
+	if err != nil {
 		return err
 	}
 	if n := len(j.data.Skipped); n > 0 {

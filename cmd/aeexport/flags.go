@@ -55,6 +55,7 @@ type options struct {
 	ir          int
 	plot        string
 	noPicture   bool
+	pictureRows int
 	json        bool
 	quiet       bool
 	list        bool
@@ -119,6 +120,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	o.tune.add(fs)
 	fs.StringVar(&o.plot, "plot", "", "PNG file to draw the loss curves in")
 	fs.BoolVar(&o.noPicture, "no-picture", false, "do not write MODEL.png")
+	fs.IntVar(&o.pictureRows, "picture-rows", 6, "rows of generated images in MODEL.png")
 	fs.BoolVar(&o.json, "json", false, "print a line of JSON for each epoch on standard output")
 	fs.BoolVar(&o.quiet, "quiet", false, "print errors only")
 	fs.BoolVar(&o.version, "version", false, "print the version")
@@ -174,6 +176,8 @@ func (o *options) check() error {
 		return usagef("--patience needs validation images: --val-fraction 0.1")
 	case o.epochs < 0 || o.batch < 0 || o.lr < 0 || o.latent < 0 || o.steps < 0 || o.images < 0 || o.threads < 0 || o.patience < 0 || o.beta < 0:
 		return usagef("a negative number makes no sense for --epochs, --steps, --batch, --lr, --latent, --images, --threads, --patience or --beta")
+	case o.pictureRows < 0 || o.pictureRows > 1000:
+		return usagef("--picture-rows %d: want 0 to 1000", o.pictureRows)
 	case o.resume && o.checkpoint == "":
 		return usagef("--resume needs --checkpoint FILE")
 	case o.resume && o.weights != "":

@@ -344,7 +344,7 @@ func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want 
 	}
 	if !j.noPicture {
 		path := strings.TrimSuffix(j.model, filepath.Ext(j.model)) + ".png"
-		if err := writePicture(ctx, path, j.model, sample, j.seed); err != nil {
+		if err := writePicture(ctx, path, j.model, sample, j.pictureRows, j.seed); err != nil {
 			return err
 		}
 		j.out.wrote(path, "images, reconstructions and samples")

@@ -13,12 +13,9 @@ import (
 	"github.com/aekit/aekit/runtime/autoencoder"
 )
 
-// sampleRows is how many rows of the picture show generated images.
-const sampleRows = 6
-
 // writePicture shows what a model does: a row of images, a row of their reconstructions,
 // and rows of images that it generates.
-func writePicture(ctx context.Context, path, model string, p *probe, seed uint64) error {
+func writePicture(ctx context.Context, path, model string, p *probe, rows int, seed uint64) error {
 	m, err := autoencoder.Open(model, runtime.Options{}, autoencoder.Options{})
 	if err != nil {
 		return err
@@ -43,9 +40,9 @@ func writePicture(ctx context.Context, path, model string, p *probe, seed uint64
 		}
 	}
 	n := len(p.images)
-	drawn := make([]image.Image, sampleRows*n)
-	for i := range n {
-		part, err := column(i).Generate(ctx, sampleRows, autoencoder.Sampling{Seed: seed, First: uint64(sampleRows * i)})
+	drawn := make([]image.Image, rows*n)
+	for i := range min(n, len(drawn)) {
+		part, err := column(i).Generate(ctx, rows, autoencoder.Sampling{Seed: seed, First: uint64(rows * i)})
 		if errors.Is(err, autoencoder.ErrNoPrior) {
 			drawn = nil
 			break

@@ -62,6 +62,7 @@ type Recipe struct {
 	Noise     Noise   // added to the encoder's input
 	Binarize  string  // how images become black and white; see train.Config
 	Schedule  string  // of the learning rate; empty: constant
+	Tiles     bool    // photographs of a folder are cut into parts of the size, not resized
 }
 
 // Noise is a corruption of the images that a denoising autoencoder sees; its loss compares

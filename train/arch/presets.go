@@ -113,7 +113,7 @@ var presets = []Preset{
 		Name: "photo-ae", Kind: meta.KindAE,
 		Doc:    "residual convolutional autoencoder of tiles of photographs, with a map of latents; any size",
 		Config: Config{Channels: 3, Height: 64, Width: 64, Hidden: []int{24, 48}, Latent: 8},
-		Recipe: Recipe{Objective: "mse", Epochs: 20, Batch: 32, LR: 1e-3},
+		Recipe: Recipe{Objective: "mse", Epochs: 20, Batch: 32, LR: 1e-3, Tiles: true},
 		build:  buildPhoto,
 	},
 	{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"image"
 	"io/fs"
@@ -29,8 +28,10 @@ type folder struct {
 	info      Info
 	fit       imageio.Fit
 	maxPixels int64
-	files     []string
-	labels    []int // nil if the folder has no classes
+	tiled     bool
+	files     []string // of each image
+	part      []int    // which of its file's tiles each image is
+	labels    []int    // nil if the folder has no classes
 	pix       [][]uint8
 	digest    string
 }
@@ -156,7 +157,7 @@ func tableOf(opt Options) (labelTable, error) {
 // may bring the classes of the training set. limit, if positive, bounds the number of
 // images.
 func loadFolder(ctx context.Context, dir string, files []string, opt Options, fit imageio.Fit, table labelTable, info Info, limit int) (*folder, []string, error) {
-	f := &folder{fit: fit, maxPixels: opt.MaxPixels}
+	f := &folder{fit: fit, maxPixels: opt.MaxPixels, tiled: opt.Tiles}
 	info.Channels, info.Height, info.Width = opt.Channels, opt.Height, opt.Width
 	if info.Height == 0 {
 		info.Height, info.Width = folderSide, folderSide
@@ -174,9 +175,9 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 	}
 
 	type result struct {
-		pix []uint8
-		sum [sha256.Size]byte
-		err error
+		pix  [][]uint8 // nil elements are read again
+		sums [][sha256.Size]byte
+		err  error
 	}
 	results := make([]result, len(files))
 	work := make(chan int)
@@ -188,12 +189,14 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 			for i := range work {
 				pix, err := f.decode(filepath.Join(dir, filepath.FromSlash(files[i])))
 				results[i] = result{pix: pix, err: err}
-				if err == nil {
-					results[i].sum = sha256.Sum256(pix)
+				for _, p := range pix {
+					results[i].sums = append(results[i].sums, sha256.Sum256(p))
 				}
 				mu.Lock()
-				if kept += int64(len(pix)); kept > memory {
-					results[i].pix = nil
+				for k, p := range pix {
+					if kept += int64(len(p)); kept > memory {
+						pix[k] = nil
+					}
 				}
 				done++
 				if opt.Progress != nil {
@@ -223,13 +226,15 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 			skipped = append(skipped, r.err.Error())
 			continue
 		}
-		if limit > 0 && len(good) == limit {
-			break
+		for k := range r.pix {
+			if limit > 0 && len(good) == limit {
+				break
+			}
+			good = append(good, files[i])
+			f.files, f.part = append(f.files, filepath.Join(dir, filepath.FromSlash(files[i]))), append(f.part, k)
+			f.pix = append(f.pix, r.pix[k])
+			h.Write(r.sums[k][:])
 		}
-		good = append(good, files[i])
-		f.files = append(f.files, filepath.Join(dir, filepath.FromSlash(files[i])))
-		f.pix = append(f.pix, r.pix)
-		h.Write(r.sum[:])
 	}
 	if len(good) == 0 {
 		return nil, nil, fmt.Errorf("dataset: none of the %d images in %s can be read: %s", len(files), dir, skipped[0])
@@ -269,20 +274,47 @@ func (f *folder) classify(files []string, table labelTable) error {
 	return nil
 }
 
-// decode reads a file as pixels of the wanted size.
-func (f *folder) decode(path string) ([]uint8, error) {
+// decode reads a file as pixels of the wanted size: one image, or its tiles.
+func (f *folder) decode(path string) ([][]uint8, error) {
 	img, err := imagefile.DecodeFile(path, f.maxPixels)
 	if err != nil {
 		return nil, err
 	}
 	p, err := imageio.FromImage(img, f.info.Channels)
-	if err == nil {
-		p, err = convert(p, f.info, f.fit)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return p.Pix, nil
+	parts := []*imageio.Planar{p}
+	if f.tiled && p.W >= f.info.Width && p.H >= f.info.Height {
+		if parts, err = tiles(p, f.info.Width, f.info.Height); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	out := make([][]uint8, len(parts))
+	for i, p := range parts {
+		if p, err = convert(p, f.info, f.fit); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		out[i] = p.Pix
+	}
+	return out, nil
+}
+
+// tiles cuts an image into as many parts of a size as it holds beside each other, row by
+// row, from the middle of what they leave over.
+func tiles(p *imageio.Planar, w, h int) ([]*imageio.Planar, error) {
+	var out []*imageio.Planar
+	nx, ny := p.W/w, p.H/h
+	for y := range ny {
+		for x := range nx {
+			t, err := p.Crop((p.W-nx*w)/2+x*w, (p.H-ny*h)/2+y*h, w, h)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, t)
+		}
+	}
+	return out, nil
 }
 
 func (f *folder) Info() Info              { return f.info }
@@ -300,13 +332,14 @@ func (f *folder) Read(ctx context.Context, index []int, dst []float32, labels []
 		}
 		pix := f.pix[i]
 		if pix == nil {
-			var err error
-			if pix, err = f.decode(f.files[i]); err != nil {
+			parts, err := f.decode(f.files[i])
+			if err != nil {
 				return fmt.Errorf("dataset: file changed since the folder was opened: %w", err)
 			}
-			if len(pix) != size {
-				return errors.New("dataset: image of unexpected size")
+			if f.part[i] >= len(parts) || len(parts[f.part[i]]) != size {
+				return fmt.Errorf("dataset: %s has changed its size since the folder was opened", f.files[i])
 			}
+			pix = parts[f.part[i]]
 		}
 		for j, b := range pix {
 			dst[k*size+j] = byteLevels[b]

@@ -202,3 +202,58 @@ func TestDigests(t *testing.T) {
 		seen[d] = i
 	}
 }
+
+// TestFolderTiles: a file gives as many images as lie beside each other in it, in rows, and
+// one where it is smaller.
+func TestFolderTiles(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 11, 7)) // 2×2 tiles of 4×3; 3 columns and a row are left over
+	for y := range 7 {
+		for x := range 11 {
+			img.SetGray(x, y, color.Gray{uint8(16*y + x)})
+		}
+	}
+	var buf bytes.Buffer
+	if err := png.Encode(&buf, img); err != nil {
+		t.Fatal(err)
+	}
+	dir := writeFiles(t, map[string][]byte{"a/1.png": buf.Bytes(), "b/2.png": uniformPNG(t, 2, 2, color.Gray{200})})
+	digests := map[string]bool{}
+	for _, c := range []struct {
+		opt    Options
+		labels []int
+	}{
+		{Options{Tiles: true}, []int{0, 0, 0, 0, 1}},
+		{Options{Tiles: true, MemoryLimit: 25}, []int{0, 0, 0, 0, 1}}, // two kept, the rest decoded again
+		{Options{Tiles: true, N: 3}, []int{0, 0, 0}},
+		{Options{}, []int{0, 1}},
+	} {
+		c.opt.Width, c.opt.Height = 4, 3
+		d, err := Open(context.Background(), dir, c.opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, l := read(t, d.Train)
+		if !slices.Equal(l, c.labels) {
+			t.Fatalf("%+v: labels %v, want %v", c.opt, l, c.labels)
+		}
+		sum, _ := d.Train.Digest()
+		digests[sum] = true
+		if !c.opt.Tiles {
+			continue
+		}
+		for i := range min(4, len(l)) {
+			for k := range 12 {
+				left, top := 1+4*(i%2), 3*(i/2)
+				if want := byteLevels[16*(top+k/4)+left+k%4]; x[12*i+k] != want {
+					t.Fatalf("%+v: tile %d value %d is %g, want %g", c.opt, i, k, x[12*i+k], want)
+				}
+			}
+		}
+	}
+	if len(digests) != 3 {
+		t.Errorf("%d different digests, want 3: of all tiles, of three, and of resized images", len(digests))
+	}
+	if _, err := Open(context.Background(), "digits", Options{Tiles: true}); err != ErrNoTiles {
+		t.Errorf("digits in tiles: %v", err)
+	}
+}

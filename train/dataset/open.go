@@ -36,6 +36,10 @@ type Options struct {
 	// from the middle), "contain" (black borders) or "stretch".
 	Fit string
 
+	// Tiles cuts each image file of a folder that is large enough into parts of the size, as
+	// many as lie beside each other, instead of resizing it. Other data give [ErrNoTiles].
+	Tiles bool
+
 	// Seed selects the built-in digits.
 	Seed uint64
 
@@ -69,6 +73,9 @@ type Options struct {
 	// known). Calls do not overlap.
 	Progress func(name string, done, total int64)
 }
+
+// ErrNoTiles says that Options.Tiles was set for data that are not a folder of image files.
+var ErrNoTiles = errors.New("dataset: only the image files of a folder can be cut into tiles")
 
 // Names lists the data sets that Open knows by name.
 func Names() []string { return []string{"digits", "mnist", "fashion-mnist", "cifar10"} }
@@ -124,6 +131,9 @@ func open(ctx context.Context, name string, opt Options, cat []entry) (*Data, er
 	named := slices.IndexFunc(cat, func(e entry) bool { return e.name == name })
 	if opt.Labels != "" && (name == "digits" || named >= 0) {
 		return nil, fmt.Errorf("dataset: %s has labels of its own", name)
+	}
+	if opt.Tiles && (name == "digits" || named >= 0) {
+		return nil, ErrNoTiles
 	}
 	if name == "digits" {
 		return openDigits(opt)

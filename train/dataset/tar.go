@@ -62,6 +62,9 @@ func listTars(dir string) ([]string, error) {
 }
 
 func openTars(ctx context.Context, name string, files []string, opt Options, fit imageio.Fit) (*Data, error) {
+	if opt.Tiles {
+		return nil, ErrNoTiles
+	}
 	table, err := tableOf(opt)
 	if err != nil {
 		return nil, err
