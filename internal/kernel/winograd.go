@@ -42,9 +42,8 @@ func PackWinogradF32(c, o int, w []float32) *WinogradF32 {
 		panic(fmt.Sprintf("kernel: %d weights for 3×3 convolutions from %d to %d channels", len(w), c, o))
 	}
 	p := &WinogradF32{C: c, O: o}
-	nr := bestGemmF32().nr
-	width := evenBlock((o+nr-1)/nr, max(1, winogradColumns/nr)) * nr
-	buf := make([]float32, WinogradTaps*c*min(width, o))
+	width := WinogradCols(o)
+	buf := make([]float32, WinogradTaps*c*width)
 	for first := 0; first < o; first += width {
 		part := winogradPart{first: first, cols: min(width, o-first)}
 		size := c * part.cols
@@ -68,6 +67,12 @@ func PackWinogradF32(c, o int, w []float32) *WinogradF32 {
 	return p
 }
 
+// WinogradCols returns the number of columns of the largest part of weights with o output channels.
+func WinogradCols(o int) int {
+	nr := bestGemmF32().nr
+	return min(o, evenBlock((o+nr-1)/nr, max(1, winogradColumns/nr))*nr)
+}
+
 // winogradWeights returns G·g·Gᵀ by rows.
 func winogradWeights(g *[9]float32) (u [WinogradTaps]float64) {
 	var h [4][3]float64
@@ -85,15 +90,11 @@ func winogradWeights(g *[9]float32) (u [WinogradTaps]float64) {
 // Bytes returns the memory that the weights take.
 func (p *WinogradF32) Bytes() int { return p.bytes }
 
-// Parts returns the number of parts that output channels are divided into; Part returns the
-// channels of one: cols from first on. No part has more than MaxCols.
+// Parts returns the number of parts that output channels are divided into.
 func (p *WinogradF32) Parts() int { return len(p.parts) }
 
-// Part returns the output channels of a part.
+// Part returns the output channels of a part: cols from first on, at most [WinogradCols].
 func (p *WinogradF32) Part(i int) (first, cols int) { return p.parts[i].first, p.parts[i].cols }
-
-// MaxCols returns the number of channels of the largest part.
-func (p *WinogradF32) MaxCols() int { return p.parts[0].cols }
 
 // Multiply computes, for each position f, the n×cols matrix at dst[f*ldd] with rows of cols
 // values as the product of the n×C matrix at src[f*lds] and the weights of a part.

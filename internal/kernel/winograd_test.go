@@ -98,7 +98,7 @@ func TestWinograd(t *testing.T) {
 			seen := 0
 			for part := range p.Parts() {
 				first, cols := p.Part(part)
-				if first != seen || cols > p.MaxCols() {
+				if first != seen || cols > WinogradCols(o) {
 					t.Fatalf("%v: part %d has columns %d to %d", s, part, first, first+cols)
 				}
 				seen += cols

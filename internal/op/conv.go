@@ -52,6 +52,7 @@ type convFacts struct {
 	engine          bool // the tap engine applies
 	scatter         bool // product and scattered sum
 	gather          bool // product with a matrix of windows
+	winograd        bool // tiles; needs constant weights
 }
 
 func (o *conv) facts(in []Fact) (f convFacts, err error) {
@@ -86,6 +87,7 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.engine = f.shape.viable()
 			f.scatter = f.engine && o.transposed && useScatter(&f.shape)
 			f.gather = f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
+			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
 		}
 	}
 	return f, nil
@@ -159,6 +161,8 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 		return "", false
 	case f.scatter:
 		return fmt.Sprintf("scatter g%d", o.group), true
+	case f.winograd:
+		return winogradKey(o.group), true
 	case f.gather:
 		return f.shape.gatherKey(o.group), true
 	}
@@ -181,6 +185,12 @@ func (o *conv) Prepack(i int, in []Fact) (Packed, error) {
 	if f.scatter {
 		return packScatter(nil, &f.shape, in[1].Const.Float32s()), nil
 	}
+	if f.winograd {
+		if p := packWinograd(&f.shape, in[1].Const); p != nil {
+			return p, nil
+		}
+		f.gather = false
+	}
 	if f.gather {
 		return packGather(nil, &f.shape, in[1].Const.Float32s()), nil
 	}
@@ -196,12 +206,18 @@ func (o *conv) Workspace(in []Fact) int {
 	if f.scatter {
 		return scatterWorkspace(&f.shape)
 	}
-	if f.gather {
+	if f.gather && !f.winograd {
 		var p gatherPlan
 		p.lay(&f.shape, o.last)
 		return p.workspace()
 	}
 	p := planConv(f.shape, o.last, o.last)
+	if f.winograd {
+		// Weights without transform are multiplied by taps.
+		var w winogradPlan
+		w.lay(&f.shape)
+		return max(w.workspace(), p.workspace())
+	}
 	return p.workspace()
 }
 
@@ -269,6 +285,7 @@ type convNode struct {
 	taps    convState
 	scatter scatterState
 	gather  gatherState
+	tiles   winogradState
 	packed  *packedConv    // weights that are not constant, packed anew in each run
 	matrix  *packedScatter // the same for scatter
 	windows *packedGather  // the same for gather
@@ -296,6 +313,10 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 		bias = b.Float32s()
 	}
 	x, y := in[0].Float32s(), out[0].Float32s()
+	if m, ok := packed.(*packedWinograd); ok {
+		st.tiles.execute(ctx.Pool, m, x, y, bias, o.act, ctx.Scratch)
+		return nil
+	}
 	if f.scatter {
 		m, ok := packed.(*packedScatter)
 		if !ok {
@@ -334,13 +355,21 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 		w = p.shape
 	case *packedGather:
 		w = p.shape
+	case *packedWinograd:
+		w = p.shape
 	default:
 		w = in[1].Shape()
 	}
 	st.w = append(st.w[:0], w...)
 	f, err := o.facts([]Fact{{DType: tensor.Float32, Shape: st.x}, {DType: tensor.Float32, Shape: st.w}})
+	_, taps := packed.(*packedConv)
+	_, tiles := packed.(*packedWinograd)
+	f.gather = f.gather && !taps && !tiles
 	st.facts, st.ready = f, err == nil
-	if f.gather {
+	switch {
+	case tiles:
+		st.tiles.lay(&f.shape)
+	case f.gather:
 		st.gather.lay(&f.shape, o.last)
 	}
 	return err

@@ -1,0 +1,246 @@
+package op
+
+import (
+	"fmt"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/parallel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// A 3×3 convolution with stride 1 takes 16 products for four results in place of 36 (see
+// [kernel.WinogradF32]). Blocks of tiles are transformed, multiplied and transformed back
+// while they are in the second-level cache.
+//
+// Rounding errors stay below a millionth of the largest result. A result whose window holds a
+// value that is infinite, or so large that a difference of two overflows, may be NaN where the
+// direct sum is infinite; other results do not depend on that value. Weights that are not finite
+// are multiplied directly.
+
+const (
+	// winogradMinChannels is the least number of channels, of either side, for which the
+	// transforms cost less than the products that they save.
+	winogradMinChannels = 16
+	// winogradMinTiles is the least number of tiles of a run: weights have grown by 16/9 and
+	// are read once for a block of tiles.
+	winogradMinTiles = 24
+	// winogradFloats is how many values the matrices of a block aim at.
+	winogradFloats = 64 << 10
+	// winogradRows is a multiple of the rows of the kernels' tiles.
+	winogradRows = 12
+	// winogradMaxRows bounds the tiles of a block.
+	winogradMaxRows = 96
+	// winogradGap keeps the matrices of a block from beginning at the same lines of the cache.
+	winogradGap = 16
+	// winogradSlots is how many blocks are in work at most at the same time.
+	winogradSlots = 8
+)
+
+// usesWinograd reports whether a convolution is better computed in tiles.
+func (s *convShape) usesWinograd() bool {
+	if s.transposed || s.rank != 2 || s.c < winogradMinChannels || s.o < winogradMinChannels {
+		return false
+	}
+	for _, a := range s.cube[1:] {
+		if a.kernel != 3 || a.stride != 1 || a.dilation != 1 {
+			return false
+		}
+	}
+	return mulSize(s.n, ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
+}
+
+// packedWinograd is the transformed weights of each group.
+type packedWinograd struct {
+	groups []*kernel.WinogradF32
+	zeros  []float32 // in place of a bias
+	shape  tensor.Shape
+	bytes  int
+}
+
+// Bytes implements [Packed].
+func (p *packedWinograd) Bytes() int { return p.bytes }
+
+// packWinograd packs weights, or returns nil if they have no transform.
+func packWinograd(s *convShape, w *tensor.Tensor) *packedWinograd {
+	p := &packedWinograd{shape: w.Shape().Clone(), zeros: make([]float32, s.o)}
+	size := 9 * s.c * s.o
+	for g := range s.groups {
+		m := kernel.PackWinogradF32(s.c, s.o, w.Float32s()[g*size:][:size])
+		if m == nil {
+			return nil
+		}
+		p.groups = append(p.groups, m)
+		p.bytes += m.Bytes()
+	}
+	return p
+}
+
+func winogradKey(groups int) string { return fmt.Sprintf("winograd g%d", groups) }
+
+// winogradPlan is the division of a run into blocks of tiles, and the memory of one.
+type winogradPlan struct {
+	convShape
+	across, down, tiles      int // tiles of a row, of an image's height, and of all images
+	size, blocks             int // tiles of a block; blocks of a group
+	units, slots             int
+	inLen, outLen, borderLen int // elements of a slot
+}
+
+// lay divides the work.
+func (p *winogradPlan) lay(s *convShape) {
+	p.convShape = *s
+	p.down, p.across = ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)
+	p.tiles = mulSize(s.n, p.down, p.across)
+	cols := kernel.WinogradCols(s.o)
+	per := mulSize(kernel.WinogradTaps, s.c+cols)
+	p.size = max(winogradRows, min(winogradFloats/per/winogradRows*winogradRows, winogradMaxRows))
+	p.blocks = ceilDiv(p.tiles, p.size)
+	p.units = mulSize(p.blocks, s.groups)
+	p.slots = min(p.units, winogradSlots)
+	p.inLen = mulSize(kernel.WinogradTaps, mulSize(p.size, s.c)+winogradGap)
+	p.outLen = mulSize(kernel.WinogradTaps, mulSize(p.size, cols)+winogradGap)
+	p.borderLen = mulSize(16, max(s.c, cols))
+}
+
+func (p *winogradPlan) workspace() int {
+	return scratchBytes(mulSize(p.slots, p.inLen), mulSize(p.slots, p.outLen), mulSize(p.slots, p.borderLen))
+}
+
+// winogradState is the task of a run.
+type winogradState struct {
+	winogradPlan
+	wave, chunks       int
+	first              int // unit of the wave
+	bySlot             bool
+	x, y, bias         []float32
+	ins, outs, borders []float32
+	act                kernel.Epilogue
+	packed             *packedWinograd
+}
+
+// execute computes the convolution of the channels-last operand x. bias may be nil.
+func (t *winogradState) execute(pool *parallel.Pool, packed *packedWinograd, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
+	t.packed, t.x, t.y, t.bias, t.act = packed, x, y, bias, act
+	t.ins, scratch = floatsOf(scratch, t.slots*t.inLen)
+	t.outs, scratch = floatsOf(scratch, t.slots*t.outLen)
+	t.borders, _ = floatsOf(scratch, t.slots*t.borderLen)
+	t.bySlot = pool.Threads() > t.slots
+	wave := t.units
+	if t.bySlot {
+		wave = t.slots
+	}
+	work := mulSize(t.size, kernel.WinogradTaps, t.c, t.o)
+	for t.first = 0; t.first < t.units; t.first += wave {
+		t.wave = min(wave, t.units-t.first)
+		t.chunks = chunksFor(t.wave, mulSize(t.wave, work))
+		pool.Run(t.chunks, t)
+	}
+	t.packed, t.x, t.y, t.bias, t.ins, t.outs, t.borders = nil, nil, nil, nil, nil, nil, nil
+}
+
+// Do implements [parallel.Task].
+func (t *winogradState) Do(chunk, worker int) {
+	lo, hi := chunkRange(t.wave, t.chunks, chunk)
+	for u := lo; u < hi; u++ {
+		slot := worker
+		if t.bySlot {
+			slot = u
+		}
+		t.unit(t.first+u, t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen])
+	}
+}
+
+// unit computes a block of tiles of one group.
+func (t *winogradState) unit(u int, in, out, border []float32) {
+	g, b := u/t.blocks, u%t.blocks
+	t0, t1 := chunkRange(t.tiles, t.blocks, b)
+	n := t1 - t0
+	ldi := n*t.c + winogradGap
+	t.segments(t0, t1, func(at, image, ty, tx, run int) { t.input(in[at*t.c:], ldi, g, image, ty, tx, run, border) })
+	w := t.packed.groups[g]
+	for part := range w.Parts() {
+		first, cols := w.Part(part)
+		bias := t.packed.zeros[:cols]
+		if t.bias != nil {
+			bias = t.bias[g*t.o+first:][:cols]
+		}
+		ldo := n*cols + winogradGap
+		w.Multiply(part, n, out, ldo, in, ldi)
+		t.segments(t0, t1, func(at, image, ty, tx, run int) {
+			t.output(out[at*cols:], ldo, g*t.o+first, cols, image, ty, tx, run, bias, border)
+		})
+	}
+}
+
+// segments calls f for the tiles [t0, t1) row by row: at counts from t0, the first tile is
+// tile tx of row ty of an image, and run tiles follow.
+func (t *winogradState) segments(t0, t1 int, f func(at, image, ty, tx, run int)) {
+	for i := t0; i < t1; {
+		tx, r := i%t.across, i/t.across
+		run := min(t.across-tx, t1-i)
+		f(i-t0, r/t.down, r%t.down, tx, run)
+		i += run
+	}
+}
+
+// input transforms tiles of a row.
+func (t *winogradState) input(dst []float32, ld, g, image, ty, tx, run int, border []float32) {
+	c, all, h, w := t.c, t.c*t.groups, t.src[1], t.src[2]
+	x := t.x[image*h*w*all+g*c:]
+	y0, x0 := 2*ty-t.before[1], 2*tx-t.before[2]
+	// Tiles [a, b) lie inside.
+	a, b := 0, 0
+	if y0 >= 0 && y0+4 <= h {
+		if x0 < 0 {
+			a = min(run, ceilDiv(-x0, 2))
+		}
+		if room := w - 4 - x0; room >= 0 {
+			b = max(a, min(run, room/2+1))
+		} else {
+			b = a
+		}
+	}
+	if a < b {
+		kernel.WinogradInputF32(dst[a*c:], ld, x[(y0*w+x0+2*a)*all:], w*all, all, b-a, c)
+	}
+	for i := range run {
+		if a <= i && i < b {
+			continue
+		}
+		tile := border[:16*c]
+		for r := range 4 {
+			for k := range 4 {
+				to := tile[(4*r+k)*c:][:c]
+				if yy, xx := y0+r, x0+2*i+k; yy < 0 || yy >= h || xx < 0 || xx >= w {
+					clear(to)
+				} else {
+					copy(to, x[(yy*w+xx)*all:])
+				}
+			}
+		}
+		kernel.WinogradInputF32(dst[i*c:], ld, tile, 4*c, c, 1, c)
+	}
+}
+
+// output transforms products of a row of tiles to results, of cols channels from first on.
+func (t *winogradState) output(src []float32, ld, first, cols, image, ty, tx, run int, bias, border []float32) {
+	all, h, w := t.o*t.groups, t.dst[1], t.dst[2]
+	y := t.y[image*h*w*all+first:]
+	y0, x0 := 2*ty, 2*tx
+	whole := 0
+	if y0+2 <= h {
+		whole = min(run, (w-x0)/2)
+		if whole > 0 {
+			kernel.WinogradOutputF32(y[(y0*w+x0)*all:], w*all, all, src, ld, whole, cols, bias, &t.act)
+		}
+	}
+	for i := whole; i < run; i++ {
+		tile := border[:4*cols]
+		kernel.WinogradOutputF32(tile, 2*cols, cols, src[i*cols:], ld, 1, cols, bias, &t.act)
+		for r := range min(2, h-y0) {
+			for k := range min(2, w-x0-2*i) {
+				copy(y[((y0+r)*w+x0+2*i+k)*all:][:cols], tile[(2*r+k)*cols:])
+			}
+		}
+	}
+}
