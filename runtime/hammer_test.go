@@ -257,6 +257,10 @@ func closeWhileRunning(t *testing.T, m *onnx.Model, x *tensor.Tensor) {
 // TestNothingIsLeftBehind: sessions that were closed, and models that were refused, leave
 // no goroutine and no memory.
 func TestNothingIsLeftBehind(t *testing.T) {
+	sessions, batch := 30, 64
+	if testing.Short() {
+		sessions, batch = 8, 16 // for emulators
+	}
 	m := dense(t, 600, 500, 8, 500, 600)
 	var files []string
 	for _, h := range hammered {
@@ -282,8 +286,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		run(t, s, inputs{"image": random(t, 1, 1, 64, 600)})
-		run(t, dec, inputs{"z": random(t, 1, 1, 64, 8)})
+		run(t, s, inputs{"image": random(t, 1, 1, batch, 600)})
+		run(t, dec, inputs{"z": random(t, 1, 1, batch, 8)})
 		s.Close()
 		dec.Close()
 		for i, name := range files {
@@ -308,11 +312,11 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	once()
 	before := heap()
-	for range 30 {
+	for range sessions {
 		once()
 	}
 	if grown := heap() - before; grown > 2<<20 {
-		t.Errorf("the heap has grown by %d bytes in 30 sessions", grown)
+		t.Errorf("the heap has grown by %d bytes in %d sessions", grown, sessions)
 	}
 	var workers int
 	for range 100 {
