@@ -426,6 +426,10 @@ func asType(x *tensor.Tensor, d tensor.DType) *tensor.Tensor {
 func TestConvDoesNotAllocate(t *testing.T) {
 	pool := parallel.New(2)
 	defer pool.Close()
+	runs := 10
+	if testing.Short() {
+		runs = 2 // for emulators
+	}
 	for _, c := range []convCase{
 		{n: 2, c: 16, o: 32, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
 		{n: 2, c: 3, o: 32, groups: 1, in: []int{16, 16}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}},
@@ -436,7 +440,7 @@ func TestConvDoesNotAllocate(t *testing.T) {
 		for _, pack := range []bool{true, false} {
 			run := newOpRun(t, c.op(t), pool, pack, randTensor(r, append([]int{c.n, c.c}, c.in...)...), randTensor(r, c.weightShape()...), randTensor(r, c.o))
 			run.run(t)
-			if n := testing.AllocsPerRun(10, func() { run.run(t) }); n != 0 {
+			if n := testing.AllocsPerRun(runs, func() { run.run(t) }); n != 0 {
 				t.Errorf("%+v, packed %v: %v allocations", c, pack, n)
 			}
 		}

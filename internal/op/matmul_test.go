@@ -242,6 +242,10 @@ func scaled(v []float64, s float64) []float64 {
 func TestNoAllocations(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	f := func(shape ...int) *tensor.Tensor { return randomOf(r, tensor.Float32, shape...) }
+	runs := 20
+	if testing.Short() {
+		runs = 3 // for emulators
+	}
 	for _, c := range []struct {
 		node
 		in []*tensor.Tensor
@@ -288,7 +292,7 @@ func TestNoAllocations(t *testing.T) {
 			}
 			run()
 			// Kernels may take a buffer from a pool that the collector has just emptied.
-			if n := testing.AllocsPerRun(20, run); n > 0.5 {
+			if n := testing.AllocsPerRun(runs, run); n > 0.5 {
 				t.Errorf("%s(%v) with %d threads: %v allocations in a run", c.typ, c.in, threads, n)
 			}
 			pool.Close()
