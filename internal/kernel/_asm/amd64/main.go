@@ -21,6 +21,7 @@ var files = []struct {
 	{name: "reduce_amd64.s", f: func(g *gen) { g.eachTier(reductions) }},
 	{name: "mathf32_amd64.s", f: func(g *gen) { g.eachTier(mathFunctions) }},
 	{name: "optim_amd64.s", f: func(g *gen) { g.eachTier(optimisers) }},
+	{name: "grad_amd64.s", f: func(g *gen) { g.eachTier(gradients) }},
 
 	{name: "gemmi8_amd64.s", f: func(g *gen) { tileI8AVX2(g); tileI8VNNI(g); widenAndRequant(g) }},
 	{name: "tileq8_amd64.s", f: tilesQ8},

@@ -21,6 +21,7 @@ var outputs = []struct {
 	{"vec_arm64.s", vectors},
 	{"mathf32_arm64.s", maths},
 	{"optim_arm64.s", optimisers},
+	{"grad_arm64.s", gradients},
 	{"winograd_arm64.s", winograd},
 }
 
