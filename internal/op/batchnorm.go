@@ -23,6 +23,7 @@ type batchNorm struct {
 var (
 	_ InPlacer    = (*batchNorm)(nil)
 	_ LayoutAware = (*batchNorm)(nil)
+	_ MixedLayout = (*batchNorm)(nil)
 	_ Fuser       = (*batchNorm)(nil)
 )
 
@@ -96,7 +97,7 @@ func (o *batchNorm) InPlace() []int { return []int{0} }
 // Fuse implements [Fuser].
 func (o *batchNorm) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) {
 	e, ok := epilogue{}.activation(next, pos, nextIn)
-	if !ok || o.training || o.act.Act != kernel.ActNone {
+	if !ok || o.act.Act != kernel.ActNone {
 		return nil, 0, false
 	}
 	fused := *o
@@ -106,13 +107,16 @@ func (o *batchNorm) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) {
 
 // ChannelsLast implements [LayoutAware].
 func (o *batchNorm) ChannelsLast(in []Fact) (Op, []bool, bool) {
-	if o.last || o.training || in[0].DType != tensor.Float32 || len(in[0].Shape) < 3 {
+	if o.last || in[0].DType != tensor.Float32 || len(in[0].Shape) < 3 {
 		return nil, nil, false
 	}
 	v := *o
 	v.last = true
 	return &v, []bool{true, false, false, false, false}, true
 }
+
+// OutputsLast implements [MixedLayout]: the statistics are vectors.
+func (o *batchNorm) OutputsLast() []bool { return []bool{true} }
 
 // Run implements [Op].
 func (o *batchNorm) Run(ctx *Context, out, in []*tensor.Tensor) error {
@@ -133,7 +137,10 @@ type batchNormTask[T real] struct {
 	scale, shift []T
 	inner        int // elements between channels
 	mean, vars   []float64
+	running      []float64 // new running statistics
 	params       [4][]float64
+	blocks       []kernel.ChannelSums
+	taking       spreader
 }
 
 func runBatchNorm[T real](o *batchNorm, ctx *Context, out, in []*tensor.Tensor) error {
@@ -150,14 +157,18 @@ func runBatchNorm[T real](o *batchNorm, ctx *Context, out, in []*tensor.Tensor) 
 		t.inner = product(s[2:])
 	}
 	if o.training {
-		t.statistics(n)
+		if x32, ok := any(t.x).([]float32); ok && o.last {
+			t.statisticsLast(ctx.Pool, x32, c)
+		} else {
+			t.statistics(n)
+		}
 		m := float64(o.momentum)
 		for i, pair := range [2][2][]float64{{mean, t.mean}, {vars, t.vars}} {
-			run := make([]float64, c)
-			for j := range run {
-				run[j] = pair[0][j]*m + pair[1][j]*(1-m)
+			t.running = t.running[:0]
+			for j := range c {
+				t.running = append(t.running, pair[0][j]*m+pair[1][j]*(1-m))
 			}
-			setFloats(given(out, 1+i), run)
+			setFloats(given(out, 1+i), t.running)
 			setFloats(given(out, 3+i), pair[1])
 		}
 		mean, vars = t.mean, t.vars
@@ -186,13 +197,16 @@ func runBatchNorm[T real](o *batchNorm, ctx *Context, out, in []*tensor.Tensor) 
 func (t *batchNormTask[T]) rows(lo, hi int) {
 	c := len(t.scale)
 	if t.inner == 1 {
+		if x32, ok := any(t.x[lo*c : hi*c]).([]float32); ok {
+			t.rowsLast(any(t.y[lo*c:hi*c]).([]float32), x32, any(t.scale).([]float32), any(t.shift).([]float32))
+			return
+		}
 		for u := lo; u < hi; u++ {
 			x, y := t.x[u*c:][:c], t.y[u*c:][:c]
 			for i, v := range x {
 				y[i] = T(v*t.scale[i]) + t.shift[i]
 			}
 		}
-		t.activate(t.y[lo*c : hi*c])
 		return
 	}
 	for u := lo; u < hi; u++ {
@@ -218,7 +232,7 @@ func (t *batchNormTask[T]) activate(y []T) {
 // statistics sets mean and vars to those of the batch of n images.
 func (t *batchNormTask[T]) statistics(n int) {
 	c := len(t.params[0])
-	t.mean, t.vars = make([]float64, c), make([]float64, c)
+	t.mean, t.vars = resizeFloats(t.mean, c), resizeFloats(t.vars, c)
 	count := float64(n * t.inner)
 	for i := range c {
 		sum, sq := 0.0, 0.0

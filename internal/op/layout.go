@@ -11,6 +11,13 @@ type LayoutAware interface {
 	ChannelsLast(in []Fact) (o Op, nhwc []bool, ok bool)
 }
 
+// MixedLayout is a variant, as ChannelsLast returns it, that keeps some outputs in their
+// logical order, and may have several.
+type MixedLayout interface {
+	// OutputsLast says which outputs are channels-last; those beyond its end are not.
+	OutputsLast() []bool
+}
+
 // toChannelsLast returns the physical shape [N, spatial…, C] of a logical [N, C, spatial…].
 func toChannelsLast(s tensor.Shape) tensor.Shape {
 	if len(s) < 2 {

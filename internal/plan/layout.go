@@ -133,11 +133,11 @@ var movers = map[string]bool{
 // pays.
 func (l *layouts) move(n *graph.Node) (bool, error) {
 	la, ok := n.Op.(op.LayoutAware)
-	if !ok || l.isDynamic(n) || len(n.Out) != 1 && n.OpType != "Split" {
+	if !ok || l.isDynamic(n) {
 		return false, nil
 	}
 	for _, id := range n.Out {
-		if id == graph.None || l.dynamic[id] {
+		if id != graph.None && l.dynamic[id] {
 			return false, nil
 		}
 	}
@@ -146,6 +146,10 @@ func (l *layouts) move(n *graph.Node) (bool, error) {
 	}
 	o, nhwc, ok := la.ChannelsLast(l.inFacts(n))
 	if !ok {
+		return false, nil
+	}
+	mixed, isMixed := o.(op.MixedLayout)
+	if !isMixed && (len(n.Out) != 1 && n.OpType != "Split" || slices.Contains(n.Out, graph.None)) {
 		return false, nil
 	}
 	m := *n
@@ -168,6 +172,13 @@ func (l *layouts) move(n *graph.Node) (bool, error) {
 	}
 	m.Out = make([]graph.ValueID, len(n.Out))
 	for i, id := range n.Out {
+		if id == graph.None || isMixed && (i >= len(mixed.OutputsLast()) || !mixed.OutputsLast()[i]) {
+			m.Out[i] = id
+			if id != graph.None {
+				l.makers[id] = &m
+			}
+			continue
+		}
 		out := l.g.AddValue(graph.Value{Name: l.g.Value(id).Name + "_nhwc"})
 		l.setFact(out, op.Fact{DType: facts[i].DType, Shape: facts[i].Shape})
 		m.Out[i] = out

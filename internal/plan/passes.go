@@ -37,7 +37,7 @@ func (b *builder) fuse() {
 	for i, n := range g.Nodes {
 		for !gone[i] {
 			f, ok := n.Op.(op.Fuser)
-			if !ok || len(n.Out) != 1 || n.Out[0] == graph.None || uses[n.Out[0]] != 1 || b.isDynamic(n) {
+			if !ok || len(n.Out) != 1 && n.OpType != "BatchNormalization" || n.Out[0] == graph.None || uses[n.Out[0]] != 1 || b.isDynamic(n) {
 				break
 			}
 			j := reader[n.Out[0]]
@@ -63,7 +63,7 @@ func (b *builder) fuse() {
 					added++
 				}
 			}
-			merged.Out = next.Out
+			merged.Out = append([]graph.ValueID{next.Out[0]}, n.Out[1:]...)
 			n = &merged
 			g.Nodes[i] = n
 			gone[j] = true

@@ -46,7 +46,7 @@ var elementwiseRules = map[op.Key]rule{
 	{Type: "Gelu"}:                          geluRule,
 	{Type: "HardSigmoid"}:                   ofArgument("HardSigmoid", param{"alpha", "alpha", 0.2}, param{"beta", "beta", 0.5}),
 	{Type: "HardSwish"}:                     ofArgument("HardSwish"),
-	{Type: "LeakyRelu"}:                     ofArgument("LeakyRelu", param{"alpha", "alpha", 0.01}),
+	{Type: "LeakyRelu"}:                     leakyReluRule,
 	{Type: "Mish"}:                          ofArgument("Mish"),
 	{Type: "Reciprocal"}:                    ofValue("Reciprocal"),
 	{Type: "Relu"}:                          ofValue("Relu"),
@@ -71,6 +71,15 @@ func unaryRule(f func(d *differ, n *graph.Node, dy graph.ValueID) graph.ValueID)
 		d.add(n.In[0], f(d, n, dy[0]))
 		return nil
 	}
+}
+
+// leakyReluRule takes the function's value for its argument where they have the same sign, so
+// that the argument need not be kept.
+func leakyReluRule(d *differ, n *graph.Node, dy []graph.ValueID) error {
+	if attrFloat(n, "alpha", 0.01) > 0 {
+		return ofValue("LeakyRelu", param{"alpha", "alpha", 0.01})(d, n, dy)
+	}
+	return ofArgument("LeakyRelu", param{"alpha", "alpha", 0.01})(d, n, dy)
 }
 
 // param says which attribute of an operator a pointwise gradient takes as alpha or beta.

@@ -9,15 +9,21 @@ import (
 // The attributes of these operators are those of Conv or ConvTranspose, and transposed,
 // which says which of the two.
 var convTable = map[string]constructor{
-	"ConvWeightGrad": func(a *op.Attrs) (op.Op, error) { return &convWeightGrad{readWindow(a)}, nil },
-	"ConvInputGrad":  func(a *op.Attrs) (op.Op, error) { return &convInputGrad{readWindow(a)}, nil },
+	"ConvWeightGrad": func(a *op.Attrs) (op.Op, error) { return &convWeightGrad{window: readWindow(a)}, nil },
+	"ConvInputGrad":  func(a *op.Attrs) (op.Op, error) { return &convInputGrad{window: readWindow(a)}, nil },
 	"ChannelSum":     func(*op.Attrs) (op.Op, error) { return channelSum{}, nil },
 }
 
 // convWeightGrad is the gradient with regard to the weights: inputs dy, x, w.
-type convWeightGrad struct{ window }
+type convWeightGrad struct {
+	window
+	last bool // dy and x are channels-last
+}
 
 func (o *convWeightGrad) conv(dy, x, w tensor.Shape) (conv, error) {
+	if o.last {
+		dy, x = channelsFirst(dy), channelsFirst(x)
+	}
 	if o.transposed {
 		return o.window.conv(dy, x, w)
 	}
@@ -60,7 +66,23 @@ type convWeightState[T real] struct {
 	group      int
 }
 
+// ChannelsLast implements [op.LayoutAware].
+func (o *convWeightGrad) ChannelsLast(in []op.Fact) (op.Op, []bool, bool) {
+	if o.last || in[0].DType != tensor.Float32 {
+		return nil, nil, false
+	}
+	v := *o
+	v.last = true
+	return &v, []bool{true, true, false}, true
+}
+
+// OutputsLast implements [op.MixedLayout].
+func (o *convWeightGrad) OutputsLast() []bool { return nil }
+
 func (o *convWeightGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
+	if o.last {
+		return o.runLast(ctx, out, in)
+	}
 	if out[0].DType() == tensor.Float64 {
 		return convWeightRun[float64](o, ctx, out, in)
 	}
@@ -130,9 +152,15 @@ func resize[T real](s []T, n int) []T {
 
 // convInputGrad is the gradient with regard to the data: inputs dy, w, x. It is computed
 // by the operator that goes the other way.
-type convInputGrad struct{ window }
+type convInputGrad struct {
+	window
+	last bool // dy, x and the gradient are channels-last
+}
 
 func (o *convInputGrad) conv(dy, w, x tensor.Shape) (conv, error) {
+	if o.last {
+		dy, x = channelsFirst(dy), channelsFirst(x)
+	}
 	if o.transposed {
 		return o.window.conv(dy, x, w)
 	}
@@ -146,7 +174,30 @@ func (o *convInputGrad) inner(dy, w, x tensor.Shape) (op.Op, error) {
 		return nil, err
 	}
 	typ, attrs := c.inverse(o.transposed)
-	return op.Core.Make(op.NewAttrs(&onnx.Node{OpType: typ, Inputs: []string{"dy", "w"}, Outputs: []string{"dx"}, Attrs: attrs}, 17, nil))
+	inner, err := op.Core.Make(op.NewAttrs(&onnx.Node{OpType: typ, Inputs: []string{"dy", "w"}, Outputs: []string{"dx"}, Attrs: attrs}, 17, nil))
+	if err != nil || !o.last {
+		return inner, err
+	}
+	last, _, ok := inner.(op.LayoutAware).ChannelsLast([]op.Fact{{DType: tensor.Float32, Shape: channelsFirst(dy)}, {DType: tensor.Float32, Shape: w}})
+	if !ok {
+		return nil, errShapes
+	}
+	return last, nil
+}
+
+// ChannelsLast implements [op.LayoutAware].
+func (o *convInputGrad) ChannelsLast(in []op.Fact) (op.Op, []bool, bool) {
+	if o.last || in[0].DType != tensor.Float32 {
+		return nil, nil, false
+	}
+	v := *o
+	v.last = true
+	dy, x := in[0], in[2]
+	dy.Shape, x.Shape = channelsLast(dy.Shape), channelsLast(x.Shape)
+	if _, err := v.Infer([]op.Fact{dy, in[1], x}); err != nil {
+		return nil, nil, false
+	}
+	return &v, []bool{true, false, true}, true
 }
 
 func (o *convInputGrad) Infer(in []op.Fact) ([]op.Fact, error) {
@@ -206,50 +257,4 @@ func (o *convInputGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	st.ctx = *ctx
 	st.ctx.State, st.ctx.Packed = &st.state, nil
 	return st.inner.Run(&st.ctx, out, in[:2])
-}
-
-// channelSum adds up, for each channel of input 0, [N, C, …], all its values: the gradient
-// of a bias, which is input 1.
-type channelSum struct{}
-
-func (channelSum) Infer(in []op.Fact) ([]op.Fact, error) {
-	if err := want(in, 2, 2, 0, 1); err != nil {
-		return nil, err
-	}
-	if len(in[0].Shape) < 2 || len(in[1].Shape) != 1 || in[0].Shape[1] != in[1].Shape[0] {
-		return nil, errShapes
-	}
-	return []op.Fact{like(in[1])}, nil
-}
-
-type channelState struct {
-	spans
-	dst, src []float32
-	n, plane int
-}
-
-func (channelSum) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
-	s := in[0].Shape()
-	if out[0].DType() == tensor.Float64 {
-		channelSums(tensor.Data[float64](out[0]), tensor.Data[float64](in[0]), s[0], product(s[2:]), 0, s[1])
-		return nil
-	}
-	st := op.StateOf[channelState](ctx)
-	st.dst, st.src, st.n, st.plane = out[0].Float32s(), in[0].Float32s(), s[0], product(s[2:])
-	if st.f == nil {
-		st.f = func(lo, hi int) { channelSums(st.dst, st.src, st.n, st.plane, lo, hi) }
-	}
-	st.run(ctx.Pool, s[1], max(1, grain/max(1, st.n*st.plane)))
-	return nil
-}
-
-func channelSums[T real](dst, src []T, n, plane, lo, hi int) {
-	c := len(dst)
-	for ch := lo; ch < hi; ch++ {
-		s := 0.0
-		for i := range n {
-			s += float64(sum(src[(i*c+ch)*plane:][:plane]))
-		}
-		dst[ch] = T(s)
-	}
 }

@@ -10,7 +10,7 @@ import (
 
 var normTable = map[string]constructor{
 	"BatchNormGrad": func(a *op.Attrs) (op.Op, error) {
-		return &batchNormGrad{float64(a.Float("epsilon", 1e-5)), a.Bool("training_mode", false)}, nil
+		return &batchNormGrad{epsilon: float64(a.Float("epsilon", 1e-5)), training: a.Bool("training_mode", false)}, nil
 	},
 	"NormGrad": newNormGrad,
 }
@@ -21,6 +21,7 @@ var normTable = map[string]constructor{
 type batchNormGrad struct {
 	epsilon  float64
 	training bool
+	last     bool // dy, x and the gradient of x are channels-last
 }
 
 func (o *batchNormGrad) Infer(in []op.Fact) ([]op.Fact, error) {
@@ -30,13 +31,33 @@ func (o *batchNormGrad) Infer(in []op.Fact) ([]op.Fact, error) {
 	if !in[0].Shape.Equal(in[1].Shape) || len(in[1].Shape) < 2 {
 		return nil, errShapes
 	}
+	c := in[1].Shape[1]
+	if o.last {
+		c = in[1].Shape[len(in[1].Shape)-1]
+	}
 	for _, f := range in[2:] {
-		if len(f.Shape) != 1 || f.Shape[0] != in[1].Shape[1] {
+		if len(f.Shape) != 1 || f.Shape[0] != c {
 			return nil, errShapes
 		}
 	}
 	return []op.Fact{like(in[1]), like(in[2]), like(in[2])}, nil
 }
+
+// InPlace implements [op.InPlacer].
+func (o *batchNormGrad) InPlace() []int { return []int{0, 1} }
+
+// ChannelsLast implements [op.LayoutAware].
+func (o *batchNormGrad) ChannelsLast(in []op.Fact) (op.Op, []bool, bool) {
+	if o.last || in[0].DType != tensor.Float32 || len(in[0].Shape) < 3 {
+		return nil, nil, false
+	}
+	v := *o
+	v.last = true
+	return &v, []bool{true, true, false, false, false}, true
+}
+
+// OutputsLast implements [op.MixedLayout].
+func (o *batchNormGrad) OutputsLast() []bool { return []bool{true} }
 
 type normState[T real] struct {
 	spans
@@ -47,9 +68,12 @@ type normState[T real] struct {
 }
 
 func (o *batchNormGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
-	if in[0].DType() == tensor.Float64 {
+	switch {
+	case o.last:
+		batchNormLast(o, ctx, out, in)
+	case in[0].DType() == tensor.Float64:
 		batchNormRun[float64](o, ctx, out, in)
-	} else {
+	default:
 		batchNormRun[float32](o, ctx, out, in)
 	}
 	return nil

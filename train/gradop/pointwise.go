@@ -73,13 +73,13 @@ var derivatives = map[string]derivative{
 		}
 		return x/3 + 0.5
 	}},
-	// LeakyRelu: input 1 is the argument.
+	// LeakyRelu: input 1 is the argument, or, if alpha is positive, the argument or the value.
 	"LeakyRelu": {d: func(x, a, _ float64) float64 {
-		if x >= 0 {
+		if x > 0 {
 			return 1
 		}
 		return a
-	}, fast: leakyReluGrad},
+	}, fast: func(dst, dy, x []float32, a, _ float32) { kernel.LeakyReluGradF32(dst, dy, x, a) }},
 	"Mish": {d: func(x, _, _ float64) float64 {
 		t := math.Tanh(softplus(x))
 		return t + x*(1-t*t)*sigmoid(x)
@@ -90,7 +90,7 @@ var derivatives = map[string]derivative{
 			return 1
 		}
 		return 0
-	}, fast: reluGrad},
+	}, fast: func(dst, dy, y []float32, _, _ float32) { kernel.ReluGradF32(dst, dy, y) }},
 	// Reciprocal: input 1 is the value.
 	"Reciprocal": {d: func(y, _, _ float64) float64 { return -y * y }},
 	"Selu": {d: func(x, a, b float64) float64 {
@@ -157,6 +157,11 @@ func (o *pointwise) Infer(in []op.Fact) ([]op.Fact, error) {
 	return []op.Fact{like(in[0])}, nil
 }
 
+// ChannelsLast implements [op.LayoutAware].
+func (o *pointwise) ChannelsLast(in []op.Fact) (op.Op, []bool, bool) {
+	return o, []bool{true, true}, len(in[0].Shape) > 2
+}
+
 // InPlace implements [op.InPlacer].
 func (o *pointwise) InPlace() []int { return []int{0, 1} }
 
@@ -191,27 +196,6 @@ func pointwiseRun[T real](o *pointwise, dst, dy, v []T) {
 	}
 }
 
-func reluGrad(dst, dy, y []float32, _, _ float32) {
-	dy, y = dy[:len(dst)], y[:len(dst)]
-	for i, v := range y {
-		// All ones where v > 0, else zero: no branch on data.
-		b := math.Float32bits(v)
-		m := uint32(int32(b-1)>>31) | uint32(int32(b)>>31)
-		dst[i] = math.Float32frombits(math.Float32bits(dy[i]) &^ m)
-	}
-}
-
-func leakyReluGrad(dst, dy, x []float32, a, _ float32) {
-	dy, x = dy[:len(dst)], x[:len(dst)]
-	for i, v := range x {
-		g := dy[i]
-		if v < 0 {
-			g *= a
-		}
-		dst[i] = g
-	}
-}
-
 func absGrad(dst, dy, x []float32, _, _ float32) {
 	dy, x = dy[:len(dst)], x[:len(dst)]
 	for i, v := range x {
@@ -226,17 +210,27 @@ func absGrad(dst, dy, x []float32, _, _ float32) {
 	}
 }
 
+// sigmoidGrad is dy·y·(1-y).
 func sigmoidGrad(dst, dy, y []float32, _, _ float32) {
-	dy, y = dy[:len(dst)], y[:len(dst)]
-	for i, v := range y {
-		dst[i] = dy[i] * (v * (1 - v))
+	var p [buffer]float32
+	for len(dst) > 0 {
+		n := min(len(dst), buffer)
+		kernel.MulF32(p[:n], dy[:n], y[:n])
+		kernel.MulF32(dst[:n], p[:n], y[:n])
+		kernel.SubF32(dst[:n], p[:n], dst[:n])
+		dst, dy, y = dst[n:], dy[n:], y[n:]
 	}
 }
 
+// tanhGrad is dy·(1-y²).
 func tanhGrad(dst, dy, y []float32, _, _ float32) {
-	dy, y = dy[:len(dst)], y[:len(dst)]
-	for i, v := range y {
-		dst[i] = dy[i] * (1 - v*v)
+	var p [buffer]float32
+	for len(dst) > 0 {
+		n := min(len(dst), buffer)
+		kernel.MulF32(p[:n], y[:n], y[:n])
+		kernel.MulF32(p[:n], p[:n], dy[:n])
+		kernel.SubF32(dst[:n], dy[:n], p[:n])
+		dst, dy, y = dst[n:], dy[n:], y[n:]
 	}
 }
 
