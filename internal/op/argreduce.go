@@ -58,20 +58,10 @@ func (o *argReduce) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		argRun[float64](o, out[0], x)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		argRun[int8](o, out[0], x)
-	case tensor.Int16:
-		argRun[int16](o, out[0], x)
-	case tensor.Int32:
-		argRun[int32](o, out[0], x)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		argRun[int64](o, out[0], x)
-	case tensor.Uint8:
-		argRun[uint8](o, out[0], x)
-	case tensor.Uint16:
-		argRun[uint16](o, out[0], x)
-	case tensor.Uint32:
-		argRun[uint32](o, out[0], x)
 	case tensor.Uint64:
 		argRun[uint64](o, out[0], x)
 	}
@@ -157,20 +147,10 @@ func (o *topK) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		topKRun[float64](o, val, idx, x, axis, k)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		topKRun[int8](o, val, idx, x, axis, k)
-	case tensor.Int16:
-		topKRun[int16](o, val, idx, x, axis, k)
-	case tensor.Int32:
-		topKRun[int32](o, val, idx, x, axis, k)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		topKRun[int64](o, val, idx, x, axis, k)
-	case tensor.Uint8:
-		topKRun[uint8](o, val, idx, x, axis, k)
-	case tensor.Uint16:
-		topKRun[uint16](o, val, idx, x, axis, k)
-	case tensor.Uint32:
-		topKRun[uint32](o, val, idx, x, axis, k)
 	case tensor.Uint64:
 		topKRun[uint64](o, val, idx, x, axis, k)
 	}
@@ -284,20 +264,10 @@ func (o *cumulate) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		cumulateRun[float64](o, out[0], in[0], axis)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		cumulateRun[int8](o, out[0], in[0], axis)
-	case tensor.Int16:
-		cumulateRun[int16](o, out[0], in[0], axis)
-	case tensor.Int32:
-		cumulateRun[int32](o, out[0], in[0], axis)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		cumulateRun[int64](o, out[0], in[0], axis)
-	case tensor.Uint8:
-		cumulateRun[uint8](o, out[0], in[0], axis)
-	case tensor.Uint16:
-		cumulateRun[uint16](o, out[0], in[0], axis)
-	case tensor.Uint32:
-		cumulateRun[uint32](o, out[0], in[0], axis)
 	case tensor.Uint64:
 		cumulateRun[uint64](o, out[0], in[0], axis)
 	}

@@ -107,6 +107,9 @@ func (o *binary) InPlace() []int { return []int{0, 1} }
 
 func (o *binary) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	a, b := in[0], in[1]
+	if typesShort.Has(a.DType()) {
+		return viaInt64(ctx, out, in, o.Run)
+	}
 	if o.perChannel != 0 {
 		st := StateOf[binaryState](ctx)
 		v := in[o.perChannel-1]
@@ -153,7 +156,7 @@ func (t *binaryTask) Do(chunk, _ int) {
 // errDivideByZero is the failure of an integer division.
 var errDivideByZero = errors.New("integer division by zero")
 
-// runBinary computes out = kind(a, b), of one element type, with broadcasting. out may be
+// runBinary computes out = kind(a, b), of one element type that is not in typesShort, with broadcasting. out may be
 // the memory of a or b if that has its shape.
 func runBinary(ctx *Context, kind binaryKind, out, a, b *tensor.Tensor) error {
 	st := StateOf[binaryState](ctx)
@@ -169,25 +172,12 @@ func runBinary(ctx *Context, kind binaryKind, out, a, b *tensor.Tensor) error {
 		narrow(out, st.t)
 	case tensor.Float64:
 		broadcastRun(&st.loop, tensor.Data[float64](out), tensor.Data[float64](a), tensor.Data[float64](b), kept(&st.fn, kind, floatFunc[float64]))
-	case tensor.Int8:
-		return intRun[int8](st, kind, out, a, b)
-	case tensor.Int16:
-		return intRun[int16](st, kind, out, a, b)
-	case tensor.Int32:
-		return intRun[int32](st, kind, out, a, b)
 	case tensor.Int64:
 		return intRun[int64](st, kind, out, a, b)
-	case tensor.Uint8:
-		return intRun[uint8](st, kind, out, a, b)
-	case tensor.Uint16:
-		return intRun[uint16](st, kind, out, a, b)
-	case tensor.Uint32:
-		return intRun[uint32](st, kind, out, a, b)
 	case tensor.Uint64:
 		return intRun[uint64](st, kind, out, a, b)
 	case tensor.Bool:
-		// Bools are stored as 0 and 1, on which the bitwise functions are the logical ones.
-		broadcastRun(&st.loop, words[uint8](out), words[uint8](a), words[uint8](b), kept(&st.fn, kind, integerFunc[uint8]))
+		broadcastRun(&st.loop, words[uint8](out), words[uint8](a), words[uint8](b), boolFunc(kind))
 	}
 	return nil
 }
@@ -330,7 +320,7 @@ func broadcastRun[D, T any](l *loop, dst []D, a, b []T, f func(a, b T) D) {
 	}
 }
 
-func intRun[T integer](st *binaryState, kind binaryKind, out, a, b *tensor.Tensor) error {
+func intRun[T int64 | uint64](st *binaryState, kind binaryKind, out, a, b *tensor.Tensor) error {
 	x, y := tensor.Data[T](a), tensor.Data[T](b)
 	if kind == binDiv || kind == binMod || kind == binFmod {
 		for _, v := range y {
@@ -375,7 +365,7 @@ func floatFunc[T real](kind binaryKind) func(a, b T) T {
 
 // integerFunc returns the function of a kind for an integer type. Results wrap around;
 // division truncates; divisors are not zero.
-func integerFunc[T integer](kind binaryKind) func(a, b T) T {
+func integerFunc[T int64 | uint64](kind binaryKind) func(a, b T) T {
 	switch kind {
 	case binAdd:
 		return func(a, b T) T { return a + b }
@@ -422,9 +412,20 @@ func integerFunc[T integer](kind binaryKind) func(a, b T) T {
 	return nil
 }
 
+// boolFunc returns a logical function: bools are stored as 0 and 1.
+func boolFunc(kind binaryKind) func(a, b uint8) uint8 {
+	switch kind {
+	case binAnd:
+		return func(a, b uint8) uint8 { return a & b }
+	case binOr:
+		return func(a, b uint8) uint8 { return a | b }
+	}
+	return func(a, b uint8) uint8 { return a ^ b }
+}
+
 // powInt returns a^b, wrapped around. A negative power is the reciprocal truncated, which
 // for 0 is taken to be 0.
-func powInt[T integer](a, b T) T {
+func powInt[T int64 | uint64](a, b T) T {
 	if b < 0 {
 		switch {
 		case a == 1, a+1 == 0 && b&1 == 0:

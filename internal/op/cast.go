@@ -88,24 +88,25 @@ func convert(dst, src *tensor.Tensor) {
 			widen(b, part(src, lo, len(b)))
 			fromFloat(part(dst, lo, len(b)), b)
 		}
-	case tensor.Bool:
-		fromInt(dst, words[uint8](src))
-	case tensor.Int8:
-		fromInt(dst, tensor.Data[int8](src))
-	case tensor.Int16:
-		fromInt(dst, tensor.Data[int16](src))
-	case tensor.Int32:
-		fromInt(dst, tensor.Data[int32](src))
 	case tensor.Int64:
-		fromInt(dst, tensor.Data[int64](src))
-	case tensor.Uint8:
-		fromInt(dst, tensor.Data[uint8](src))
-	case tensor.Uint16:
-		fromInt(dst, tensor.Data[uint16](src))
-	case tensor.Uint32:
-		fromInt(dst, tensor.Data[uint32](src))
+		fromInt(dst, src.Int64s())
 	case tensor.Uint64:
 		fromInt(dst, tensor.Data[uint64](src))
+	default:
+		switch {
+		case dst.DType() == tensor.Int64:
+			lengthen(dst.Int64s(), src)
+			return
+		case dst.DType() == tensor.Float32 && src.DType() == tensor.Uint8:
+			convertEach(dst.Float32s(), src.Bytes())
+			return
+		}
+		var buf [512]int64
+		for lo, n := 0, src.Elems(); lo < n; lo += len(buf) {
+			b := buf[:min(len(buf), n-lo)]
+			lengthen(b, part(src, lo, len(b)))
+			fromInt(part(dst, lo, len(b)), b)
+		}
 	}
 }
 
@@ -206,7 +207,7 @@ func toInt64(v float64) int64 {
 	return int64(v)
 }
 
-func fromInt[S integer](dst *tensor.Tensor, src []S) {
+func fromInt[S int64 | uint64](dst *tensor.Tensor, src []S) {
 	switch dst.DType() {
 	case tensor.Float32:
 		convertEach(tensor.Data[float32](dst), src)
@@ -248,7 +249,7 @@ func fromInt[S integer](dst *tensor.Tensor, src []S) {
 
 // oddOfInt is roundToOdd for integers. Below 2^53 float64 is exact; above, bits far below
 // the last of a half-precision value only matter as "not zero".
-func oddOfInt[S integer](v S) float32 {
+func oddOfInt[S int64 | uint64](v S) float32 {
 	const exact = 1 << 53
 	f := float64(v)
 	switch {

@@ -76,20 +76,10 @@ func (o *clip) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		clipRun[float64](out, bounds)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		clipRun[int8](out, in)
-	case tensor.Int16:
-		clipRun[int16](out, in)
-	case tensor.Int32:
-		clipRun[int32](out, in)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		clipRun[int64](out, in)
-	case tensor.Uint8:
-		clipRun[uint8](out, in)
-	case tensor.Uint16:
-		clipRun[uint16](out, in)
-	case tensor.Uint32:
-		clipRun[uint32](out, in)
 	case tensor.Uint64:
 		clipRun[uint64](out, in)
 	}

@@ -58,24 +58,14 @@ func (o *compare) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		compareRun[float64](l, o.kind, out[0], in)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		compareRun[int8](l, o.kind, out[0], in)
-	case tensor.Int16:
-		compareRun[int16](l, o.kind, out[0], in)
-	case tensor.Int32:
-		compareRun[int32](l, o.kind, out[0], in)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		compareRun[int64](l, o.kind, out[0], in)
-	case tensor.Uint8:
-		compareRun[uint8](l, o.kind, out[0], in)
-	case tensor.Uint16:
-		compareRun[uint16](l, o.kind, out[0], in)
-	case tensor.Uint32:
-		compareRun[uint32](l, o.kind, out[0], in)
 	case tensor.Uint64:
 		compareRun[uint64](l, o.kind, out[0], in)
 	case tensor.Bool:
-		broadcastRun(&l.loop, tensor.Data[bool](out[0]), words[uint8](in[0]), words[uint8](in[1]), kept(&l.fn, o.kind, compareFunc[uint8]))
+		broadcastRun(&l.loop, words[uint8](out[0]), words[uint8](in[0]), words[uint8](in[1]), equalBools)
 	}
 	return nil
 }
@@ -86,11 +76,11 @@ type compareState struct {
 	fn any // as in binaryState
 }
 
-func compareRun[T number](l *compareState, kind compareKind, out *tensor.Tensor, in []*tensor.Tensor) {
+func compareRun[T float32 | float64 | int64 | uint64](l *compareState, kind compareKind, out *tensor.Tensor, in []*tensor.Tensor) {
 	broadcastRun(&l.loop, tensor.Data[bool](out), tensor.Data[T](in[0]), tensor.Data[T](in[1]), kept(&l.fn, kind, compareFunc[T]))
 }
 
-func compareFunc[T number](kind compareKind) func(a, b T) bool {
+func compareFunc[T float32 | float64 | int64 | uint64](kind compareKind) func(a, b T) bool {
 	switch kind {
 	case cmpEqual:
 		return func(a, b T) bool { return a == b }
@@ -103,6 +93,9 @@ func compareFunc[T number](kind compareKind) func(a, b T) bool {
 	}
 	return func(a, b T) bool { return a >= b }
 }
+
+// equalBools is Equal, the only relation of bools, which are stored as 0 and 1.
+func equalBools(a, b uint8) uint8 { return 1 ^ a ^ b }
 
 // not is Not and BitwiseNot: the elements, seen as bits, exclusive-or a mask.
 type not struct{ types Types }

@@ -136,10 +136,8 @@ func (o *gemm) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		return o.runF32(ctx, out, in)
 	case tensor.Float64:
 		return gemmGeneric[float64](o, out, in)
-	case tensor.Int32:
-		return gemmGeneric[int32](o, out, in)
-	case tensor.Uint32:
-		return gemmGeneric[uint32](o, out, in)
+	case tensor.Int32, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		return gemmGeneric[int64](o, out, in)
 	case tensor.Uint64:

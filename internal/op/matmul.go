@@ -167,18 +167,8 @@ func (o *matmul) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		return o.runF32(ctx, out, in)
 	case tensor.Float64:
 		return matmulPlain[float64](o, out, in)
-	case tensor.Int8:
-		return matmulPlain[int8](o, out, in)
-	case tensor.Int16:
-		return matmulPlain[int16](o, out, in)
-	case tensor.Uint8:
-		return matmulPlain[uint8](o, out, in)
-	case tensor.Uint16:
-		return matmulPlain[uint16](o, out, in)
-	case tensor.Int32:
-		return matmulPlain[int32](o, out, in)
-	case tensor.Uint32:
-		return matmulPlain[uint32](o, out, in)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		return matmulPlain[int64](o, out, in)
 	case tensor.Uint64:

@@ -38,7 +38,7 @@ func (o *pow) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	a, b := in[0], in[1]
 	switch {
 	case a.DType() == b.DType():
-		return runBinary(ctx, binPow, out[0], a, b)
+		return o.binary.Run(ctx, out, in)
 	case a.DType().IsInteger() && b.DType().IsInteger():
 		return powVia[int64](ctx, out[0], a, b, powInt[int64])
 	}

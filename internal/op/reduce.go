@@ -170,6 +170,9 @@ func (o *reduce) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if isHalf(x.DType()) {
 		return viaFloat32(ctx, out, in, o.Run)
 	}
+	if typesShort.Has(x.DType()) {
+		return o.runShort(ctx, out, in)
+	}
 	st := StateOf[reduceState](ctx)
 	axes := o.fixed
 	if t := given(in, 1); t != nil && axes == nil {
@@ -203,6 +206,28 @@ func (o *reduce) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		return nil
 	}
 	return reduceOther(o.kind, out[0], x, st.outer, st.n, st.inner)
+}
+
+// runShort is Run for the types of viaInt64. The maximum and minimum of nothing are the
+// bounds of the type itself.
+func (o *reduce) runShort(ctx *Context, out, in []*tensor.Tensor) error {
+	nothing := 0.0
+	switch {
+	case in[0].Elems() > 0:
+	case o.kind == reduceMax:
+		nothing = math.Inf(-1)
+	case o.kind == reduceMin:
+		nothing = math.Inf(1)
+	}
+	if nothing == 0 {
+		return viaInt64(ctx, out, in, o.Run)
+	}
+	v := make([]float64, out[0].Elems())
+	for i := range v {
+		v[i] = nothing
+	}
+	setNumbers(out[0], v)
+	return nil
 }
 
 // reduceTask is a reduction of float32 data over the middle of three axes.

@@ -12,22 +12,10 @@ func reduceOther(kind reduceKind, out, x *tensor.Tensor, outer, n, inner int) er
 	switch x.DType() {
 	case tensor.Float64:
 		reduceFloat(kind, tensor.Data[float64](out), tensor.Data[float64](x), outer, n, inner)
-	case tensor.Int8:
-		reduceInt[int8](kind, out, x, outer, n, inner)
-	case tensor.Int16:
-		reduceInt[int16](kind, out, x, outer, n, inner)
-	case tensor.Int32:
-		reduceInt[int32](kind, out, x, outer, n, inner)
 	case tensor.Int64:
-		reduceInt[int64](kind, out, x, outer, n, inner)
-	case tensor.Uint8:
-		reduceInt[uint8](kind, out, x, outer, n, inner)
-	case tensor.Uint16:
-		reduceInt[uint16](kind, out, x, outer, n, inner)
-	case tensor.Uint32:
-		reduceInt[uint32](kind, out, x, outer, n, inner)
+		reduceInt(kind, out.Int64s(), x.Int64s(), outer, n, inner)
 	case tensor.Uint64:
-		reduceInt[uint64](kind, out, x, outer, n, inner)
+		reduceInt(kind, tensor.Data[uint64](out), tensor.Data[uint64](x), outer, n, inner)
 	case tensor.Bool:
 		// Max and Min of bytes that are 0 or 1; over nothing, Max is false and Min is true.
 		dst, src := words[uint8](out), words[uint8](x)
@@ -126,9 +114,9 @@ func reduceFloat(kind reduceKind, dst, x []float64, outer, n, inner int) {
 
 // reduceInt reduces integers: sums and products wrap around, means and roots are
 // truncated, and logarithms are taken in float64 and truncated.
-func reduceInt[T integer](kind reduceKind, out, in *tensor.Tensor, outer, n, inner int) {
+func reduceInt[T int64 | uint64](kind reduceKind, dst, x []T, outer, n, inner int) {
 	lowest, highest := limits[T]()
-	each(tensor.Data[T](out), tensor.Data[T](in), outer, n, inner, func(get func(int) T) T {
+	each(dst, x, outer, n, inner, func(get func(int) T) T {
 		acc := T(0)
 		switch kind {
 		case reduceMax:
@@ -180,7 +168,7 @@ func reduceIntFloat(kind reduceKind, n int, get func(int) float64) int64 {
 }
 
 // limits returns the least and greatest value of an integer type.
-func limits[T integer]() (lowest, highest T) {
+func limits[T int64 | uint64]() (lowest, highest T) {
 	if ^T(0) > 0 {
 		return 0, ^T(0)
 	}

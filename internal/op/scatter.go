@@ -90,20 +90,10 @@ func (o *scatter) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		return scatterRun[float64](o, out, in)
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		return scatterRun[int8](o, out, in)
-	case tensor.Int16:
-		return scatterRun[int16](o, out, in)
-	case tensor.Int32:
-		return scatterRun[int32](o, out, in)
+	case tensor.Int8, tensor.Int16, tensor.Int32, tensor.Uint8, tensor.Uint16, tensor.Uint32:
+		return viaInt64(ctx, out, in, o.Run)
 	case tensor.Int64:
 		return scatterRun[int64](o, out, in)
-	case tensor.Uint8:
-		return scatterRun[uint8](o, out, in)
-	case tensor.Uint16:
-		return scatterRun[uint16](o, out, in)
-	case tensor.Uint32:
-		return scatterRun[uint32](o, out, in)
 	case tensor.Uint64:
 		return scatterRun[uint64](o, out, in)
 	}

@@ -79,27 +79,17 @@ func (o *unary) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
-	case tensor.Int8:
-		unaryInt[int8](o.fn.integer, out[0], x)
-	case tensor.Int16:
-		unaryInt[int16](o.fn.integer, out[0], x)
-	case tensor.Int32:
-		unaryInt[int32](o.fn.integer, out[0], x)
 	case tensor.Int64:
-		unaryInt[int64](o.fn.integer, out[0], x)
+		unaryInt(o.fn.integer, out[0].Int64s(), x.Int64s())
+	case tensor.Uint64:
+		unaryUint(o.fn.integer, tensor.Data[uint64](out[0]), tensor.Data[uint64](x))
 	default:
-		// Unsigned integers: each function above is the identity, but for two.
-		copy(out[0].Bytes(), x.Bytes())
-		switch o.fn.integer {
-		case intSign, intNeg:
-			unaryUnsigned(o.fn.integer, out[0])
-		}
+		return viaInt64(ctx, out, in, o.Run)
 	}
 	return nil
 }
 
-func unaryInt[T int8 | int16 | int32 | int64](f intFunc, out, in *tensor.Tensor) {
-	dst, x := tensor.Data[T](out), tensor.Data[T](in)
+func unaryInt(f intFunc, dst, x []int64) {
 	for i, v := range x {
 		switch f {
 		case intAbs:
@@ -122,26 +112,15 @@ func unaryInt[T int8 | int16 | int32 | int64](f intFunc, out, in *tensor.Tensor)
 	}
 }
 
-func unaryUnsigned(f intFunc, t *tensor.Tensor) {
-	switch t.DType() {
-	case tensor.Uint8:
-		unsignedRun(f, tensor.Data[uint8](t))
-	case tensor.Uint16:
-		unsignedRun(f, tensor.Data[uint16](t))
-	case tensor.Uint32:
-		unsignedRun(f, tensor.Data[uint32](t))
-	case tensor.Uint64:
-		unsignedRun(f, tensor.Data[uint64](t))
-	}
-}
-
-func unsignedRun[T uint8 | uint16 | uint32 | uint64](f intFunc, x []T) {
+func unaryUint(f intFunc, dst, x []uint64) {
 	for i, v := range x {
-		if f == intNeg {
-			x[i] = -v
-		} else {
-			x[i] = min(v, 1)
+		switch f {
+		case intNeg:
+			v = -v
+		case intSign:
+			v = min(v, 1)
 		}
+		dst[i] = v
 	}
 }
 

@@ -47,8 +47,11 @@ func (o *variadic) Infer(in []Fact) ([]Fact, error) {
 }
 
 func (o *variadic) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	if isHalf(out[0].DType()) {
+	switch d := out[0].DType(); {
+	case isHalf(d):
 		return viaFloat32(ctx, out, in, o.Run)
+	case typesShort.Has(d):
+		return viaInt64(ctx, out, in, o.Run)
 	}
 	if len(in) == 1 {
 		copy(out[0].Bytes(), in[0].Bytes())
