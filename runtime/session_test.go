@@ -87,9 +87,9 @@ func TestRunIntoAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("under the race detector sync.Pool drops items at random, and what it held is allocated again")
 	}
-	pixels, hidden := 784, 400
+	pixels, hidden, runs := 784, 400, 20
 	if testing.Short() {
-		pixels, hidden = 196, 100 // for emulators
+		pixels, hidden, runs = 196, 100, 5 // for emulators
 	}
 	for _, threads := range []int{1, 2} {
 		s := session(t, dense(t, pixels, hidden, 20, hidden, pixels), runtime.Options{Threads: threads})
@@ -102,7 +102,7 @@ func TestRunIntoAllocatesNothing(t *testing.T) {
 				}
 			}
 			call()
-			if n := testing.AllocsPerRun(20, call); n != 0 {
+			if n := testing.AllocsPerRun(runs, call); n != 0 {
 				t.Errorf("threads %d, batch %d: %v allocations", threads, batch, n)
 			}
 		}
