@@ -116,20 +116,25 @@ func (b *lossBuilder) squared(x, target id, alpha, beta float64, mean bool) (id,
 
 var errNoLogits = errors.New("train: the reconstruction does not come from a Sigmoid, which a Bernoulli likelihood needs")
 
-// logits returns the value whose Sigmoid v is, up to its shape.
+// logits returns the value whose Sigmoid v is, up to its shape, with its elements in the
+// order of v's.
 func (b *lossBuilder) logits(v id) (id, error) {
 	prod := b.g.Producers()
+	at, moved := v, false
 	for {
-		p := prod[v]
+		p := prod[at]
 		if p < 0 {
 			return graph.None, errNoLogits
 		}
 		n := b.g.Nodes[p]
 		switch n.OpType {
 		case "Sigmoid":
+			if moved {
+				return b.again(at, n.In[0], v)
+			}
 			return n.In[0], nil
-		case "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity":
-			v = n.In[0]
+		case "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose":
+			at, moved = n.In[0], moved || n.OpType == "Transpose"
 		default:
 			return graph.None, errNoLogits
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/internal/plan"
 	"github.com/aekit/aekit/internal/rng"
@@ -108,6 +109,57 @@ func TestLearns(t *testing.T) {
 				t.Errorf("test loss %v, the first epoch's loss was %g", l, losses[0])
 			}
 		})
+	}
+}
+
+// TestCrossEntropyChannelsLast: the cross-entropy of a model whose Sigmoid is before a
+// Transpose is that of its outputs.
+func TestCrossEntropyChannelsLast(t *testing.T) {
+	d, err := dataset.NewDigits(3, 40, 3, 8, 9, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 3 * 8 * 9
+	w := normals(1, n, n)
+	for i := range w.Float32s() {
+		w.Float32s()[i] *= 0.1
+	}
+	b := onnx.NewBuilder(17)
+	dims := []onnx.Dim{onnx.NamedDim("n"), onnx.FixedDim(3), onnx.FixedDim(8), onnx.FixedDim(9)}
+	b.Input("x", tensor.Float32, dims...)
+	b.Op("Flatten", "flat", []string{"x"})
+	b.Op("Gemm", "l", []string{"flat", b.Initializer("w", w), b.Initializer("c", normals(2, n))})
+	b.Op("Sigmoid", "s", []string{"l"})
+	b.Op("Reshape", "last", []string{"s", b.Initializer("shape", tensor.Must(tensor.Of([]int64{-1, 8, 9, 3}, 4)))})
+	b.Op("Transpose", "y", []string{"last"}, onnx.AttrIs("perm", 0, 3, 1, 2))
+	b.Output("y", tensor.Float32, dims...)
+	m, err := b.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Annotate(m, func(m *meta.Model) {
+		*m = meta.Model{Kind: meta.KindAE, Values: meta.Values{Image: "x", Z: "flat", Reconstruction: "y"},
+			Image: meta.Image{Width: 9, Height: 8, Channels: 3, Layout: meta.LayoutNCHW}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := newTrainer(t, Config{Model: m, Objective: BCE{}, Data: d, Epochs: 1, Batch: 10, LR: 1e-3, Seed: 1})
+	got, err := tr.Evaluate(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := pixels(t, d, 40)
+	out, err := tr.Outputs(context.Background(), map[string]*tensor.Tensor{"x": tensor.Must(tensor.Of(x, 40, 3, 8, 9))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0.0
+	for i, y := range out["y"].Float32s() {
+		want -= (float64(x[i])*math.Log(float64(y)) + float64(1-x[i])*math.Log1p(-float64(y))) / 40
+	}
+	if !(math.Abs(got.Total()-want) < 1e-4*want) {
+		t.Errorf("%g nats, by the outputs %g", got.Total(), want)
 	}
 }
 

@@ -99,6 +99,19 @@ func signedModel(t *testing.T, path string) {
 	f.write(t, path)
 }
 
+// lastModel takes [n, 12, 12, 3], channels last, in [0, 1].
+func lastModel(t *testing.T, path string) {
+	f := newForeign()
+	dims := []onnx.Dim{onnx.NamedDim("n"), onnx.FixedDim(12), onnx.FixedDim(12), onnx.FixedDim(3)}
+	f.Input("pixels", tensor.Float32, dims...)
+	f.op("Flatten", "flat", "pixels")
+	f.op("Tanh", "h", f.dense("flat", "l1", 432, 24))
+	f.op("Sigmoid", "out", f.dense("h", "l2", 24, 432))
+	f.op("Reshape", "picture", "out", f.Initializer("s", tensor.Must(tensor.Of([]int64{-1, 12, 12, 3}, 4))))
+	f.Output("picture", tensor.Float32, dims...)
+	f.write(t, path)
+}
+
 // drawingVAE is a VAE that draws its latents itself, as exported from other frameworks.
 func drawingVAE(t *testing.T, path string) {
 	f := newForeign()
@@ -142,6 +155,7 @@ func TestFineTuneForeignModels(t *testing.T) {
 	flatModel(t, path("flat.onnx"))
 	signedModel(t, path("signed.onnx"))
 	drawingVAE(t, path("vae.onnx"))
+	lastModel(t, path("last.onnx"))
 	for _, c := range []struct {
 		name      string
 		args      []string
@@ -150,6 +164,7 @@ func TestFineTuneForeignModels(t *testing.T) {
 		{"flat.onnx", []string{"--report", path("report")}, false},
 		{"flat.onnx", []string{"--objective", "bce", "--value-latent", "code"}, true},
 		{"signed.onnx", []string{"--range=-1,1", "--value-latent", "h"}, true},
+		{"last.onnx", []string{"--objective", "bce", "--value-latent", "h"}, true},
 		{"vae.onnx", []string{"--value-mu", "mean", "--value-logvar", "lv", "--value-latent", "draw"}, true},
 	} {
 		t.Run(c.name+strings.Join(c.args, " "), func(t *testing.T) {
