@@ -310,8 +310,20 @@ var convCases = []convCase{
 	{n: 0, c: 8, o: 4, groups: 1, in: []int{4, 4}, kernel: []int{3, 3}, wantShape: []int{2, 2}},
 	{n: 1, c: 8, o: 4, groups: 1, in: []int{2, 300}, kernel: []int{2, 5}, wantShape: []int{1, 296}},
 	{n: 1, c: 4, o: 3, groups: 1, in: []int{3, 3}, kernel: []int{2, 2}, pads: []int{2000, 2000, 2000, 2000}, strides: []int{1000, 1000}, wantShape: []int{5, 5}},
+	{n: 2, c: 24, o: 24, groups: 24, in: []int{12, 11}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{12, 11}},
+	{n: 1, c: 21, o: 21, groups: 21, in: []int{9, 8}, kernel: []int{5, 5}, strides: []int{2, 1}, pads: []int{2, 2, 2, 2}, bias: true, wantShape: []int{5, 8}},
+	{n: 1, c: 40, o: 40, groups: 40, in: []int{3, 2}, kernel: []int{3, 4}, pads: []int{2, 3, 2, 3}, wantShape: []int{5, 5}},
+	{n: 1, c: 8, o: 8, groups: 8, in: []int{6, 6}, kernel: []int{2, 2}, bias: true, wantShape: []int{5, 5}},
+	{n: 1, c: 16, o: 16, groups: 16, in: []int{12, 13}, kernel: []int{3, 2}, dilations: []int{2, 3}, strides: []int{1, 2}, pads: []int{2, 1, 1, 0}, bias: true, wantShape: []int{11, 6}},
+	{n: 2, c: 9, o: 9, groups: 9, in: []int{20}, kernel: []int{9}, pads: []int{4, 4}, bias: true, wantShape: []int{20}},
+	{n: 1, c: 6, o: 6, groups: 6, in: []int{4, 5, 6}, kernel: []int{3, 3, 3}, pads: []int{1, 1, 1, 1, 1, 1}, bias: true, wantShape: []int{4, 5, 6}},
 
 	{transposed: true, n: 1, c: 1, o: 1, groups: 1, in: []int{3}, kernel: []int{3}, wantShape: []int{5}},
+	{transposed: true, n: 2, c: 24, o: 24, groups: 24, in: []int{6, 5}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{12, 10}},
+	{transposed: true, n: 1, c: 19, o: 19, groups: 19, in: []int{5, 6}, kernel: []int{3, 3}, strides: []int{2, 3}, pads: []int{1, 0, 1, 1}, outputPadding: []int{1, 0}, bias: true, wantShape: []int{10, 17}},
+	{transposed: true, n: 1, c: 8, o: 8, groups: 8, in: []int{4, 4}, kernel: []int{2, 1}, strides: []int{3, 3}, bias: true, wantShape: []int{11, 10}},
+	{transposed: true, n: 1, c: 8, o: 8, groups: 8, in: []int{4, 5}, kernel: []int{3, 3}, dilations: []int{2, 3}, strides: []int{2, 1}, pads: []int{1, 2, 2, 1}, wantShape: []int{8, 8}},
+	{transposed: true, n: 1, c: 7, o: 7, groups: 7, in: []int{2, 3, 3}, kernel: []int{2, 3, 2}, strides: []int{2, 1, 2}, pads: []int{0, 1, 0, 0, 1, 0}, wantShape: []int{4, 3, 6}},
 	{transposed: true, n: 2, c: 8, o: 1, groups: 1, in: []int{7, 7}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{14, 14}},
 	{transposed: true, n: 2, c: 8, o: 3, groups: 1, in: []int{5, 6}, kernel: []int{3, 3}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, outputPadding: []int{1, 1}, bias: true, wantShape: []int{10, 12}},
 	{transposed: true, n: 2, c: 16, o: 32, groups: 1, in: []int{8, 8}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{16, 16}},
@@ -433,6 +445,7 @@ func TestConvDoesNotAllocate(t *testing.T) {
 	for _, c := range []convCase{
 		{n: 2, c: 16, o: 32, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
 		{n: 2, c: 3, o: 32, groups: 1, in: []int{16, 16}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}},
+		{n: 2, c: 32, o: 32, groups: 32, in: []int{16, 16}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}},
 		{transposed: true, n: 2, c: 16, o: 32, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
 		{transposed: true, n: 2, c: 16, o: 3, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
 	} {

@@ -16,7 +16,7 @@ import (
 const scatterChannels = 16
 
 func useScatter(s *convShape) bool {
-	return s.o < scatterChannels && scatterWorkspace(s) < math.MaxInt
+	return s.o < scatterChannels && !s.isDepthwise() && scatterWorkspace(s) < math.MaxInt
 }
 
 // packedScatter is the weights of each group as [C, taps·O].

@@ -25,16 +25,13 @@ type convTap struct {
 type packedConv struct {
 	phases [][]convTap  // [phase*groups+group]
 	depth  []float32    // of a depthwise convolution: [taps, O]
+	zeros  []float32    // beside depth, in place of a bias
 	shape  tensor.Shape // of the weight tensor
 	bytes  int
 	work   *tapPacker // kept where the weights are packed again in each run
 }
 
 func (p *packedConv) Bytes() int { return p.bytes }
-
-// isDepthwise reports whether each input channel is a group: there is nothing to multiply
-// as matrices then.
-func (s *convShape) isDepthwise() bool { return s.c == 1 && s.groups > 1 && !s.transposed }
 
 // packTaps packs weights, into the memory of p if p is not nil. The form depends on the
 // kernel, strides and dilations of s, not on its extents.
@@ -186,7 +183,7 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 		s.groups, s.c, s.o = 1, s.groups, s.o*s.groups
 	}
 	p := convPlan{depthwise: depthwise, srcNHWC: srcNHWC, dstNHWC: dstNHWC}
-	if s.isNarrow() {
+	if !depthwise && s.isNarrow() {
 		p.narrow = s.cube[2]
 		s = s.narrowed()
 	}
@@ -195,6 +192,9 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 	channelsLast := srcNHWC || s.c*s.groups == 1 || srcPos == 1
 	short := s.cube[2].kernel == 1 || s.cube[2].dilation > 1
 	switch {
+	case depthwise && channelsLast && s.c == s.o:
+		p.srcC = s.c
+		p.srcImage = mulSize(srcPos, s.c)
 	case channelsLast && !s.isPadded() && (s.groups == 1 || short && !s.transposed):
 		p.srcC, p.srcGr = s.c*s.groups, s.c
 		p.srcImage = mulSize(srcPos, p.srcC)

@@ -99,7 +99,8 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 	if f.c > math.MaxInt32/(255*128)/max(1, mulSize(f.shape.taps())) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
-	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && planWindows(&f.shape, o.last).bytes == math.MaxInt {
+	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && planWindows(&f.shape, o.last).bytes == math.MaxInt ||
+		o.last && isDepth8(&f.shape) && planDepth8(&f.shape).bytes == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -134,6 +135,9 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	if i == o.bias {
 		return "int32", closed && in[i].Const != nil
 	}
+	if o.byDepth(in, &f.shape) {
+		return depth8Key(&f.shape), true
+	}
 	if closed {
 		return fmt.Sprintf("conv-q8 g%d", o.group), true
 	}
@@ -151,6 +155,9 @@ func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
 	f, err := o.facts(in)
 	if err != nil {
 		return nil, err
+	}
+	if o.byDepth(in, &f.shape) {
+		return packDepth8(&f.shape, in[o.w].Const), nil
 	}
 	if o.closed(in, &f.shape) {
 		return packWindows(&f.shape, in[o.w].Const), nil
@@ -234,6 +241,9 @@ func (o *quantConv) Workspace(in []Fact) int {
 	if err != nil {
 		return 0
 	}
+	if o.byDepth(in, &f.shape) {
+		return planDepth8(&f.shape).bytes
+	}
 	if o.closed(in, &f.shape) {
 		return max(o.plan(&f.shape).bytes, planWindows(&f.shape, o.last).bytes)
 	}
@@ -286,6 +296,7 @@ type quantConvState struct {
 	inputs    [2]tensor.Shape
 	transpose func(lo, hi int)
 	windows   windowRun
+	depth     depth8Run
 }
 
 // Run implements [Op].
@@ -296,8 +307,11 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	t := StateOf[quantConvState](ctx)
 	w, _ := ctx.PackedInput(o.w).(*packed8)
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
+	depth, _ := ctx.PackedInput(o.w).(*packedDepth8)
 	wShape := tensor.Shape(nil)
-	if closed != nil {
+	if depth != nil {
+		wShape = depth.shape
+	} else if closed != nil {
 		wShape = closed.shape
 	} else if w != nil {
 		wShape = w.shape
@@ -311,6 +325,9 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
 		t.convShape, t.conv8Plan, t.transpose, t.last = f.shape, o.plan(&f.shape), t.transposeImages, o.last
+		if depth != nil {
+			t.depth.lay(&f.shape)
+		}
 		if closed != nil {
 			t.windows.convShape, t.windows.windowPlan = f.shape, planWindows(&f.shape, o.last)
 		}
@@ -318,6 +335,10 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if closed != nil {
 		t.windows.packed = closed
 		o.runClosed(ctx, &t.windows, out, in)
+		return nil
+	}
+	if depth != nil {
+		o.runDepth8(ctx, t, depth, out, in)
 		return nil
 	}
 	if w == nil {

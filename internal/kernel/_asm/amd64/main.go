@@ -27,6 +27,8 @@ var files = []struct {
 	{name: "tileq8_amd64.s", f: tilesQ8},
 	{name: "bytes_amd64.s", f: byteVectors},
 	{name: "runs_amd64.s", f: runs},
+	{name: "depthf32_amd64.s", f: func(g *gen) { g.eachTier(depthwise) }},
+	{name: "depthi16_amd64.s", f: func(g *gen) { g.eachTier(depthwise16); pairs(g) }},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
 	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},
 }

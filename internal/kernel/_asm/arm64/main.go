@@ -22,6 +22,7 @@ var outputs = []struct {
 	{"mathf32_arm64.s", maths},
 	{"optim_arm64.s", optimisers},
 	{"grad_arm64.s", gradients},
+	{"depthf32_arm64.s", depthwise},
 	{"winograd_arm64.s", winograd},
 }
 

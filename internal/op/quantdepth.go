@@ -1,0 +1,203 @@
+package op
+
+import (
+	"fmt"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// A depthwise convolution of 8-bit values has nothing to multiply as matrices. A band of the
+// image becomes pairs of 16-bit values, each with its neighbour along the row, less the zero
+// point and with a border of zeros, so that one instruction multiplies two taps of a row.
+
+// isDepth8 reports whether a convolution is one of images where each channel is a group.
+func isDepth8(s *convShape) bool {
+	return s.isDepthwise() && s.o == 1 && !s.transposed && s.cube[0].kernel == 1 && s.padded[0] == 1 && s.dst[0] == 1 && s.taps() > 0
+}
+
+// byDepth reports whether a convolution is computed by [kernel.DepthI16].
+func (o *quantConv) byDepth(in []Fact, s *convShape) bool {
+	if !o.last || in[o.w].Const == nil || !isDepth8(s) {
+		return false
+	}
+	z := Fact{}
+	if present(in, o.wZero) {
+		z = in[o.wZero]
+	}
+	return isCentred(z, in[o.w].DType)
+}
+
+// packedDepth8 is the weights of a depthwise convolution as pairs of neighbouring taps of a row.
+type packedDepth8 struct {
+	w     []int32 // [pairs, channels]
+	zeros []int32 // in place of a bias
+	shape tensor.Shape
+}
+
+// Bytes implements [Packed].
+func (p *packedDepth8) Bytes() int { return 4 * (len(p.w) + len(p.zeros)) }
+
+func depth8Key(s *convShape) string { return fmt.Sprintf("depth-i8 d%d", s.cube[2].dilation) }
+
+// pairTaps calls f for each pair of taps, or single tap, of each row of the kernel.
+func (s *convShape) pairTaps(f func(row, tap int, pair bool)) {
+	w := s.cube[2]
+	for row := range s.cube[1].kernel {
+		for k := 0; k < w.kernel; k++ {
+			pair := w.dilation == 1 && k+1 < w.kernel
+			f(row, k, pair)
+			if pair {
+				k++
+			}
+		}
+	}
+}
+
+func packDepth8(s *convShape, w *tensor.Tensor) *packedDepth8 {
+	v, taps := signed8(w), s.taps()
+	p := &packedDepth8{shape: w.Shape().Clone(), zeros: make([]int32, s.groups)}
+	s.pairTaps(func(row, tap int, pair bool) {
+		at := row*s.cube[2].kernel + tap
+		for c := range s.groups {
+			next := int8(0)
+			if pair {
+				next = v[c*taps+at+1]
+			}
+			p.w = append(p.w, kernel.PairWeights(v[c*taps+at], next))
+		}
+	})
+	return p
+}
+
+// depth8Plan is the division of a run into bands of result rows, and the scratch memory of a
+// chunk.
+type depth8Plan struct {
+	rows, bands        int // result rows of a band; bands of an image
+	units, chunks      int
+	band, sums, border int // bytes of a chunk
+	bytes              int
+}
+
+func planDepth8(s *convShape) depth8Plan {
+	var p depth8Plan
+	h, c := s.cube[1], s.groups
+	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), c, depthCost)
+	pitch := mulSize(4, s.padded[2], c)
+	inRows := func(rows int) int { return mulSize(rows-1, h.stride) + h.span() }
+	p.rows = s.dst[1]
+	for p.rows > 1 && mulSize(inRows(p.rows), pitch) > 2*bandBytes {
+		p.rows = (p.rows + 1) / 2
+	}
+	if want := min(work/chunkWork, maxChunks) / max(1, s.n); want > 1 {
+		p.rows = max(1, min(p.rows, s.dst[1]/want))
+	}
+	p.bands = ceilDiv(s.dst[1], p.rows)
+	p.units = mulSize(s.n, p.bands)
+	p.chunks = chunksFor(p.units, work)
+	p.band = scratchBytes(mulSize(inRows(p.rows), pitch/4))
+	p.sums = scratchBytes(mulSize(s.dst[2], c))
+	p.border = scratchBytes(c/4 + 1)
+	p.bytes = mulSize(p.chunks, addSize(p.band, addSize(p.sums, p.border)))
+	return p
+}
+
+// depth8Run is one run. Kept in the node's state.
+type depth8Run struct {
+	depth8Plan
+	convShape
+	taps    []kernel.DepthTap
+	packed  *packedDepth8
+	signed  bool
+	zero    int32
+	yZero   int32
+	x       []uint8
+	y       *tensor.Tensor
+	scale   []float32
+	bias    []int32
+	scratch []byte
+}
+
+func (t *depth8Run) lay(s *convShape) {
+	t.convShape, t.depth8Plan, t.taps = *s, planDepth8(s), t.taps[:0]
+	s.pairTaps(func(row, tap int, _ bool) {
+		at := row*s.cube[1].dilation*s.padded[2] + tap*s.cube[2].dilation
+		t.taps = append(t.taps, kernel.DepthTap{X: at * s.groups, W: len(t.taps) * s.groups})
+	})
+}
+
+// runDepth8 is Run for packed depthwise weights.
+func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8, out, in []*tensor.Tensor) {
+	t := &st.depth
+	t.packed, t.x, t.y, t.signed, t.zero = p, bytes8(in[0]), out[0], in[0].DType() == tensor.Int8, 0
+	if z := optional(in, o.xZero); z != nil {
+		t.zero = zeroOf(z)
+	}
+	if !o.integer {
+		st.bias = nil
+		st.factors(ctx, o, in)
+		t.scale, t.bias, t.yZero = st.scale, st.bias, st.yZero
+	}
+	t.scratch = ctx.Scratch
+	ctx.Pool.Run(t.chunks, t)
+	t.packed, t.x, t.y, t.scale, t.bias, t.scratch, st.bias = nil, nil, nil, nil, nil, nil, nil
+}
+
+// Do implements [parallel.Task]: one chunk of bands.
+func (t *depth8Run) Do(chunk, _ int) {
+	c, h := t.groups, t.cube[1]
+	mem := t.scratch[chunk*(t.band+t.sums+t.border):]
+	words, mem := floatsOf(mem, t.band/4)
+	sums, mem := floatsOf(mem, t.dst[2]*c)
+	band, acc, border := intsIn(words), intsIn(sums), mem[:c]
+	for i := range border {
+		border[i] = uint8(t.zero)
+	}
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	for u := lo; u < hi; u++ {
+		n, first := u/t.bands, u%t.bands*t.rows
+		last := min(first+t.rows, t.dst[1])
+		y0 := first*h.stride - t.before[1]
+		pitch := t.padded[2] * c
+		for r := range (last-first-1)*h.stride + h.span() {
+			t.pairs(band[r*pitch:][:pitch], n, y0+r, border)
+		}
+		for y := first; y < last; y++ {
+			row := band[(y-first)*h.stride*pitch:]
+			kernel.DepthI16(acc, c, row, t.cube[2].stride*c, t.dst[2], c, t.packed.w, t.taps, t.packed.zeros)
+			t.store(acc, (n*t.dst[1]+y)*t.dst[2]*c)
+		}
+	}
+}
+
+// pairs fills a row of a band from row y of an image, which may lie outside it.
+func (t *depth8Run) pairs(dst []int32, n, y int, border []uint8) {
+	c, w := t.groups, t.src[2]
+	if y < 0 || y >= t.src[1] || w == 0 {
+		clear(dst)
+		return
+	}
+	src := t.x[(n*t.src[1]+y)*w*c:][:w*c]
+	lead := t.before[2] * c
+	if lead > 0 {
+		clear(dst[:lead-c])
+		kernel.PairI16(dst[lead-c:lead], border, src, t.signed, t.zero)
+	}
+	body := dst[lead:]
+	kernel.PairI16(body[:(w-1)*c], src, src[c:], t.signed, t.zero)
+	kernel.PairI16(body[(w-1)*c:w*c], src[(w-1)*c:], border, t.signed, t.zero)
+	clear(body[w*c:])
+}
+
+// store writes a row of results.
+func (t *depth8Run) store(acc []int32, at int) {
+	c, w := t.groups, t.dst[2]
+	switch t.y.DType() {
+	case tensor.Int32:
+		copy(tensor.Data[int32](t.y)[at:], acc[:w*c])
+	case tensor.Int8:
+		kernel.RequantI8(w, c, asInt8(t.y.Bytes()[at:]), c, acc, c, t.bias, t.scale, t.yZero, -128, 127)
+	default:
+		kernel.RequantU8(w, c, t.y.Bytes()[at:], c, acc, c, t.bias, t.scale, t.yZero, 0, 255)
+	}
+}
