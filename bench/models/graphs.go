@@ -2,7 +2,6 @@ package models
 
 import (
 	"github.com/aekit/aekit/onnx"
-	"github.com/aekit/aekit/tensor"
 )
 
 func seedAE(b *builder, x string) string {
@@ -80,17 +79,31 @@ func convDecoder(b *builder, x string) string {
 	return b.act(b.deconv(x, 32, 3, 4, 2, 1), "Sigmoid")
 }
 
+// separable is an autoencoder of depthwise separable convolutions (Howard et al. 2017, MobileNets): a 3×3 convolution of
+// each channel, then a 1×1 convolution.
+func separable(b *builder, x string) string {
+	block := func(x string, in, out, stride int) string {
+		x = b.act(b.norm(b.depthwise(x, in, 3, stride, 1), in), "Relu")
+		return b.act(b.norm(b.conv(x, in, out, 1, 1, 0), out), "Relu")
+	}
+	x = b.act(b.conv(x, 3, 32, 3, 2, 1), "Relu")
+	x = block(x, 32, 64, 1)
+	x = block(x, 64, 128, 2)
+	x = block(x, 128, 128, 1)
+	x = b.conv(x, 128, 16, 1, 1, 0)
+	x = b.act(b.conv(x, 16, 128, 1, 1, 0), "Relu")
+	x = block(x, 128, 128, 1)
+	x = block(b.twice(x), 128, 64, 1)
+	x = block(b.twice(x), 64, 32, 1)
+	b.out = []int{3, 64, 64}
+	return b.act(b.conv(x, 32, 3, 3, 1, 1), "Sigmoid")
+}
+
 // residualDecoder has the shape of the decoder of TAESD (github.com/madebyollin/taesd):
 // 4×32×32 to 3×256×256 in three stages of three residual blocks.
 func residualDecoder(b *builder, x string) string {
 	const c = 64
 	x = b.act(b.conv(x, 4, c, 3, 1, 1), "Relu")
-	scales, err := tensor.Of([]float32{1, 1, 2, 2}, 4)
-	if err != nil {
-		b.err = err
-		return x
-	}
-	twice := b.Initializer("scales", scales)
 	block := func(x string) string {
 		h := b.act(b.conv(x, c, c, 3, 1, 1), "Relu")
 		h = b.act(b.conv(h, c, c, 3, 1, 1), "Relu")
@@ -101,9 +114,7 @@ func residualDecoder(b *builder, x string) string {
 		for range 3 {
 			x = block(x)
 		}
-		x = b.Op("Resize", "", []string{x, "", twice}, onnx.AttrS("mode", "nearest"),
-			onnx.AttrS("coordinate_transformation_mode", "asymmetric"), onnx.AttrS("nearest_mode", "floor"))
-		x = b.conv(x, c, c, 3, 1, 1)
+		x = b.conv(b.twice(x), c, c, 3, 1, 1)
 	}
 	x = block(x)
 	b.out = []int{3, 256, 256}

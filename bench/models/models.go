@@ -33,6 +33,7 @@ var All = []Reference{
 	{Name: "conv-ae", What: "28×28: conv 3×3 s2 1-32-64, dense 3136-32-3136, convT 4×4 s2 64-32-1", In: []int{1, 28, 28}, build: convAE},
 	{Name: "conv-vae-enc", What: "64×64: conv 4×4 s2 3-32-64-128-256, BN, leaky relu, dense 4096-128", In: []int{3, 64, 64}, build: convEncoder},
 	{Name: "conv-vae-dec", What: "64×64: dense 128-4096, convT 4×4 s2 256-128-64-32-3, BN, leaky relu, sigmoid", In: []int{128}, build: convDecoder},
+	{Name: "separable-ae", What: "64×64: 3×3 depthwise and 1×1 convolutions of 32 to 128 channels, BN, relu, nearest ×2 twice", In: []int{3, 64, 64}, build: separable},
 	{Name: "residual-dec", What: "256×256: 3×3 convolutions of 64 channels in residual blocks, nearest ×2 three times", In: []int{4, 32, 32}, Large: true, build: residualDecoder},
 }
 
@@ -147,6 +148,24 @@ func (b *builder) positive(n int) string {
 func (b *builder) conv(x string, in, out, k, stride, pad int) string {
 	w := b.constant(0, math.Sqrt(2/float64(in*k*k)), out, in, k, k)
 	return b.Op("Conv", "", []string{x, w, b.constant(0, 0.05, out)}, window(k, stride, pad)...)
+}
+
+// depthwise adds a convolution of each of n channels by itself.
+func (b *builder) depthwise(x string, n, k, stride, pad int) string {
+	w := b.constant(0, math.Sqrt(2/float64(k*k)), n, 1, k, k)
+	return b.Op("Conv", "", []string{x, w, b.constant(0, 0.05, n)}, append(window(k, stride, pad), onnx.AttrI("group", int64(n)))...)
+}
+
+// twice doubles height and width by repeating each pixel.
+func (b *builder) twice(x string) string {
+	b.n++
+	scales, err := tensor.Of([]float32{1, 1, 2, 2}, 4)
+	if err != nil {
+		b.err = err
+		return ""
+	}
+	return b.Op("Resize", "", []string{x, "", b.Initializer(fmt.Sprintf("w%d", b.n), scales)}, onnx.AttrS("mode", "nearest"),
+		onnx.AttrS("coordinate_transformation_mode", "asymmetric"), onnx.AttrS("nearest_mode", "floor"))
 }
 
 // deconv adds a transposed convolution.
