@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aekit/aekit/internal/kernel"
 )
@@ -98,16 +99,26 @@ func (s SGD) update(p, g []float32, m [][]float32, _ int, lr, scale float64) {
 	kernel.SGDF32(p, g, m[0], &h)
 }
 
-// ParseOptimizer returns the optimizer of that name with its usual parameters: "adam",
-// "adamw" or "sgd".
-func ParseOptimizer(name string) (Optimizer, error) {
+// ParseOptimizer returns the optimizer that a specification describes: "adam", "adamw" or
+// "sgd" with its usual parameters, and, after a colon, settings of its fields in lower case,
+// as in "adam:beta1=0.5,eps=1e-4".
+func ParseOptimizer(spec string) (Optimizer, error) {
+	name, settings, _ := strings.Cut(spec, ":")
+	var o Optimizer
 	switch name {
 	case "adam", "":
-		return Adam{}, nil
+		o = Adam{}
 	case "adamw":
-		return Adam{WeightDecay: 0.01}, nil
+		o = Adam{WeightDecay: 0.01}
 	case "sgd":
-		return SGD{Momentum: 0.9}, nil
+		o = SGD{Momentum: 0.9}
+	default:
+		return nil, fmt.Errorf("train: no optimizer %q; there are adam, adamw and sgd", name)
 	}
-	return nil, fmt.Errorf("train: no optimizer %q; there are adam, adamw and sgd", name)
+	v, err := configure(o, settings)
+	if err != nil {
+		return nil, fmt.Errorf("train: optimizer %q: %w", spec, err)
+	}
+	o = v.Interface().(Optimizer)
+	return o, o.check()
 }

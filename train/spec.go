@@ -44,18 +44,27 @@ func ParseObjective(spec string, beta float64) (Objective, error) {
 	if !ok {
 		return nil, fmt.Errorf("train: no objective %q; there are %s", name, strings.Join(Objectives(), ", "))
 	}
-	v := reflect.New(reflect.TypeOf(o)).Elem()
-	v.Set(reflect.ValueOf(o))
-	if f := v.FieldByName("Beta"); f.IsValid() && beta != 0 {
-		f.SetFloat(beta)
+	if v := reflect.ValueOf(o); beta != 0 && v.FieldByName("Beta").IsValid() {
+		settings = fmt.Sprintf("beta=%g,%s", beta, settings)
 	}
-	for _, s := range strings.FieldsFunc(settings, func(r rune) bool { return r == ',' }) {
-		if err := set(v, s); err != nil {
-			return nil, fmt.Errorf("train: objective %q: %w", spec, err)
-		}
+	v, err := configure(o, settings)
+	if err != nil {
+		return nil, fmt.Errorf("train: objective %q: %w", spec, err)
 	}
 	o = v.Interface().(Objective)
 	return o, o.check()
+}
+
+// configure returns a copy of a struct with the settings, "name=value,…", made.
+func configure(o any, settings string) (reflect.Value, error) {
+	v := reflect.New(reflect.TypeOf(o)).Elem()
+	v.Set(reflect.ValueOf(o))
+	for _, s := range strings.FieldsFunc(settings, func(r rune) bool { return r == ',' }) {
+		if err := set(v, s); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
 }
 
 // set changes the field of v that "name=value" is about.

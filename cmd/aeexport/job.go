@@ -64,7 +64,7 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.openData(ctx); err != nil {
 		return err
 	}
-	config, err := j.config()
+	config, err := j.config(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,21 @@ func (j *job) checkOutputs() error {
 	return nil
 }
 
+// meanImages is how many images the mean image is taken of.
+const meanImages = 10000
+
 // config is the architecture for the images at hand.
-func (j *job) config() (arch.Config, error) {
+func (j *job) config(ctx context.Context) (arch.Config, error) {
 	info := j.data.Train.Info()
 	classes, err := j.classes()
-	return arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Codes: j.zoo.codes, Classes: classes, Seed: j.seed}, err
+	if err != nil {
+		return arch.Config{}, err
+	}
+	c := arch.Config{Channels: info.Channels, Height: info.Height, Width: info.Width, Hidden: j.hidden, Latent: j.latent, Codes: j.zoo.codes, Classes: classes, Seed: j.seed}
+	if j.preset.Recipe.Mean {
+		c.Mean, err = dataset.Mean(ctx, j.data.Train, meanImages)
+	}
+	return c, err
 }
 
 // trainConfig joins the flags and the preset's recipe.
@@ -154,7 +164,11 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 	if c.Objective, err = train.ParseObjective(name, beta); err != nil {
 		return c, usageError{err.Error()}
 	}
-	if c.Optimizer, err = train.ParseOptimizer(j.optimizer); err != nil {
+	optimizer := j.optimizer
+	if !j.given["optimizer"] && r.Optimizer != "" {
+		optimizer = r.Optimizer
+	}
+	if c.Optimizer, err = train.ParseOptimizer(optimizer); err != nil {
 		return c, usageError{err.Error()}
 	}
 	schedule := j.schedule

@@ -50,6 +50,10 @@ type Config struct {
 	Codes   int // vectors of the codebook of a quantising model
 	Classes int // labels of a conditional model
 	Seed    uint64
+	// Mean is the mean of the training images, [Channels·Height·Width] with values in
+	// [0, 1]. Presets with Recipe.Mean begin with it as their reconstruction of all
+	// images; others do not use it. It may be nil.
+	Mean []float32
 }
 
 // Recipe is how a preset is trained unless the user says otherwise.
@@ -62,6 +66,8 @@ type Recipe struct {
 	Noise     Noise   // added to the encoder's input
 	Binarize  string  // how images become black and white; see train.Config
 	Schedule  string  // of the learning rate; empty: constant
+	Optimizer string  // a specification for train.ParseOptimizer; empty: adam
+	Mean      bool    // Config.Mean is of use
 	Tiles     bool    // photographs of a folder are cut into parts of the size, not resized
 }
 
@@ -141,6 +147,9 @@ func (p Preset) Fill(c Config) (Config, error) {
 	case len(c.Hidden) > maxLayers:
 		return c, fmt.Errorf("arch: %d hidden layers, want at most %d", len(c.Hidden), maxLayers)
 	}
+	if n := c.Channels * c.Height * c.Width; c.Mean != nil && len(c.Mean) != n {
+		return c, fmt.Errorf("arch: a mean image of %d values, want %d", len(c.Mean), n)
+	}
 	for _, h := range c.Hidden {
 		if h < 1 || h > maxWidth {
 			return c, fmt.Errorf("arch: hidden width %d, want 1 to %d", h, maxWidth)
@@ -161,6 +170,9 @@ func (p Preset) Build(c Config) (*onnx.Model, error) {
 		b.Input(Z, tensor.Float32, onnx.NamedDim(Batch), onnx.FixedDim(int64(c.Latent)))
 	} else {
 		b.Input(Image, tensor.Float32, imageDims(&c)...)
+	}
+	if p.Recipe.Mean {
+		b.mean = c.Mean
 	}
 	b.meta = meta.Model{
 		Kind: p.Kind, Preset: p.Name,
@@ -205,9 +217,11 @@ func (b *builder) normalPrior(c *Config) {
 // builder adds layers to an onnx.Builder.
 type builder struct {
 	*onnx.Builder
-	seed uint64
-	meta meta.Model
-	err  error
+	seed   uint64
+	meta   meta.Model
+	glorot bool      // how dense draws weights
+	mean   []float32 // what the decoder begins with; nil: anything
+	err    error
 }
 
 // streamWeights is the label of the random streams of weights.
@@ -255,12 +269,26 @@ func (b *builder) node(scope, opType, out string, in []string, attrs ...*onnx.At
 
 // dense adds x·W + b of shape [batch, out], with W [in, out] and b uniform in ±1/√in (LeCun
 // et al., "Efficient BackProp", 1998, §4.6; the common default, on which published recipes
-// rest), and the activation act unless it is empty. scope is for example
+// rest), and the activation act unless it is empty. With b.glorot W is uniform in
+// ±√(6/(in+out)) (Glorot and Bengio 2010, eq. 16) and b is 0. scope is for example
 // "encoder/fc1"; the result is called name, or after its node.
 func (b *builder) dense(scope, name, x string, in, out int, act string) string {
+	return b.denseFrom(nil, scope, name, x, in, out, act)
+}
+
+// denseFrom is dense with these first values of b, unless they are nil.
+func (b *builder) denseFrom(bias []float32, scope, name, x string, in, out int, act string) string {
 	weight := scopeName(scope)
-	w := b.uniform(weight+".weight", 1/math.Sqrt(float64(in)), in, out)
-	c := b.uniform(weight+".bias", 1/math.Sqrt(float64(in)), out)
+	bound, biasBound := 1/math.Sqrt(float64(in)), 1/math.Sqrt(float64(in))
+	if b.glorot {
+		bound, biasBound = math.Sqrt(6/(float64(in)+float64(out))), 0
+	}
+	w, c := b.uniform(weight+".weight", bound, in, out), weight+".bias"
+	if bias != nil {
+		b.Initializer(c, tensor.Must(tensor.Of(bias, out)))
+	} else {
+		b.uniform(c, biasBound, out)
+	}
 	if act == "" {
 		return b.node(scope, "Gemm", name, []string{x, w, c})
 	}

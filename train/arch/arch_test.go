@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -212,5 +213,37 @@ func TestDocumented(t *testing.T) {
 		if !strings.Contains(string(b), "--arch "+p.Name+" ") && p.Name != Default && !strings.Contains(string(b), "`"+p.Name+"`") {
 			t.Errorf("docs/models.md does not mention the preset %s", p.Name)
 		}
+	}
+}
+
+func TestMeanImage(t *testing.T) {
+	p, err := Find("iwae")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean := make([]float32, 28*28)
+	mean[0], mean[1], mean[2] = 0.5, 0.9, 1
+	c := Config{Seed: 1, Mean: mean}
+	m, err := p.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range m.Graph.Initializers {
+		want := []float64{0, math.Log(9), math.Log(999), -math.Log(999)}
+		if i.Name != "decoder.fc3.bias" {
+			want = make([]float64, 4)
+		}
+		if !strings.HasSuffix(i.Name, ".bias") {
+			continue
+		}
+		for k, v := range i.Value.Float32s()[:4] {
+			if math.Abs(float64(v)-want[k]) > 1e-4 {
+				t.Errorf("%s[%d] = %g, want %g", i.Name, k, v, want[k])
+			}
+		}
+	}
+	c.Mean = mean[1:]
+	if _, err := p.Build(c); err == nil {
+		t.Error("a mean image of the wrong size was taken")
 	}
 }

@@ -46,8 +46,12 @@ func buildLinear(b *builder, c *Config) error {
 // buildVAE has two heads, mu and logvar.
 func buildVAE(b *builder, c *Config) error { return denseVAE(b, c, "Relu") }
 
-// buildTanhVAE is the same with tanh: the architecture of Burda et al. 2016.
-func buildTanhVAE(b *builder, c *Config) error { return denseVAE(b, c, "Tanh") }
+// buildTanhVAE is the same with tanh, other first weights, and a decoder that begins with
+// the mean image: the architecture of Burda et al. 2016, §5.
+func buildTanhVAE(b *builder, c *Config) error {
+	b.glorot = true
+	return denseVAE(b, c, "Tanh")
+}
 
 func denseVAE(b *builder, c *Config, act string) error {
 	h, width, err := denseEncoder(b, c, act)
@@ -115,8 +119,17 @@ func denseDecoder(b *builder, c *Config, z string, width int, act string) {
 	slices.Reverse(hidden)
 	h, width := b.chain("decoder", z, width, hidden, act)
 	pixels := c.Channels * c.Height * c.Width
-	b.images(c, b.dense(fmt.Sprintf("decoder/fc%d", len(hidden)+1), "", h, width, pixels, "Sigmoid"))
+	scope := fmt.Sprintf("decoder/fc%d", len(hidden)+1)
+	var bias []float32
+	for _, v := range b.mean {
+		p := min(max(float64(v), meanMargin), 1-meanMargin)
+		bias = append(bias, float32(math.Log(p/(1-p))))
+	}
+	b.images(c, b.denseFrom(bias, scope, "", h, width, pixels, "Sigmoid"))
 }
+
+// meanMargin keeps the logits of a mean image finite.
+const meanMargin = 1e-3
 
 // images reshapes rows of pixels to the reconstruction.
 func (b *builder) images(c *Config, rows string) {

@@ -99,8 +99,11 @@ var presets = []Preset{
 		Name: "iwae", Kind: meta.KindVAE,
 		Doc:    "the importance-weighted autoencoder of Burda et al. 2016 with k = 5, their architecture and schedule",
 		Config: sized([]int{200, 200}, 50),
-		Recipe: Recipe{Objective: "iwae:k=5", Epochs: 40, Batch: 20, LR: 1e-3, Binarize: "stochastic", Schedule: "tripling"},
-		build:  buildTanhVAE,
+		Recipe: Recipe{
+			Objective: "iwae:k=5", Epochs: 40, Batch: 20, LR: 1e-3, Binarize: "stochastic", Schedule: "tripling",
+			Optimizer: "adam:eps=1e-4", Mean: true,
+		},
+		build: buildTanhVAE,
 	},
 	{
 		Name: "linear-ae", Kind: meta.KindAE,
