@@ -75,6 +75,9 @@ func Compare(got *tensor.Tensor, want *onnx.Tensor, tol Tolerance) (Diff, error)
 			}
 			return 0, 1, 1
 		})
+	case tensor.Float8E4M3FN, tensor.Float8E4M3FNUZ, tensor.Float8E5M2, tensor.Float8E5M2FNUZ, tensor.Float8E8M0, tensor.Float4E2M1,
+		tensor.Uint4, tensor.Int4, tensor.Uint2, tensor.Int2:
+		compare(&c, narrowValues(got), narrowValues(w), floats[float32])
 	default:
 		return d, fmt.Errorf("tensors of type %v cannot be compared", got.DType())
 	}
@@ -127,6 +130,14 @@ func floats[T float32 | float64](x, y T) (float64, float64, float64) {
 	default:
 		return a, b, d
 	}
+}
+
+func narrowValues(t *tensor.Tensor) []float32 {
+	v := make([]float32, t.Elems())
+	for i, c := range t.Bytes() {
+		v[i] = tensor.NarrowFloat32(t.DType(), c)
+	}
+	return v
 }
 
 func halves[T interface{ Float32() float32 }](x, y T) (float64, float64, float64) {

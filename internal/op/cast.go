@@ -10,14 +10,13 @@ import (
 type cast struct {
 	types Types
 	to    tensor.DType
+	narrowing
 }
 
 func newCast(a *Attrs) (Op, error) {
 	a.Require("to")
-	o := cast{a.Types(), a.DType("to", tensor.Undefined)}
-	// Both concern 8-bit floats only, which no tensor here has.
-	a.Ignore("saturate", "round_mode")
-	if !typesAll.Has(o.to) {
+	o := cast{a.Types(), a.DType("to", tensor.Undefined), newNarrowing(a)}
+	if !typesStored.Has(o.to) {
 		a.Fail("attribute \"to\": type %v is not supported", o.to)
 	}
 	return o, nil
@@ -34,15 +33,17 @@ func (o cast) Infer(in []Fact) ([]Fact, error) {
 }
 
 func (o cast) Run(_ *Context, out, in []*tensor.Tensor) error {
-	convert(out[0], in[0])
+	o.convert(out[0], in[0])
 	return nil
 }
 
-type castLike struct{ types Types }
+type castLike struct {
+	types Types
+	narrowing
+}
 
 func newCastLike(a *Attrs) (Op, error) {
-	a.Ignore("saturate", "round_mode")
-	return castLike{a.Types()}, nil
+	return castLike{a.Types(), newNarrowing(a)}, nil
 }
 
 func (o castLike) Infer(in []Fact) ([]Fact, error) {
@@ -52,14 +53,14 @@ func (o castLike) Infer(in []Fact) ([]Fact, error) {
 	if err := wantType(in, 0, o.types); err != nil {
 		return nil, err
 	}
-	if !typesAll.Has(in[1].DType) {
+	if !typesStored.Has(in[1].DType) {
 		return nil, fmt.Errorf("input 1: type %v is not supported", in[1].DType)
 	}
 	return []Fact{{DType: in[1].DType, Shape: in[0].Shape}}, nil
 }
 
 func (o castLike) Run(_ *Context, out, in []*tensor.Tensor) error {
-	convert(out[0], in[0])
+	o.convert(out[0], in[0])
 	return nil
 }
 

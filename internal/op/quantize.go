@@ -26,12 +26,26 @@ func rangeOf(d tensor.DType) (lo, hi int32) {
 		return 0, math.MaxUint8
 	case tensor.Int16:
 		return math.MinInt16, math.MaxInt16
+	case tensor.Int4:
+		return -8, 7
+	case tensor.Uint4:
+		return 0, 15
+	case tensor.Int2:
+		return -2, 1
+	case tensor.Uint2:
+		return 0, 3
 	}
 	return 0, math.MaxUint16
 }
 
 // ints32 appends the elements of an integer tensor of at most 32 bits to dst.
 func ints32(dst []int32, t *tensor.Tensor) []int32 {
+	if t.DType().IsNarrow() {
+		for _, c := range t.Bytes() {
+			dst = append(dst, int32(tensor.NarrowFloat32(t.DType(), c)))
+		}
+		return dst
+	}
 	switch t.DType() {
 	case tensor.Int8:
 		return appendInts(dst, tensor.Data[int8](t))
@@ -52,7 +66,7 @@ func appendInts[T narrowInt](dst []int32, v []T) []int32 {
 	return dst
 }
 
-// floats32 appends the elements of a float32 or half-precision tensor to dst.
+// floats32 appends the elements of a float32, half-precision or narrow tensor to dst.
 func floats32(dst []float32, t *tensor.Tensor) []float32 {
 	if t.DType() == tensor.Float32 {
 		return append(dst, t.Float32s()...)
@@ -60,6 +74,10 @@ func floats32(dst []float32, t *tensor.Tensor) []float32 {
 	n := len(dst)
 	for range t.Elems() {
 		dst = append(dst, 0)
+	}
+	if t.DType().IsNarrow() {
+		widenNarrow(dst[n:], t)
+		return dst
 	}
 	widen(dst[n:], t)
 	return dst
@@ -70,13 +88,14 @@ func floats32(dst []float32, t *tensor.Tensor) []float32 {
 // size, of each block of an axis.
 type linear struct {
 	quantize bool
+	saturate bool // of 8-bit floats
 	axis     int
 	block    int
 	output   tensor.DType // Undefined: from the zero point or the scale
 }
 
 func newQuantizeLinear(a *Attrs) (Op, error) {
-	a.Ignore("saturate", "precision")
+	a.Ignore("precision")
 	return newLinear(a, true)
 }
 
@@ -84,6 +103,7 @@ func newDequantizeLinear(a *Attrs) (Op, error) { return newLinear(a, false) }
 
 func newLinear(a *Attrs, quantize bool) (Op, error) {
 	o := &linear{quantize: quantize, axis: a.Int("axis", 1), block: a.Int("block_size", 0), output: a.DType("output_dtype", tensor.Undefined)}
+	o.saturate = !quantize || a.Bool("saturate", true)
 	if o.block < 0 {
 		a.Fail("attribute %q: value %d is negative", "block_size", o.block)
 	}
@@ -113,11 +133,11 @@ func (o *linear) Infer(in []Fact) ([]Fact, error) {
 		if out == tensor.Undefined {
 			out = tensor.Uint8
 		}
-		if !typesQuant.Has(out) {
-			return nil, fmt.Errorf("output type %v is not supported, want one of %v", out, typesQuant)
+		if !typesQuantised.Has(out) {
+			return nil, fmt.Errorf("output type %v is not supported, want one of %v", out, typesQuantised)
 		}
 	} else {
-		if err := wantType(in, 0, typesQuant|typesOf(tensor.Int32)); err != nil {
+		if err := wantType(in, 0, typesQuantised|typesOf(tensor.Int32)); err != nil {
 			return nil, err
 		}
 		if present(in, 2) {
@@ -198,10 +218,12 @@ func (o *linear) layout(x, scale tensor.Shape) (linearLayout, error) {
 type linearTask struct {
 	spreader
 	linearLayout
-	scale []float32
-	zero  []int32
-	x, y  *tensor.Tensor
-	wide  []float32 // x or y as float32, where it has another type
+	quantize, saturate bool
+	scale              []float32
+	zero               []int32
+	floatZero          []float32 // where the quantised type is of floats
+	x, y               *tensor.Tensor
+	wide               []float32 // x or y as float32, where it has another type
 }
 
 // linearRun is how many elements of a tensor with one scale are one unit.
@@ -214,12 +236,21 @@ func (o *linear) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	t.linearLayout = l
+	t.quantize, t.saturate, t.linearLayout = o.quantize, o.saturate, l
 	t.scale = floats32(t.scale[:0], in[1])
-	t.zero = t.zero[:0]
-	if z := given(in, 2); z != nil {
+	t.zero, t.floatZero = t.zero[:0], t.floatZero[:0]
+	z := given(in, 2)
+	switch {
+	case typesFloat8.Has(in[0].DType()) || typesFloat8.Has(out[0].DType()):
+		for range t.scale {
+			t.floatZero = append(t.floatZero, 0)
+		}
+		if z != nil {
+			t.floatZero = floats32(t.floatZero[:0], z)
+		}
+	case z != nil:
 		t.zero = ints32(t.zero, z)
-	} else {
+	default:
 		for range t.scale {
 			t.zero = append(t.zero, 0)
 		}
@@ -261,18 +292,23 @@ func (o *linear) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 func (t *linearTask) units(lo, hi int) {
-	if typesQuant.Has(t.y.DType()) {
+	if t.quantize {
 		x := t.wide
 		if x == nil {
 			x = t.x.Float32s()
 		}
 		switch t.y.DType() {
-		case tensor.Int8, tensor.Uint8:
+		case tensor.Int8, tensor.Uint8, tensor.Int4, tensor.Uint4, tensor.Int2, tensor.Uint2:
 			quantizeUnits(t, t.y.Bytes(), x, lo, hi, kernel.QuantizeF32)
 		case tensor.Int16:
 			quantizeUnits(t, tensor.Data[int16](t.y), x, lo, hi, quantizeRow)
 		case tensor.Uint16:
 			quantizeUnits(t, tensor.Data[uint16](t.y), x, lo, hi, quantizeRow)
+		default:
+			t.floats8(lo, hi, len(x), func(i, p int) {
+				v := float32(x[i]/t.scale[p]) + t.floatZero[p]
+				t.y.Bytes()[i] = tensor.NarrowOf(t.y.DType(), v, t.saturate, tensor.RoundUp)
+			})
 		}
 		return
 	}
@@ -281,9 +317,9 @@ func (t *linearTask) units(lo, hi int) {
 		y = t.y.Float32s()
 	}
 	switch t.x.DType() {
-	case tensor.Int8:
+	case tensor.Int8, tensor.Int4, tensor.Int2:
 		dequantizeUnits(t, y, t.x.Bytes(), lo, hi, kernel.DequantizeS8)
-	case tensor.Uint8:
+	case tensor.Uint8, tensor.Uint4, tensor.Uint2:
 		dequantizeUnits(t, y, t.x.Bytes(), lo, hi, kernel.DequantizeU8)
 	case tensor.Int16:
 		dequantizeUnits(t, y, tensor.Data[int16](t.x), lo, hi, dequantizeRow)
@@ -291,6 +327,23 @@ func (t *linearTask) units(lo, hi int) {
 		dequantizeUnits(t, y, tensor.Data[uint16](t.x), lo, hi, dequantizeRow)
 	case tensor.Int32:
 		dequantizeUnits(t, y, tensor.Data[int32](t.x), lo, hi, dequantizeRow)
+	default:
+		t.floats8(lo, hi, len(y), func(i, p int) {
+			y[i] = float32(tensor.NarrowFloat32(t.x.DType(), t.x.Bytes()[i])-t.floatZero[p]) * t.scale[p]
+		})
+	}
+}
+
+// floats8 calls f with each element of the units and the index of its parameters.
+func (t *linearTask) floats8(lo, hi, n int, f func(i, p int)) {
+	for u := lo; u < hi; u++ {
+		from, to, p := t.span(u, n)
+		for i := from; i < to; i++ {
+			f(i, p)
+			if t.block > 0 && len(t.scale) > 1 {
+				p++
+			}
+		}
 	}
 }
 
