@@ -1,4 +1,4 @@
-//go:build noasm || gccgo || !amd64
+//go:build noasm || gccgo || !(amd64 || arm64)
 
 package kernel
 
@@ -13,3 +13,5 @@ func dequantize8(dst []float32, src []uint8, scale float32, zero int32, signed b
 func (t *Table8) mapBytes(dst, src []uint8) { t.mapGeneric(dst, src) }
 
 func binaryQ8(dst, a, b []uint8, p *Binary8, mul bool) { binaryQ8Generic(dst, a, b, p, mul) }
+
+func flipWide(dst, src []uint8, mask uint8) int { return 0 }

@@ -8,20 +8,20 @@ const (
 	tileI8MM
 )
 
-const neonMR, neonNR = 8, 12
+const neonMR, neonNR = 4, 16
 
 func archGemmF32() []gemmF32 {
-	return []gemmF32{{name: "neon-8x12", id: tileNEON, use: &useNEON, mr: neonMR, nr: neonNR}}
+	return []gemmF32{{name: "neon-4x16", id: tileNEON, use: &useNEON, mr: neonMR, nr: neonNR}}
 }
 
-// tileF32NEON is tileF32Generic for 1 to 8 rows and 1 to 12 columns, with fused multiply-adds. It reads and writes all
-// twelve columns of c and bias, whatever t.cols is.
+// tileF32NEON is tileF32Generic for 1 to 4 rows and 1 to 16 columns, with fused multiply-adds. It reads and
+// writes all columns of c and bias up to the next multiple of 4.
 //
 //go:noescape
 func tileF32NEON(t *tileF32)
 
 func archTileF32(_ tileID, t *tileF32) {
-	if t.cols == neonNR {
+	if t.cols%4 == 0 {
 		tileF32NEON(t)
 		return
 	}

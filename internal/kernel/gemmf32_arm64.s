@@ -18,22 +18,21 @@ TEXT ·tileF32NEON(SB), NOSPLIT, $0-8
 	LSL $2, R16, R16
 	LSL $2, R3, R3
 	LSL $2, R4, R4
-	MOVD $0, R5
+	CMP $3, R6
+	BEQ rows1
+	CMP $2, R6
+	BEQ rows2
+	CMP $1, R6
+	BEQ rows3
+	CMP $4, R7
+	BLE vectors4
+	CMP $8, R7
+	BLE vectors5
+	CMP $12, R7
+	BLE vectors6
 	ADD R16, R8, R9
 	ADD R16, R9, R10
 	ADD R16, R10, R11
-	ADD R16, R11, R12
-	ADD R16, R12, R13
-	ADD R16, R13, R14
-	ADD R16, R14, R15
-	WORD $0x6e281d08 // eor v8.16b, v8.16b, v8.16b
-	WORD $0x6e291d29 // eor v9.16b, v9.16b, v9.16b
-	WORD $0x6e2a1d4a // eor v10.16b, v10.16b, v10.16b
-	WORD $0x6e2b1d6b // eor v11.16b, v11.16b, v11.16b
-	WORD $0x6e2c1d8c // eor v12.16b, v12.16b, v12.16b
-	WORD $0x6e2d1dad // eor v13.16b, v13.16b, v13.16b
-	WORD $0x6e2e1dce // eor v14.16b, v14.16b, v14.16b
-	WORD $0x6e2f1def // eor v15.16b, v15.16b, v15.16b
 	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
 	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
@@ -50,2067 +49,437 @@ TEXT ·tileF32NEON(SB), NOSPLIT, $0-8
 	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
-	CMP $8, R6
-	BEQ rows1
-	CMP $7, R6
-	BEQ rows2
-	CMP $6, R6
-	BEQ rows3
-	CMP $5, R6
-	BEQ rows4
-	CMP $4, R6
-	BEQ rows5
-	CMP $3, R6
-	BEQ rows6
-	CMP $2, R6
-	BEQ rows7
-	CMP $4, R7
-	BLE vectors9
-	CMP $8, R7
-	BLE vectors10
-	SUBS $4, R2, R2
-	BLT fold13
 	CMP $4, R3
-	BNE strided12
-	CMP $48, R4
-	BNE quad11
-packed15:
-	FMOVQ.P 16(R8), F0
-	VLD1.P 64(R1), [V20.S4, V21.S4, V22.S4, V23.S4]
-	VLD1.P 64(R1), [V24.S4, V25.S4, V26.S4, V27.S4]
-	VLD1.P 64(R1), [V28.S4, V29.S4, V30.S4, V31.S4]
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4f8012a9 // fmla v9.4s, v21.4s, v0.s[0]
-	WORD $0x4f8012ca // fmla v10.4s, v22.4s, v0.s[0]
-	WORD $0x4fa012eb // fmla v11.4s, v23.4s, v0.s[1]
-	WORD $0x4fa0130c // fmla v12.4s, v24.4s, v0.s[1]
-	WORD $0x4fa0132d // fmla v13.4s, v25.4s, v0.s[1]
-	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
-	WORD $0x4f801b6f // fmla v15.4s, v27.4s, v0.s[2]
-	WORD $0x4f801b90 // fmla v16.4s, v28.4s, v0.s[2]
-	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
-	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
-	WORD $0x4fa01bf3 // fmla v19.4s, v31.4s, v0.s[3]
+	BEQ adjacent9
+	SUB R8, R9, R5
+	CMP $4, R5
+	BNE single10
 	SUBS $4, R2, R2
-	BGE packed15
-	B fold13
-quad11:
-	FMOVQ.P 16(R8), F0
-	FLDPQ (R1), (F20, F21)
-	FMOVQ 32(R1), F22
-	ADD R4, R1, R1
-	FLDPQ (R1), (F23, F24)
-	FMOVQ 32(R1), F25
-	ADD R4, R1, R1
-	FLDPQ (R1), (F26, F27)
-	FMOVQ 32(R1), F28
-	ADD R4, R1, R1
-	FLDPQ (R1), (F29, F30)
-	FMOVQ 32(R1), F31
-	ADD R4, R1, R1
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4f8012a9 // fmla v9.4s, v21.4s, v0.s[0]
-	WORD $0x4f8012ca // fmla v10.4s, v22.4s, v0.s[0]
-	WORD $0x4fa012eb // fmla v11.4s, v23.4s, v0.s[1]
-	WORD $0x4fa0130c // fmla v12.4s, v24.4s, v0.s[1]
-	WORD $0x4fa0132d // fmla v13.4s, v25.4s, v0.s[1]
-	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
-	WORD $0x4f801b6f // fmla v15.4s, v27.4s, v0.s[2]
-	WORD $0x4f801b90 // fmla v16.4s, v28.4s, v0.s[2]
-	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
-	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
-	WORD $0x4fa01bf3 // fmla v19.4s, v31.4s, v0.s[3]
+	BLT rest13
+four12:
+	FMOVQ (R8), F0
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4fa01114 // fmla v20.4s, v8.4s, v0.s[1]
+	WORD $0x4fa01135 // fmla v21.4s, v9.4s, v0.s[1]
+	WORD $0x4fa01156 // fmla v22.4s, v10.4s, v0.s[1]
+	WORD $0x4fa01177 // fmla v23.4s, v11.4s, v0.s[1]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	WORD $0x4f80195a // fmla v26.4s, v10.4s, v0.s[2]
+	WORD $0x4f80197b // fmla v27.4s, v11.4s, v0.s[2]
+	WORD $0x4fa0191c // fmla v28.4s, v8.4s, v0.s[3]
+	WORD $0x4fa0193d // fmla v29.4s, v9.4s, v0.s[3]
+	WORD $0x4fa0195e // fmla v30.4s, v10.4s, v0.s[3]
+	WORD $0x4fa0197f // fmla v31.4s, v11.4s, v0.s[3]
+	FMOVQ (R8), F1
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4f811190 // fmla v16.4s, v12.4s, v1.s[0]
+	WORD $0x4f8111b1 // fmla v17.4s, v13.4s, v1.s[0]
+	WORD $0x4f8111d2 // fmla v18.4s, v14.4s, v1.s[0]
+	WORD $0x4f8111f3 // fmla v19.4s, v15.4s, v1.s[0]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f7 // fmla v23.4s, v15.4s, v1.s[1]
+	WORD $0x4f811998 // fmla v24.4s, v12.4s, v1.s[2]
+	WORD $0x4f8119b9 // fmla v25.4s, v13.4s, v1.s[2]
+	WORD $0x4f8119da // fmla v26.4s, v14.4s, v1.s[2]
+	WORD $0x4f8119fb // fmla v27.4s, v15.4s, v1.s[2]
+	WORD $0x4fa1199c // fmla v28.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119bd // fmla v29.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119de // fmla v30.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119ff // fmla v31.4s, v15.4s, v1.s[3]
+	FMOVQ (R8), F2
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f821110 // fmla v16.4s, v8.4s, v2.s[0]
+	WORD $0x4f821131 // fmla v17.4s, v9.4s, v2.s[0]
+	WORD $0x4f821152 // fmla v18.4s, v10.4s, v2.s[0]
+	WORD $0x4f821173 // fmla v19.4s, v11.4s, v2.s[0]
+	WORD $0x4fa21114 // fmla v20.4s, v8.4s, v2.s[1]
+	WORD $0x4fa21135 // fmla v21.4s, v9.4s, v2.s[1]
+	WORD $0x4fa21156 // fmla v22.4s, v10.4s, v2.s[1]
+	WORD $0x4fa21177 // fmla v23.4s, v11.4s, v2.s[1]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	WORD $0x4f82195a // fmla v26.4s, v10.4s, v2.s[2]
+	WORD $0x4f82197b // fmla v27.4s, v11.4s, v2.s[2]
+	WORD $0x4fa2191c // fmla v28.4s, v8.4s, v2.s[3]
+	WORD $0x4fa2193d // fmla v29.4s, v9.4s, v2.s[3]
+	WORD $0x4fa2195e // fmla v30.4s, v10.4s, v2.s[3]
+	WORD $0x4fa2197f // fmla v31.4s, v11.4s, v2.s[3]
+	FMOVQ (R8), F3
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4f831190 // fmla v16.4s, v12.4s, v3.s[0]
+	WORD $0x4f8311b1 // fmla v17.4s, v13.4s, v3.s[0]
+	WORD $0x4f8311d2 // fmla v18.4s, v14.4s, v3.s[0]
+	WORD $0x4f8311f3 // fmla v19.4s, v15.4s, v3.s[0]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	WORD $0x4fa311f7 // fmla v23.4s, v15.4s, v3.s[1]
+	WORD $0x4f831998 // fmla v24.4s, v12.4s, v3.s[2]
+	WORD $0x4f8319b9 // fmla v25.4s, v13.4s, v3.s[2]
+	WORD $0x4f8319da // fmla v26.4s, v14.4s, v3.s[2]
+	WORD $0x4f8319fb // fmla v27.4s, v15.4s, v3.s[2]
+	WORD $0x4fa3199c // fmla v28.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319bd // fmla v29.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319de // fmla v30.4s, v14.4s, v3.s[3]
+	WORD $0x4fa319ff // fmla v31.4s, v15.4s, v3.s[3]
 	SUBS $4, R2, R2
-	BGE quad11
-	B fold13
-strided12:
+	BGE four12
+	ADD $4, R8, R9
+	ADD $8, R8, R10
+	ADD $12, R8, R11
+rest13:
+	ADDS $4, R2, R2
+	BEQ done11
+single10:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
 	FMOVS (R8), F0
 	ADD R3, R8, R8
-	FLDPQ (R1), (F20, F21)
-	FMOVQ 32(R1), F22
-	ADD R4, R1, R1
-	FMOVS (R8), F1
-	ADD R3, R8, R8
-	FLDPQ (R1), (F23, F24)
-	FMOVQ 32(R1), F25
-	ADD R4, R1, R1
-	FMOVS (R8), F2
-	ADD R3, R8, R8
-	FLDPQ (R1), (F26, F27)
-	FMOVQ 32(R1), F28
-	ADD R4, R1, R1
-	FMOVS (R8), F3
-	ADD R3, R8, R8
-	FLDPQ (R1), (F29, F30)
-	FMOVQ 32(R1), F31
-	ADD R4, R1, R1
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4f8012a9 // fmla v9.4s, v21.4s, v0.s[0]
-	WORD $0x4f8012ca // fmla v10.4s, v22.4s, v0.s[0]
-	WORD $0x4f8112eb // fmla v11.4s, v23.4s, v1.s[0]
-	WORD $0x4f81130c // fmla v12.4s, v24.4s, v1.s[0]
-	WORD $0x4f81132d // fmla v13.4s, v25.4s, v1.s[0]
-	WORD $0x4f82134e // fmla v14.4s, v26.4s, v2.s[0]
-	WORD $0x4f82136f // fmla v15.4s, v27.4s, v2.s[0]
-	WORD $0x4f821390 // fmla v16.4s, v28.4s, v2.s[0]
-	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
-	WORD $0x4f8313d2 // fmla v18.4s, v30.4s, v3.s[0]
-	WORD $0x4f8313f3 // fmla v19.4s, v31.4s, v3.s[0]
-	SUBS $4, R2, R2
-	BGE strided12
-fold13:
-	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
-	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
-	WORD $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
-	WORD $0x4e32d5ef // fadd v15.4s, v15.4s, v18.4s
-	WORD $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
-	WORD $0x4e2dd54a // fadd v10.4s, v10.4s, v13.4s
-	WORD $0x4e33d610 // fadd v16.4s, v16.4s, v19.4s
-	WORD $0x4e30d54a // fadd v10.4s, v10.4s, v16.4s
-	ADDS $4, R2, R2
-	BEQ done8
-single14:
-	FMOVS (R8), F6
-	ADD R3, R8, R8
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	FMOVS (R11), F3
+	ADD R3, R11, R11
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	WORD $0x4f83115e // fmla v30.4s, v10.4s, v3.s[0]
+	WORD $0x4f83117f // fmla v31.4s, v11.4s, v3.s[0]
 	SUBS $1, R2, R2
-	BNE single14
+	BNE single10
+done11:
 	B done8
-vectors10:
-	SUBS $4, R2, R2
-	BLT fold18
-	CMP $4, R3
-	BNE strided17
-quad16:
+adjacent9:
+	SUBS $8, R2, R2
+	BLT four15
+eight14:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f821156 // fmla v22.4s, v10.4s, v2.s[0]
+	WORD $0x4f821177 // fmla v23.4s, v11.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f841139 // fmla v25.4s, v9.4s, v4.s[0]
+	WORD $0x4f84115a // fmla v26.4s, v10.4s, v4.s[0]
+	WORD $0x4f84117b // fmla v27.4s, v11.4s, v4.s[0]
+	WORD $0x4f86111c // fmla v28.4s, v8.4s, v6.s[0]
+	WORD $0x4f86113d // fmla v29.4s, v9.4s, v6.s[0]
+	WORD $0x4f86115e // fmla v30.4s, v10.4s, v6.s[0]
+	WORD $0x4f86117f // fmla v31.4s, v11.4s, v6.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f3 // fmla v19.4s, v15.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211d6 // fmla v22.4s, v14.4s, v2.s[1]
+	WORD $0x4fa211f7 // fmla v23.4s, v15.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa411b9 // fmla v25.4s, v13.4s, v4.s[1]
+	WORD $0x4fa411da // fmla v26.4s, v14.4s, v4.s[1]
+	WORD $0x4fa411fb // fmla v27.4s, v15.4s, v4.s[1]
+	WORD $0x4fa6119c // fmla v28.4s, v12.4s, v6.s[1]
+	WORD $0x4fa611bd // fmla v29.4s, v13.4s, v6.s[1]
+	WORD $0x4fa611de // fmla v30.4s, v14.4s, v6.s[1]
+	WORD $0x4fa611ff // fmla v31.4s, v15.4s, v6.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f801973 // fmla v19.4s, v11.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f821956 // fmla v22.4s, v10.4s, v2.s[2]
+	WORD $0x4f821977 // fmla v23.4s, v11.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f841939 // fmla v25.4s, v9.4s, v4.s[2]
+	WORD $0x4f84195a // fmla v26.4s, v10.4s, v4.s[2]
+	WORD $0x4f84197b // fmla v27.4s, v11.4s, v4.s[2]
+	WORD $0x4f86191c // fmla v28.4s, v8.4s, v6.s[2]
+	WORD $0x4f86193d // fmla v29.4s, v9.4s, v6.s[2]
+	WORD $0x4f86195e // fmla v30.4s, v10.4s, v6.s[2]
+	WORD $0x4f86197f // fmla v31.4s, v11.4s, v6.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019f3 // fmla v19.4s, v15.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219d6 // fmla v22.4s, v14.4s, v2.s[3]
+	WORD $0x4fa219f7 // fmla v23.4s, v15.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419b9 // fmla v25.4s, v13.4s, v4.s[3]
+	WORD $0x4fa419da // fmla v26.4s, v14.4s, v4.s[3]
+	WORD $0x4fa419fb // fmla v27.4s, v15.4s, v4.s[3]
+	WORD $0x4fa6199c // fmla v28.4s, v12.4s, v6.s[3]
+	WORD $0x4fa619bd // fmla v29.4s, v13.4s, v6.s[3]
+	WORD $0x4fa619de // fmla v30.4s, v14.4s, v6.s[3]
+	WORD $0x4fa619ff // fmla v31.4s, v15.4s, v6.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f811173 // fmla v19.4s, v11.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f831156 // fmla v22.4s, v10.4s, v3.s[0]
+	WORD $0x4f831177 // fmla v23.4s, v11.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f851139 // fmla v25.4s, v9.4s, v5.s[0]
+	WORD $0x4f85115a // fmla v26.4s, v10.4s, v5.s[0]
+	WORD $0x4f85117b // fmla v27.4s, v11.4s, v5.s[0]
+	WORD $0x4f87111c // fmla v28.4s, v8.4s, v7.s[0]
+	WORD $0x4f87113d // fmla v29.4s, v9.4s, v7.s[0]
+	WORD $0x4f87115e // fmla v30.4s, v10.4s, v7.s[0]
+	WORD $0x4f87117f // fmla v31.4s, v11.4s, v7.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d2 // fmla v18.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f3 // fmla v19.4s, v15.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	WORD $0x4fa311f7 // fmla v23.4s, v15.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa511b9 // fmla v25.4s, v13.4s, v5.s[1]
+	WORD $0x4fa511da // fmla v26.4s, v14.4s, v5.s[1]
+	WORD $0x4fa511fb // fmla v27.4s, v15.4s, v5.s[1]
+	WORD $0x4fa7119c // fmla v28.4s, v12.4s, v7.s[1]
+	WORD $0x4fa711bd // fmla v29.4s, v13.4s, v7.s[1]
+	WORD $0x4fa711de // fmla v30.4s, v14.4s, v7.s[1]
+	WORD $0x4fa711ff // fmla v31.4s, v15.4s, v7.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f811952 // fmla v18.4s, v10.4s, v1.s[2]
+	WORD $0x4f811973 // fmla v19.4s, v11.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f831956 // fmla v22.4s, v10.4s, v3.s[2]
+	WORD $0x4f831977 // fmla v23.4s, v11.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f851939 // fmla v25.4s, v9.4s, v5.s[2]
+	WORD $0x4f85195a // fmla v26.4s, v10.4s, v5.s[2]
+	WORD $0x4f85197b // fmla v27.4s, v11.4s, v5.s[2]
+	WORD $0x4f87191c // fmla v28.4s, v8.4s, v7.s[2]
+	WORD $0x4f87193d // fmla v29.4s, v9.4s, v7.s[2]
+	WORD $0x4f87195e // fmla v30.4s, v10.4s, v7.s[2]
+	WORD $0x4f87197f // fmla v31.4s, v11.4s, v7.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d2 // fmla v18.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119f3 // fmla v19.4s, v15.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319d6 // fmla v22.4s, v14.4s, v3.s[3]
+	WORD $0x4fa319f7 // fmla v23.4s, v15.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519b9 // fmla v25.4s, v13.4s, v5.s[3]
+	WORD $0x4fa519da // fmla v26.4s, v14.4s, v5.s[3]
+	WORD $0x4fa519fb // fmla v27.4s, v15.4s, v5.s[3]
+	WORD $0x4fa7199c // fmla v28.4s, v12.4s, v7.s[3]
+	WORD $0x4fa719bd // fmla v29.4s, v13.4s, v7.s[3]
+	WORD $0x4fa719de // fmla v30.4s, v14.4s, v7.s[3]
+	WORD $0x4fa719ff // fmla v31.4s, v15.4s, v7.s[3]
+	SUBS $8, R2, R2
+	BGE eight14
+four15:
+	ADDS $4, R2, R2
+	BLT rest16
 	FMOVQ.P 16(R8), F0
-	FLDPQ (R1), (F20, F21)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F23, F24)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F26, F27)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F29, F30)
-	ADD R4, R1, R1
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4f8012a9 // fmla v9.4s, v21.4s, v0.s[0]
-	WORD $0x4fa012eb // fmla v11.4s, v23.4s, v0.s[1]
-	WORD $0x4fa0130c // fmla v12.4s, v24.4s, v0.s[1]
-	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
-	WORD $0x4f801b6f // fmla v15.4s, v27.4s, v0.s[2]
-	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
-	WORD $0x4fa01bd2 // fmla v18.4s, v30.4s, v0.s[3]
-	SUBS $4, R2, R2
-	BGE quad16
-	B fold18
-strided17:
-	FMOVS (R8), F0
-	ADD R3, R8, R8
-	FLDPQ (R1), (F20, F21)
-	ADD R4, R1, R1
-	FMOVS (R8), F1
-	ADD R3, R8, R8
-	FLDPQ (R1), (F23, F24)
-	ADD R4, R1, R1
-	FMOVS (R8), F2
-	ADD R3, R8, R8
-	FLDPQ (R1), (F26, F27)
-	ADD R4, R1, R1
-	FMOVS (R8), F3
-	ADD R3, R8, R8
-	FLDPQ (R1), (F29, F30)
-	ADD R4, R1, R1
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4f8012a9 // fmla v9.4s, v21.4s, v0.s[0]
-	WORD $0x4f8112eb // fmla v11.4s, v23.4s, v1.s[0]
-	WORD $0x4f81130c // fmla v12.4s, v24.4s, v1.s[0]
-	WORD $0x4f82134e // fmla v14.4s, v26.4s, v2.s[0]
-	WORD $0x4f82136f // fmla v15.4s, v27.4s, v2.s[0]
-	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
-	WORD $0x4f8313d2 // fmla v18.4s, v30.4s, v3.s[0]
-	SUBS $4, R2, R2
-	BGE strided17
-fold18:
-	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
-	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
-	WORD $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
-	WORD $0x4e32d5ef // fadd v15.4s, v15.4s, v18.4s
-	WORD $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	WORD $0x4f83115e // fmla v30.4s, v10.4s, v3.s[0]
+	WORD $0x4f83117f // fmla v31.4s, v11.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f3 // fmla v19.4s, v15.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f7 // fmla v23.4s, v15.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b9 // fmla v25.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211da // fmla v26.4s, v14.4s, v2.s[1]
+	WORD $0x4fa211fb // fmla v27.4s, v15.4s, v2.s[1]
+	WORD $0x4fa3119c // fmla v28.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311bd // fmla v29.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311de // fmla v30.4s, v14.4s, v3.s[1]
+	WORD $0x4fa311ff // fmla v31.4s, v15.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f801973 // fmla v19.4s, v11.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f811956 // fmla v22.4s, v10.4s, v1.s[2]
+	WORD $0x4f811977 // fmla v23.4s, v11.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	WORD $0x4f82195a // fmla v26.4s, v10.4s, v2.s[2]
+	WORD $0x4f82197b // fmla v27.4s, v11.4s, v2.s[2]
+	WORD $0x4f83191c // fmla v28.4s, v8.4s, v3.s[2]
+	WORD $0x4f83193d // fmla v29.4s, v9.4s, v3.s[2]
+	WORD $0x4f83195e // fmla v30.4s, v10.4s, v3.s[2]
+	WORD $0x4f83197f // fmla v31.4s, v11.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019f3 // fmla v19.4s, v15.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d6 // fmla v22.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119f7 // fmla v23.4s, v15.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b9 // fmla v25.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219da // fmla v26.4s, v14.4s, v2.s[3]
+	WORD $0x4fa219fb // fmla v27.4s, v15.4s, v2.s[3]
+	WORD $0x4fa3199c // fmla v28.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319bd // fmla v29.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319de // fmla v30.4s, v14.4s, v3.s[3]
+	WORD $0x4fa319ff // fmla v31.4s, v15.4s, v3.s[3]
+	SUB $4, R2, R2
+rest16:
 	ADDS $4, R2, R2
 	BEQ done8
-single19:
-	FMOVS (R8), F6
-	ADD R3, R8, R8
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
+single7:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	WORD $0x4f83115e // fmla v30.4s, v10.4s, v3.s[0]
+	WORD $0x4f83117f // fmla v31.4s, v11.4s, v3.s[0]
 	SUBS $1, R2, R2
-	BNE single19
-	B done8
-vectors9:
-	SUBS $4, R2, R2
-	BLT fold22
-	CMP $4, R3
-	BNE strided21
-quad20:
-	FMOVQ.P 16(R8), F0
-	FMOVQ (R1), F20
-	ADD R4, R1, R1
-	FMOVQ (R1), F23
-	ADD R4, R1, R1
-	FMOVQ (R1), F26
-	ADD R4, R1, R1
-	FMOVQ (R1), F29
-	ADD R4, R1, R1
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4fa012eb // fmla v11.4s, v23.4s, v0.s[1]
-	WORD $0x4f801b4e // fmla v14.4s, v26.4s, v0.s[2]
-	WORD $0x4fa01bb1 // fmla v17.4s, v29.4s, v0.s[3]
-	SUBS $4, R2, R2
-	BGE quad20
-	B fold22
-strided21:
-	FMOVS (R8), F0
-	ADD R3, R8, R8
-	FMOVQ (R1), F20
-	ADD R4, R1, R1
-	FMOVS (R8), F1
-	ADD R3, R8, R8
-	FMOVQ (R1), F23
-	ADD R4, R1, R1
-	FMOVS (R8), F2
-	ADD R3, R8, R8
-	FMOVQ (R1), F26
-	ADD R4, R1, R1
-	FMOVS (R8), F3
-	ADD R3, R8, R8
-	FMOVQ (R1), F29
-	ADD R4, R1, R1
-	WORD $0x4f801288 // fmla v8.4s, v20.4s, v0.s[0]
-	WORD $0x4f8112eb // fmla v11.4s, v23.4s, v1.s[0]
-	WORD $0x4f82134e // fmla v14.4s, v26.4s, v2.s[0]
-	WORD $0x4f8313b1 // fmla v17.4s, v29.4s, v3.s[0]
-	SUBS $4, R2, R2
-	BGE strided21
-fold22:
-	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
-	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
-	ADDS $4, R2, R2
-	BEQ done8
-single23:
-	FMOVS (R8), F6
-	ADD R3, R8, R8
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	SUBS $1, R2, R2
-	BNE single23
-	B done8
-rows7:
-	CMP $4, R7
-	BLE vectors24
-	CMP $8, R7
-	BLE vectors25
-	CMP $4, R3
-	BNE single26
-	SUBS $2, R2, R2
-	BLT odd28
-	CMP $48, R4
-	BNE pair27
-packed29:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed29
-	B odd28
-pair27:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair27
-odd28:
-	ADDS $2, R2, R2
-	BEQ done8
-single26:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single26
-	B done8
-vectors25:
-	CMP $4, R3
-	BNE single30
-	SUBS $2, R2, R2
-	BLT odd32
-pair31:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair31
-odd32:
-	ADDS $2, R2, R2
-	BEQ done8
-single30:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single30
-	B done8
-vectors24:
-	CMP $4, R3
-	BNE single33
-	SUBS $2, R2, R2
-	BLT odd35
-pair34:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair34
-odd35:
-	ADDS $2, R2, R2
-	BEQ done8
-single33:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single33
-	B done8
-rows6:
-	CMP $4, R7
-	BLE vectors36
-	CMP $8, R7
-	BLE vectors37
-	CMP $4, R3
-	BNE single38
-	SUBS $2, R2, R2
-	BLT odd40
-	CMP $48, R4
-	BNE pair39
-packed41:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed41
-	B odd40
-pair39:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair39
-odd40:
-	ADDS $2, R2, R2
-	BEQ done8
-single38:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single38
-	B done8
-vectors37:
-	CMP $4, R3
-	BNE single42
-	SUBS $2, R2, R2
-	BLT odd44
-pair43:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6104e // fmla v14.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair43
-odd44:
-	ADDS $2, R2, R2
-	BEQ done8
-single42:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single42
-	B done8
-vectors36:
-	CMP $4, R3
-	BNE single45
-	SUBS $2, R2, R2
-	BLT odd47
-pair46:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair46
-odd47:
-	ADDS $2, R2, R2
-	BEQ done8
-single45:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single45
-	B done8
-rows5:
-	CMP $4, R7
-	BLE vectors48
-	CMP $8, R7
-	BLE vectors49
-	CMP $4, R3
-	BNE single50
-	SUBS $2, R2, R2
-	BLT odd52
-	CMP $48, R4
-	BNE pair51
-packed53:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed53
-	B odd52
-pair51:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair51
-odd52:
-	ADDS $2, R2, R2
-	BEQ done8
-single50:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single50
-	B done8
-vectors49:
-	CMP $4, R3
-	BNE single54
-	SUBS $2, R2, R2
-	BLT odd56
-pair55:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6104e // fmla v14.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71051 // fmla v17.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair55
-odd56:
-	ADDS $2, R2, R2
-	BEQ done8
-single54:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single54
-	B done8
-vectors48:
-	CMP $4, R3
-	BNE single57
-	SUBS $2, R2, R2
-	BLT odd59
-pair58:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair58
-odd59:
-	ADDS $2, R2, R2
-	BEQ done8
-single57:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single57
-	B done8
-rows4:
-	CMP $4, R7
-	BLE vectors60
-	CMP $8, R7
-	BLE vectors61
-	CMP $4, R3
-	BNE single62
-	SUBS $2, R2, R2
-	BLT odd64
-	CMP $48, R4
-	BNE pair63
-packed65:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed65
-	B odd64
-pair63:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair63
-odd64:
-	ADDS $2, R2, R2
-	BEQ done8
-single62:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single62
-	B done8
-vectors61:
-	CMP $4, R3
-	BNE single66
-	SUBS $2, R2, R2
-	BLT odd68
-pair67:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6104e // fmla v14.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71051 // fmla v17.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61054 // fmla v20.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61075 // fmla v21.4s, v3.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair67
-odd68:
-	ADDS $2, R2, R2
-	BEQ done8
-single66:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single66
-	B done8
-vectors60:
-	CMP $4, R3
-	BNE single69
-	SUBS $2, R2, R2
-	BLT odd71
-pair70:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61034 // fmla v20.4s, v1.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair70
-odd71:
-	ADDS $2, R2, R2
-	BEQ done8
-single69:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single69
-	B done8
-rows3:
-	CMP $4, R7
-	BLE vectors72
-	CMP $8, R7
-	BLE vectors73
-	CMP $4, R3
-	BNE single74
-	SUBS $2, R2, R2
-	BLT odd76
-	CMP $48, R4
-	BNE pair75
-packed77:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed77
-	B odd76
-pair75:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair75
-odd76:
-	ADDS $2, R2, R2
-	BEQ done8
-single74:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single74
-	B done8
-vectors73:
-	CMP $4, R3
-	BNE single78
-	SUBS $2, R2, R2
-	BLT odd80
-pair79:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6104e // fmla v14.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71051 // fmla v17.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61054 // fmla v20.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61075 // fmla v21.4s, v3.4s, v6.s[1]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71057 // fmla v23.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71078 // fmla v24.4s, v3.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair79
-odd80:
-	ADDS $2, R2, R2
-	BEQ done8
-single78:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single78
-	B done8
-vectors72:
-	CMP $4, R3
-	BNE single81
-	SUBS $2, R2, R2
-	BLT odd83
-pair82:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61034 // fmla v20.4s, v1.4s, v6.s[1]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71037 // fmla v23.4s, v1.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair82
-odd83:
-	ADDS $2, R2, R2
-	BEQ done8
-single81:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single81
-	B done8
-rows2:
-	CMP $4, R7
-	BLE vectors84
-	CMP $8, R7
-	BLE vectors85
-	CMP $4, R3
-	BNE single86
-	SUBS $2, R2, R2
-	BLT odd88
-	CMP $48, R4
-	BNE pair87
-packed89:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6107a // fmla v26.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6109b // fmla v27.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed89
-	B odd88
-pair87:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6107a // fmla v26.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6109b // fmla v27.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair87
-odd88:
-	ADDS $2, R2, R2
-	BEQ done8
-single86:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single86
-	B done8
-vectors85:
-	CMP $4, R3
-	BNE single90
-	SUBS $2, R2, R2
-	BLT odd92
-pair91:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6104e // fmla v14.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71051 // fmla v17.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61054 // fmla v20.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61075 // fmla v21.4s, v3.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71057 // fmla v23.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71078 // fmla v24.4s, v3.4s, v7.s[1]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6105a // fmla v26.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6107b // fmla v27.4s, v3.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair91
-odd92:
-	ADDS $2, R2, R2
-	BEQ done8
-single90:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single90
-	B done8
-vectors84:
-	CMP $4, R3
-	BNE single93
-	SUBS $2, R2, R2
-	BLT odd95
-pair94:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61034 // fmla v20.4s, v1.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71037 // fmla v23.4s, v1.4s, v7.s[1]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6103a // fmla v26.4s, v1.4s, v6.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair94
-odd95:
-	ADDS $2, R2, R2
-	BEQ done8
-single93:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single93
-	B done8
-rows1:
-	CMP $4, R7
-	BLE vectors96
-	CMP $8, R7
-	BLE vectors97
-	CMP $4, R3
-	BNE single98
-	SUBS $2, R2, R2
-	BLT odd100
-	CMP $48, R4
-	BNE pair99
-packed101:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6107a // fmla v26.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6109b // fmla v27.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
-	WORD $0x4f87105f // fmla v31.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7107d // fmla v29.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7109e // fmla v30.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710bf // fmla v31.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed101
-	B odd100
-pair99:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61068 // fmla v8.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61089 // fmla v9.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610aa // fmla v10.4s, v5.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7106b // fmla v11.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7108c // fmla v12.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710ad // fmla v13.4s, v5.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6106e // fmla v14.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6108f // fmla v15.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b0 // fmla v16.4s, v5.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71071 // fmla v17.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71092 // fmla v18.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b3 // fmla v19.4s, v5.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	WORD $0x4fa61074 // fmla v20.4s, v3.4s, v6.s[1]
-	WORD $0x4fa61095 // fmla v21.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610b6 // fmla v22.4s, v5.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	WORD $0x4fa71077 // fmla v23.4s, v3.4s, v7.s[1]
-	WORD $0x4fa71098 // fmla v24.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710b9 // fmla v25.4s, v5.4s, v7.s[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
-	WORD $0x4fa6107a // fmla v26.4s, v3.4s, v6.s[1]
-	WORD $0x4fa6109b // fmla v27.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610bc // fmla v28.4s, v5.4s, v6.s[1]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
-	WORD $0x4f87105f // fmla v31.4s, v2.4s, v7.s[0]
-	WORD $0x4fa7107d // fmla v29.4s, v3.4s, v7.s[1]
-	WORD $0x4fa7109e // fmla v30.4s, v4.4s, v7.s[1]
-	WORD $0x4fa710bf // fmla v31.4s, v5.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair99
-odd100:
-	ADDS $2, R2, R2
-	BEQ done8
-single98:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4f86104a // fmla v10.4s, v2.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4f87104d // fmla v13.4s, v2.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4f861050 // fmla v16.4s, v2.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4f871053 // fmla v19.4s, v2.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4f861056 // fmla v22.4s, v2.4s, v6.s[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4f871059 // fmla v25.4s, v2.4s, v7.s[0]
-	FMOVS (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f86105c // fmla v28.4s, v2.4s, v6.s[0]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
-	WORD $0x4f87105f // fmla v31.4s, v2.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single98
-	B done8
-vectors97:
-	CMP $4, R3
-	BNE single102
-	SUBS $2, R2, R2
-	BLT odd104
-pair103:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61048 // fmla v8.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61069 // fmla v9.4s, v3.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7104b // fmla v11.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7106c // fmla v12.4s, v3.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6104e // fmla v14.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6106f // fmla v15.4s, v3.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71051 // fmla v17.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71072 // fmla v18.4s, v3.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	WORD $0x4fa61054 // fmla v20.4s, v2.4s, v6.s[1]
-	WORD $0x4fa61075 // fmla v21.4s, v3.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	WORD $0x4fa71057 // fmla v23.4s, v2.4s, v7.s[1]
-	WORD $0x4fa71078 // fmla v24.4s, v3.4s, v7.s[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4fa6105a // fmla v26.4s, v2.4s, v6.s[1]
-	WORD $0x4fa6107b // fmla v27.4s, v3.4s, v6.s[1]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
-	WORD $0x4fa7105d // fmla v29.4s, v2.4s, v7.s[1]
-	WORD $0x4fa7107e // fmla v30.4s, v3.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair103
-odd104:
-	ADDS $2, R2, R2
-	BEQ done8
-single102:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4f861029 // fmla v9.4s, v1.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4f87102c // fmla v12.4s, v1.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4f86102f // fmla v15.4s, v1.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4f871032 // fmla v18.4s, v1.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4f861035 // fmla v21.4s, v1.4s, v6.s[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4f871038 // fmla v24.4s, v1.4s, v7.s[0]
-	FMOVS (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f86103b // fmla v27.4s, v1.4s, v6.s[0]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	WORD $0x4f87103e // fmla v30.4s, v1.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single102
-	B done8
-vectors96:
-	CMP $4, R3
-	BNE single105
-	SUBS $2, R2, R2
-	BLT odd107
-pair106:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61028 // fmla v8.4s, v1.4s, v6.s[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7102b // fmla v11.4s, v1.4s, v7.s[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6102e // fmla v14.4s, v1.4s, v6.s[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71031 // fmla v17.4s, v1.4s, v7.s[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	WORD $0x4fa61034 // fmla v20.4s, v1.4s, v6.s[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	WORD $0x4fa71037 // fmla v23.4s, v1.4s, v7.s[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4fa6103a // fmla v26.4s, v1.4s, v6.s[1]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	WORD $0x4fa7103d // fmla v29.4s, v1.4s, v7.s[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair106
-odd107:
-	ADDS $2, R2, R2
-	BEQ done8
-single105:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f861008 // fmla v8.4s, v0.4s, v6.s[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87100b // fmla v11.4s, v0.4s, v7.s[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86100e // fmla v14.4s, v0.4s, v6.s[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f871011 // fmla v17.4s, v0.4s, v7.s[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f861014 // fmla v20.4s, v0.4s, v6.s[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f871017 // fmla v23.4s, v0.4s, v7.s[0]
-	FMOVS (R15)(R5), F7
-	WORD $0x4f86101a // fmla v26.4s, v0.4s, v6.s[0]
-	WORD $0x4f87101d // fmla v29.4s, v0.4s, v7.s[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single105
-	B done8
+	BNE single7
 done8:
 	MOVD 80(R0), R3
 	LSL $2, R3, R3
 	MOVD 88(R0), R7
-	CBZ R7, constants108
+	CBZ R7, constants17
 	MOVD 16(R0), R1
-	MOVD R6, R2
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD R3, R1, R1
-	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
-	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
-	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4e20d56b // fadd v11.4s, v11.4s, v0.4s
-	WORD $0x4e21d58c // fadd v12.4s, v12.4s, v1.4s
-	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
-	WORD $0x4e21d5ef // fadd v15.4s, v15.4s, v1.4s
-	WORD $0x4e22d610 // fadd v16.4s, v16.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4e20d631 // fadd v17.4s, v17.4s, v0.4s
-	WORD $0x4e21d652 // fadd v18.4s, v18.4s, v1.4s
-	WORD $0x4e22d673 // fadd v19.4s, v19.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD R3, R1, R1
 	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
 	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
 	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD R3, R1, R1
-	WORD $0x4e20d6f7 // fadd v23.4s, v23.4s, v0.4s
-	WORD $0x4e21d718 // fadd v24.4s, v24.4s, v1.4s
-	WORD $0x4e22d739 // fadd v25.4s, v25.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4e20d75a // fadd v26.4s, v26.4s, v0.4s
-	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
-	WORD $0x4e22d79c // fadd v28.4s, v28.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants108
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4e20d7bd // fadd v29.4s, v29.4s, v0.4s
-	WORD $0x4e21d7de // fadd v30.4s, v30.4s, v1.4s
-	WORD $0x4e22d7ff // fadd v31.4s, v31.4s, v2.4s
-constants108:
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
+constants17:
 	MOVD 24(R0), R1
-	CBZ R1, added109
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	WORD $0x4e20d508 // fadd v8.4s, v8.4s, v0.4s
-	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
-	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
-	WORD $0x4e20d56b // fadd v11.4s, v11.4s, v0.4s
-	WORD $0x4e21d58c // fadd v12.4s, v12.4s, v1.4s
-	WORD $0x4e22d5ad // fadd v13.4s, v13.4s, v2.4s
-	WORD $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
-	WORD $0x4e21d5ef // fadd v15.4s, v15.4s, v1.4s
-	WORD $0x4e22d610 // fadd v16.4s, v16.4s, v2.4s
-	WORD $0x4e20d631 // fadd v17.4s, v17.4s, v0.4s
-	WORD $0x4e21d652 // fadd v18.4s, v18.4s, v1.4s
-	WORD $0x4e22d673 // fadd v19.4s, v19.4s, v2.4s
+	CBZ R1, added18
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
 	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
 	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
 	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
-	WORD $0x4e20d6f7 // fadd v23.4s, v23.4s, v0.4s
-	WORD $0x4e21d718 // fadd v24.4s, v24.4s, v1.4s
-	WORD $0x4e22d739 // fadd v25.4s, v25.4s, v2.4s
-	WORD $0x4e20d75a // fadd v26.4s, v26.4s, v0.4s
-	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
-	WORD $0x4e22d79c // fadd v28.4s, v28.4s, v2.4s
-	WORD $0x4e20d7bd // fadd v29.4s, v29.4s, v0.4s
-	WORD $0x4e21d7de // fadd v30.4s, v30.4s, v1.4s
-	WORD $0x4e22d7ff // fadd v31.4s, v31.4s, v2.4s
-added109:
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+	WORD $0x4e23d7ff // fadd v31.4s, v31.4s, v3.4s
+added18:
 	MOVD 96(R0), R7
-	CBZ R7, store110
+	CBZ R7, store19
 	CMP $1, R7
-	BEQ relu111
+	BEQ relu20
 	CMP $2, R7
-	BEQ leaky112
+	BEQ leaky21
 	FMOVS 108(R0), F0
 	FMOVS 112(R0), F1
 	WORD $0x4e040400 // dup v0.4s, v0.s[0]
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
-	WORD $0x4e20f508 // fmax v8.4s, v8.4s, v0.4s
-	WORD $0x4e20f529 // fmax v9.4s, v9.4s, v0.4s
-	WORD $0x4e20f54a // fmax v10.4s, v10.4s, v0.4s
-	WORD $0x4e20f56b // fmax v11.4s, v11.4s, v0.4s
-	WORD $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	WORD $0x4e20f5ad // fmax v13.4s, v13.4s, v0.4s
-	WORD $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
-	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s
 	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
 	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
 	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
@@ -2127,14 +496,6 @@ added109:
 	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
 	WORD $0x4e20f7de // fmax v30.4s, v30.4s, v0.4s
 	WORD $0x4e20f7ff // fmax v31.4s, v31.4s, v0.4s
-	WORD $0x4ea1f508 // fmin v8.4s, v8.4s, v1.4s
-	WORD $0x4ea1f529 // fmin v9.4s, v9.4s, v1.4s
-	WORD $0x4ea1f54a // fmin v10.4s, v10.4s, v1.4s
-	WORD $0x4ea1f56b // fmin v11.4s, v11.4s, v1.4s
-	WORD $0x4ea1f58c // fmin v12.4s, v12.4s, v1.4s
-	WORD $0x4ea1f5ad // fmin v13.4s, v13.4s, v1.4s
-	WORD $0x4ea1f5ce // fmin v14.4s, v14.4s, v1.4s
-	WORD $0x4ea1f5ef // fmin v15.4s, v15.4s, v1.4s
 	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
 	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
 	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
@@ -2151,17 +512,9 @@ added109:
 	WORD $0x4ea1f7bd // fmin v29.4s, v29.4s, v1.4s
 	WORD $0x4ea1f7de // fmin v30.4s, v30.4s, v1.4s
 	WORD $0x4ea1f7ff // fmin v31.4s, v31.4s, v1.4s
-	B store110
-relu111:
+	B store19
+relu20:
 	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
-	WORD $0x4e20f508 // fmax v8.4s, v8.4s, v0.4s
-	WORD $0x4e20f529 // fmax v9.4s, v9.4s, v0.4s
-	WORD $0x4e20f54a // fmax v10.4s, v10.4s, v0.4s
-	WORD $0x4e20f56b // fmax v11.4s, v11.4s, v0.4s
-	WORD $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	WORD $0x4e20f5ad // fmax v13.4s, v13.4s, v0.4s
-	WORD $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
-	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s
 	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
 	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
 	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
@@ -2178,33 +531,9 @@ relu111:
 	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
 	WORD $0x4e20f7de // fmax v30.4s, v30.4s, v0.4s
 	WORD $0x4e20f7ff // fmax v31.4s, v31.4s, v0.4s
-	B store110
-leaky112:
+	B store19
+leaky21:
 	FMOVS 104(R0), F0
-	WORD $0x4ea0e906 // fcmlt v6.4s, v8.4s, #0.0
-	WORD $0x4f809107 // fmul v7.4s, v8.4s, v0.s[0]
-	WORD $0x6ea61ce8 // bit v8.16b, v7.16b, v6.16b
-	WORD $0x4ea0e922 // fcmlt v2.4s, v9.4s, #0.0
-	WORD $0x4f809123 // fmul v3.4s, v9.4s, v0.s[0]
-	WORD $0x6ea21c69 // bit v9.16b, v3.16b, v2.16b
-	WORD $0x4ea0e944 // fcmlt v4.4s, v10.4s, #0.0
-	WORD $0x4f809145 // fmul v5.4s, v10.4s, v0.s[0]
-	WORD $0x6ea41caa // bit v10.16b, v5.16b, v4.16b
-	WORD $0x4ea0e966 // fcmlt v6.4s, v11.4s, #0.0
-	WORD $0x4f809167 // fmul v7.4s, v11.4s, v0.s[0]
-	WORD $0x6ea61ceb // bit v11.16b, v7.16b, v6.16b
-	WORD $0x4ea0e982 // fcmlt v2.4s, v12.4s, #0.0
-	WORD $0x4f809183 // fmul v3.4s, v12.4s, v0.s[0]
-	WORD $0x6ea21c6c // bit v12.16b, v3.16b, v2.16b
-	WORD $0x4ea0e9a4 // fcmlt v4.4s, v13.4s, #0.0
-	WORD $0x4f8091a5 // fmul v5.4s, v13.4s, v0.s[0]
-	WORD $0x6ea41cad // bit v13.16b, v5.16b, v4.16b
-	WORD $0x4ea0e9c6 // fcmlt v6.4s, v14.4s, #0.0
-	WORD $0x4f8091c7 // fmul v7.4s, v14.4s, v0.s[0]
-	WORD $0x6ea61cee // bit v14.16b, v7.16b, v6.16b
-	WORD $0x4ea0e9e2 // fcmlt v2.4s, v15.4s, #0.0
-	WORD $0x4f8091e3 // fmul v3.4s, v15.4s, v0.s[0]
-	WORD $0x6ea21c6f // bit v15.16b, v3.16b, v2.16b
 	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
 	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
 	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
@@ -2253,46 +582,3480 @@ leaky112:
 	WORD $0x4ea0ebe4 // fcmlt v4.4s, v31.4s, #0.0
 	WORD $0x4f8093e5 // fmul v5.4s, v31.4s, v0.s[0]
 	WORD $0x6ea41cbf // bit v31.16b, v5.16b, v4.16b
-store110:
+store19:
 	MOVD 16(R0), R1
-	FSTPQ (F8, F9), (R1)
-	FMOVQ F10, 32(R1)
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F11, F12), (R1)
-	FMOVQ F13, 32(R1)
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F14, F15), (R1)
-	FMOVQ F16, 32(R1)
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F17, F18), (R1)
-	FMOVQ F19, 32(R1)
+	VST1 [V28.S4, V29.S4, V30.S4, V31.S4], (R1)
+	RET
+vectors6:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	CMP $4, R3
+	BEQ adjacent24
+single25:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	FMOVS (R11), F3
+	ADD R3, R11, R11
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	WORD $0x4f83115e // fmla v30.4s, v10.4s, v3.s[0]
+	SUBS $1, R2, R2
+	BNE single25
+done26:
+	B done23
+adjacent24:
+	SUBS $8, R2, R2
+	BLT four28
+eight27:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f821156 // fmla v22.4s, v10.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f841139 // fmla v25.4s, v9.4s, v4.s[0]
+	WORD $0x4f84115a // fmla v26.4s, v10.4s, v4.s[0]
+	WORD $0x4f86111c // fmla v28.4s, v8.4s, v6.s[0]
+	WORD $0x4f86113d // fmla v29.4s, v9.4s, v6.s[0]
+	WORD $0x4f86115e // fmla v30.4s, v10.4s, v6.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211d6 // fmla v22.4s, v14.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa411b9 // fmla v25.4s, v13.4s, v4.s[1]
+	WORD $0x4fa411da // fmla v26.4s, v14.4s, v4.s[1]
+	WORD $0x4fa6119c // fmla v28.4s, v12.4s, v6.s[1]
+	WORD $0x4fa611bd // fmla v29.4s, v13.4s, v6.s[1]
+	WORD $0x4fa611de // fmla v30.4s, v14.4s, v6.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f821956 // fmla v22.4s, v10.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f841939 // fmla v25.4s, v9.4s, v4.s[2]
+	WORD $0x4f84195a // fmla v26.4s, v10.4s, v4.s[2]
+	WORD $0x4f86191c // fmla v28.4s, v8.4s, v6.s[2]
+	WORD $0x4f86193d // fmla v29.4s, v9.4s, v6.s[2]
+	WORD $0x4f86195e // fmla v30.4s, v10.4s, v6.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219d6 // fmla v22.4s, v14.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419b9 // fmla v25.4s, v13.4s, v4.s[3]
+	WORD $0x4fa419da // fmla v26.4s, v14.4s, v4.s[3]
+	WORD $0x4fa6199c // fmla v28.4s, v12.4s, v6.s[3]
+	WORD $0x4fa619bd // fmla v29.4s, v13.4s, v6.s[3]
+	WORD $0x4fa619de // fmla v30.4s, v14.4s, v6.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f831156 // fmla v22.4s, v10.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f851139 // fmla v25.4s, v9.4s, v5.s[0]
+	WORD $0x4f85115a // fmla v26.4s, v10.4s, v5.s[0]
+	WORD $0x4f87111c // fmla v28.4s, v8.4s, v7.s[0]
+	WORD $0x4f87113d // fmla v29.4s, v9.4s, v7.s[0]
+	WORD $0x4f87115e // fmla v30.4s, v10.4s, v7.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d2 // fmla v18.4s, v14.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa511b9 // fmla v25.4s, v13.4s, v5.s[1]
+	WORD $0x4fa511da // fmla v26.4s, v14.4s, v5.s[1]
+	WORD $0x4fa7119c // fmla v28.4s, v12.4s, v7.s[1]
+	WORD $0x4fa711bd // fmla v29.4s, v13.4s, v7.s[1]
+	WORD $0x4fa711de // fmla v30.4s, v14.4s, v7.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f811952 // fmla v18.4s, v10.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f831956 // fmla v22.4s, v10.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f851939 // fmla v25.4s, v9.4s, v5.s[2]
+	WORD $0x4f85195a // fmla v26.4s, v10.4s, v5.s[2]
+	WORD $0x4f87191c // fmla v28.4s, v8.4s, v7.s[2]
+	WORD $0x4f87193d // fmla v29.4s, v9.4s, v7.s[2]
+	WORD $0x4f87195e // fmla v30.4s, v10.4s, v7.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d2 // fmla v18.4s, v14.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319d6 // fmla v22.4s, v14.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519b9 // fmla v25.4s, v13.4s, v5.s[3]
+	WORD $0x4fa519da // fmla v26.4s, v14.4s, v5.s[3]
+	WORD $0x4fa7199c // fmla v28.4s, v12.4s, v7.s[3]
+	WORD $0x4fa719bd // fmla v29.4s, v13.4s, v7.s[3]
+	WORD $0x4fa719de // fmla v30.4s, v14.4s, v7.s[3]
+	SUBS $8, R2, R2
+	BGE eight27
+four28:
+	ADDS $4, R2, R2
+	BLT rest29
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	WORD $0x4f83115e // fmla v30.4s, v10.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b9 // fmla v25.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211da // fmla v26.4s, v14.4s, v2.s[1]
+	WORD $0x4fa3119c // fmla v28.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311bd // fmla v29.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311de // fmla v30.4s, v14.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f811956 // fmla v22.4s, v10.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	WORD $0x4f82195a // fmla v26.4s, v10.4s, v2.s[2]
+	WORD $0x4f83191c // fmla v28.4s, v8.4s, v3.s[2]
+	WORD $0x4f83193d // fmla v29.4s, v9.4s, v3.s[2]
+	WORD $0x4f83195e // fmla v30.4s, v10.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d6 // fmla v22.4s, v14.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b9 // fmla v25.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219da // fmla v26.4s, v14.4s, v2.s[3]
+	WORD $0x4fa3199c // fmla v28.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319bd // fmla v29.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319de // fmla v30.4s, v14.4s, v3.s[3]
+	SUB $4, R2, R2
+rest29:
+	ADDS $4, R2, R2
+	BEQ done23
+single22:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	WORD $0x4f83115e // fmla v30.4s, v10.4s, v3.s[0]
+	SUBS $1, R2, R2
+	BNE single22
+done23:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants30
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F20, F21), (R1)
-	FMOVQ F22, 32(R1)
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F23, F24), (R1)
-	FMOVQ F25, 32(R1)
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F26, F27), (R1)
-	FMOVQ F28, 32(R1)
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+constants30:
+	MOVD 24(R0), R1
+	CBZ R1, added31
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+added31:
+	MOVD 96(R0), R7
+	CBZ R7, store32
+	CMP $1, R7
+	BEQ relu33
+	CMP $2, R7
+	BEQ leaky34
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f75a // fmax v26.4s, v26.4s, v0.4s
+	WORD $0x4e20f79c // fmax v28.4s, v28.4s, v0.4s
+	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
+	WORD $0x4e20f7de // fmax v30.4s, v30.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	WORD $0x4ea1f739 // fmin v25.4s, v25.4s, v1.4s
+	WORD $0x4ea1f75a // fmin v26.4s, v26.4s, v1.4s
+	WORD $0x4ea1f79c // fmin v28.4s, v28.4s, v1.4s
+	WORD $0x4ea1f7bd // fmin v29.4s, v29.4s, v1.4s
+	WORD $0x4ea1f7de // fmin v30.4s, v30.4s, v1.4s
+	B store32
+relu33:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f75a // fmax v26.4s, v26.4s, v0.4s
+	WORD $0x4e20f79c // fmax v28.4s, v28.4s, v0.4s
+	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
+	WORD $0x4e20f7de // fmax v30.4s, v30.4s, v0.4s
+	B store32
+leaky34:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eac4 // fcmlt v4.4s, v22.4s, #0.0
+	WORD $0x4f8092c5 // fmul v5.4s, v22.4s, v0.s[0]
+	WORD $0x6ea41cb6 // bit v22.16b, v5.16b, v4.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb24 // fcmlt v4.4s, v25.4s, #0.0
+	WORD $0x4f809325 // fmul v5.4s, v25.4s, v0.s[0]
+	WORD $0x6ea41cb9 // bit v25.16b, v5.16b, v4.16b
+	WORD $0x4ea0eb46 // fcmlt v6.4s, v26.4s, #0.0
+	WORD $0x4f809347 // fmul v7.4s, v26.4s, v0.s[0]
+	WORD $0x6ea61cfa // bit v26.16b, v7.16b, v6.16b
+	WORD $0x4ea0eb84 // fcmlt v4.4s, v28.4s, #0.0
+	WORD $0x4f809385 // fmul v5.4s, v28.4s, v0.s[0]
+	WORD $0x6ea41cbc // bit v28.16b, v5.16b, v4.16b
+	WORD $0x4ea0eba6 // fcmlt v6.4s, v29.4s, #0.0
+	WORD $0x4f8093a7 // fmul v7.4s, v29.4s, v0.s[0]
+	WORD $0x6ea61cfd // bit v29.16b, v7.16b, v6.16b
+	WORD $0x4ea0ebc2 // fcmlt v2.4s, v30.4s, #0.0
+	WORD $0x4f8093c3 // fmul v3.4s, v30.4s, v0.s[0]
+	WORD $0x6ea21c7e // bit v30.16b, v3.16b, v2.16b
+store32:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out113
-	FSTPQ (F29, F30), (R1)
-	FMOVQ F31, 32(R1)
-out113:
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4, V30.S4], (R1)
+	RET
+vectors5:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	CMP $4, R3
+	BEQ adjacent37
+single38:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	FMOVS (R11), F3
+	ADD R3, R11, R11
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	SUBS $1, R2, R2
+	BNE single38
+done39:
+	B done36
+adjacent37:
+	SUBS $8, R2, R2
+	BLT four41
+eight40:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f841139 // fmla v25.4s, v9.4s, v4.s[0]
+	WORD $0x4f86111c // fmla v28.4s, v8.4s, v6.s[0]
+	WORD $0x4f86113d // fmla v29.4s, v9.4s, v6.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa411b9 // fmla v25.4s, v13.4s, v4.s[1]
+	WORD $0x4fa6119c // fmla v28.4s, v12.4s, v6.s[1]
+	WORD $0x4fa611bd // fmla v29.4s, v13.4s, v6.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f841939 // fmla v25.4s, v9.4s, v4.s[2]
+	WORD $0x4f86191c // fmla v28.4s, v8.4s, v6.s[2]
+	WORD $0x4f86193d // fmla v29.4s, v9.4s, v6.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419b9 // fmla v25.4s, v13.4s, v4.s[3]
+	WORD $0x4fa6199c // fmla v28.4s, v12.4s, v6.s[3]
+	WORD $0x4fa619bd // fmla v29.4s, v13.4s, v6.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f851139 // fmla v25.4s, v9.4s, v5.s[0]
+	WORD $0x4f87111c // fmla v28.4s, v8.4s, v7.s[0]
+	WORD $0x4f87113d // fmla v29.4s, v9.4s, v7.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa511b9 // fmla v25.4s, v13.4s, v5.s[1]
+	WORD $0x4fa7119c // fmla v28.4s, v12.4s, v7.s[1]
+	WORD $0x4fa711bd // fmla v29.4s, v13.4s, v7.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f851939 // fmla v25.4s, v9.4s, v5.s[2]
+	WORD $0x4f87191c // fmla v28.4s, v8.4s, v7.s[2]
+	WORD $0x4f87193d // fmla v29.4s, v9.4s, v7.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519b9 // fmla v25.4s, v13.4s, v5.s[3]
+	WORD $0x4fa7199c // fmla v28.4s, v12.4s, v7.s[3]
+	WORD $0x4fa719bd // fmla v29.4s, v13.4s, v7.s[3]
+	SUBS $8, R2, R2
+	BGE eight40
+four41:
+	ADDS $4, R2, R2
+	BLT rest42
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b9 // fmla v25.4s, v13.4s, v2.s[1]
+	WORD $0x4fa3119c // fmla v28.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311bd // fmla v29.4s, v13.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	WORD $0x4f83191c // fmla v28.4s, v8.4s, v3.s[2]
+	WORD $0x4f83193d // fmla v29.4s, v9.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b9 // fmla v25.4s, v13.4s, v2.s[3]
+	WORD $0x4fa3199c // fmla v28.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319bd // fmla v29.4s, v13.4s, v3.s[3]
+	SUB $4, R2, R2
+rest42:
+	ADDS $4, R2, R2
+	BEQ done36
+single35:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	WORD $0x4f83113d // fmla v29.4s, v9.4s, v3.s[0]
+	SUBS $1, R2, R2
+	BNE single35
+done36:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants43
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+constants43:
+	MOVD 24(R0), R1
+	CBZ R1, added44
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
+added44:
+	MOVD 96(R0), R7
+	CBZ R7, store45
+	CMP $1, R7
+	BEQ relu46
+	CMP $2, R7
+	BEQ leaky47
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f79c // fmax v28.4s, v28.4s, v0.4s
+	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	WORD $0x4ea1f739 // fmin v25.4s, v25.4s, v1.4s
+	WORD $0x4ea1f79c // fmin v28.4s, v28.4s, v1.4s
+	WORD $0x4ea1f7bd // fmin v29.4s, v29.4s, v1.4s
+	B store45
+relu46:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f79c // fmax v28.4s, v28.4s, v0.4s
+	WORD $0x4e20f7bd // fmax v29.4s, v29.4s, v0.4s
+	B store45
+leaky47:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb24 // fcmlt v4.4s, v25.4s, #0.0
+	WORD $0x4f809325 // fmul v5.4s, v25.4s, v0.s[0]
+	WORD $0x6ea41cb9 // bit v25.16b, v5.16b, v4.16b
+	WORD $0x4ea0eb84 // fcmlt v4.4s, v28.4s, #0.0
+	WORD $0x4f809385 // fmul v5.4s, v28.4s, v0.s[0]
+	WORD $0x6ea41cbc // bit v28.16b, v5.16b, v4.16b
+	WORD $0x4ea0eba6 // fcmlt v6.4s, v29.4s, #0.0
+	WORD $0x4f8093a7 // fmul v7.4s, v29.4s, v0.s[0]
+	WORD $0x6ea61cfd // bit v29.16b, v7.16b, v6.16b
+store45:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4], (R1)
+	RET
+vectors4:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	CMP $4, R3
+	BEQ adjacent50
+single51:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	FMOVS (R11), F3
+	ADD R3, R11, R11
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	SUBS $1, R2, R2
+	BNE single51
+done52:
+	B done49
+adjacent50:
+	SUBS $8, R2, R2
+	BLT four54
+eight53:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f86111c // fmla v28.4s, v8.4s, v6.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa6119c // fmla v28.4s, v12.4s, v6.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f86191c // fmla v28.4s, v8.4s, v6.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa6199c // fmla v28.4s, v12.4s, v6.s[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f87111c // fmla v28.4s, v8.4s, v7.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa7119c // fmla v28.4s, v12.4s, v7.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f87191c // fmla v28.4s, v8.4s, v7.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa7199c // fmla v28.4s, v12.4s, v7.s[3]
+	SUBS $8, R2, R2
+	BGE eight53
+four54:
+	ADDS $4, R2, R2
+	BLT rest55
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa3119c // fmla v28.4s, v12.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f83191c // fmla v28.4s, v8.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa3199c // fmla v28.4s, v12.4s, v3.s[3]
+	SUB $4, R2, R2
+rest55:
+	ADDS $4, R2, R2
+	BEQ done49
+single48:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f83111c // fmla v28.4s, v8.4s, v3.s[0]
+	SUBS $1, R2, R2
+	BNE single48
+done49:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants56
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+constants56:
+	MOVD 24(R0), R1
+	CBZ R1, added57
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
+added57:
+	MOVD 96(R0), R7
+	CBZ R7, store58
+	CMP $1, R7
+	BEQ relu59
+	CMP $2, R7
+	BEQ leaky60
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f79c // fmax v28.4s, v28.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	WORD $0x4ea1f79c // fmin v28.4s, v28.4s, v1.4s
+	B store58
+relu59:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f79c // fmax v28.4s, v28.4s, v0.4s
+	B store58
+leaky60:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb84 // fcmlt v4.4s, v28.4s, #0.0
+	WORD $0x4f809385 // fmul v5.4s, v28.4s, v0.s[0]
+	WORD $0x6ea41cbc // bit v28.16b, v5.16b, v4.16b
+store58:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4], (R1)
+	RET
+rows1:
+	CMP $4, R7
+	BLE vectors61
+	CMP $8, R7
+	BLE vectors62
+	CMP $12, R7
+	BLE vectors63
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	CMP $4, R3
+	BEQ adjacent66
+single67:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single67
+done68:
+	B done65
+adjacent66:
+	SUBS $8, R2, R2
+	BLT four70
+eight69:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f821156 // fmla v22.4s, v10.4s, v2.s[0]
+	WORD $0x4f821177 // fmla v23.4s, v11.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f841139 // fmla v25.4s, v9.4s, v4.s[0]
+	WORD $0x4f84115a // fmla v26.4s, v10.4s, v4.s[0]
+	WORD $0x4f84117b // fmla v27.4s, v11.4s, v4.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f3 // fmla v19.4s, v15.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211d6 // fmla v22.4s, v14.4s, v2.s[1]
+	WORD $0x4fa211f7 // fmla v23.4s, v15.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa411b9 // fmla v25.4s, v13.4s, v4.s[1]
+	WORD $0x4fa411da // fmla v26.4s, v14.4s, v4.s[1]
+	WORD $0x4fa411fb // fmla v27.4s, v15.4s, v4.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f801973 // fmla v19.4s, v11.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f821956 // fmla v22.4s, v10.4s, v2.s[2]
+	WORD $0x4f821977 // fmla v23.4s, v11.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f841939 // fmla v25.4s, v9.4s, v4.s[2]
+	WORD $0x4f84195a // fmla v26.4s, v10.4s, v4.s[2]
+	WORD $0x4f84197b // fmla v27.4s, v11.4s, v4.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019f3 // fmla v19.4s, v15.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219d6 // fmla v22.4s, v14.4s, v2.s[3]
+	WORD $0x4fa219f7 // fmla v23.4s, v15.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419b9 // fmla v25.4s, v13.4s, v4.s[3]
+	WORD $0x4fa419da // fmla v26.4s, v14.4s, v4.s[3]
+	WORD $0x4fa419fb // fmla v27.4s, v15.4s, v4.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f811173 // fmla v19.4s, v11.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f831156 // fmla v22.4s, v10.4s, v3.s[0]
+	WORD $0x4f831177 // fmla v23.4s, v11.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f851139 // fmla v25.4s, v9.4s, v5.s[0]
+	WORD $0x4f85115a // fmla v26.4s, v10.4s, v5.s[0]
+	WORD $0x4f85117b // fmla v27.4s, v11.4s, v5.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d2 // fmla v18.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f3 // fmla v19.4s, v15.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	WORD $0x4fa311f7 // fmla v23.4s, v15.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa511b9 // fmla v25.4s, v13.4s, v5.s[1]
+	WORD $0x4fa511da // fmla v26.4s, v14.4s, v5.s[1]
+	WORD $0x4fa511fb // fmla v27.4s, v15.4s, v5.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f811952 // fmla v18.4s, v10.4s, v1.s[2]
+	WORD $0x4f811973 // fmla v19.4s, v11.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f831956 // fmla v22.4s, v10.4s, v3.s[2]
+	WORD $0x4f831977 // fmla v23.4s, v11.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f851939 // fmla v25.4s, v9.4s, v5.s[2]
+	WORD $0x4f85195a // fmla v26.4s, v10.4s, v5.s[2]
+	WORD $0x4f85197b // fmla v27.4s, v11.4s, v5.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d2 // fmla v18.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119f3 // fmla v19.4s, v15.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319d6 // fmla v22.4s, v14.4s, v3.s[3]
+	WORD $0x4fa319f7 // fmla v23.4s, v15.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519b9 // fmla v25.4s, v13.4s, v5.s[3]
+	WORD $0x4fa519da // fmla v26.4s, v14.4s, v5.s[3]
+	WORD $0x4fa519fb // fmla v27.4s, v15.4s, v5.s[3]
+	SUBS $8, R2, R2
+	BGE eight69
+four70:
+	ADDS $4, R2, R2
+	BLT rest71
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f3 // fmla v19.4s, v15.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f7 // fmla v23.4s, v15.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b9 // fmla v25.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211da // fmla v26.4s, v14.4s, v2.s[1]
+	WORD $0x4fa211fb // fmla v27.4s, v15.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f801973 // fmla v19.4s, v11.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f811956 // fmla v22.4s, v10.4s, v1.s[2]
+	WORD $0x4f811977 // fmla v23.4s, v11.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	WORD $0x4f82195a // fmla v26.4s, v10.4s, v2.s[2]
+	WORD $0x4f82197b // fmla v27.4s, v11.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019f3 // fmla v19.4s, v15.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d6 // fmla v22.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119f7 // fmla v23.4s, v15.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b9 // fmla v25.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219da // fmla v26.4s, v14.4s, v2.s[3]
+	WORD $0x4fa219fb // fmla v27.4s, v15.4s, v2.s[3]
+	SUB $4, R2, R2
+rest71:
+	ADDS $4, R2, R2
+	BEQ done65
+single64:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single64
+done65:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants72
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+constants72:
+	MOVD 24(R0), R1
+	CBZ R1, added73
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+	WORD $0x4e23d77b // fadd v27.4s, v27.4s, v3.4s
+added73:
+	MOVD 96(R0), R7
+	CBZ R7, store74
+	CMP $1, R7
+	BEQ relu75
+	CMP $2, R7
+	BEQ leaky76
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f75a // fmax v26.4s, v26.4s, v0.4s
+	WORD $0x4e20f77b // fmax v27.4s, v27.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f6f7 // fmin v23.4s, v23.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	WORD $0x4ea1f739 // fmin v25.4s, v25.4s, v1.4s
+	WORD $0x4ea1f75a // fmin v26.4s, v26.4s, v1.4s
+	WORD $0x4ea1f77b // fmin v27.4s, v27.4s, v1.4s
+	B store74
+relu75:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f75a // fmax v26.4s, v26.4s, v0.4s
+	WORD $0x4e20f77b // fmax v27.4s, v27.4s, v0.4s
+	B store74
+leaky76:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+	WORD $0x4ea0ea64 // fcmlt v4.4s, v19.4s, #0.0
+	WORD $0x4f809265 // fmul v5.4s, v19.4s, v0.s[0]
+	WORD $0x6ea41cb3 // bit v19.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eac4 // fcmlt v4.4s, v22.4s, #0.0
+	WORD $0x4f8092c5 // fmul v5.4s, v22.4s, v0.s[0]
+	WORD $0x6ea41cb6 // bit v22.16b, v5.16b, v4.16b
+	WORD $0x4ea0eae6 // fcmlt v6.4s, v23.4s, #0.0
+	WORD $0x4f8092e7 // fmul v7.4s, v23.4s, v0.s[0]
+	WORD $0x6ea61cf7 // bit v23.16b, v7.16b, v6.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb24 // fcmlt v4.4s, v25.4s, #0.0
+	WORD $0x4f809325 // fmul v5.4s, v25.4s, v0.s[0]
+	WORD $0x6ea41cb9 // bit v25.16b, v5.16b, v4.16b
+	WORD $0x4ea0eb46 // fcmlt v6.4s, v26.4s, #0.0
+	WORD $0x4f809347 // fmul v7.4s, v26.4s, v0.s[0]
+	WORD $0x6ea61cfa // bit v26.16b, v7.16b, v6.16b
+	WORD $0x4ea0eb62 // fcmlt v2.4s, v27.4s, #0.0
+	WORD $0x4f809363 // fmul v3.4s, v27.4s, v0.s[0]
+	WORD $0x6ea21c7b // bit v27.16b, v3.16b, v2.16b
+store74:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R1)
+	RET
+vectors63:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	CMP $4, R3
+	BEQ adjacent79
+single80:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single80
+done81:
+	B done78
+adjacent79:
+	SUBS $8, R2, R2
+	BLT four83
+eight82:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f821156 // fmla v22.4s, v10.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f841139 // fmla v25.4s, v9.4s, v4.s[0]
+	WORD $0x4f84115a // fmla v26.4s, v10.4s, v4.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211d6 // fmla v22.4s, v14.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa411b9 // fmla v25.4s, v13.4s, v4.s[1]
+	WORD $0x4fa411da // fmla v26.4s, v14.4s, v4.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f821956 // fmla v22.4s, v10.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f841939 // fmla v25.4s, v9.4s, v4.s[2]
+	WORD $0x4f84195a // fmla v26.4s, v10.4s, v4.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219d6 // fmla v22.4s, v14.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419b9 // fmla v25.4s, v13.4s, v4.s[3]
+	WORD $0x4fa419da // fmla v26.4s, v14.4s, v4.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f831156 // fmla v22.4s, v10.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f851139 // fmla v25.4s, v9.4s, v5.s[0]
+	WORD $0x4f85115a // fmla v26.4s, v10.4s, v5.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d2 // fmla v18.4s, v14.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa511b9 // fmla v25.4s, v13.4s, v5.s[1]
+	WORD $0x4fa511da // fmla v26.4s, v14.4s, v5.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f811952 // fmla v18.4s, v10.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f831956 // fmla v22.4s, v10.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f851939 // fmla v25.4s, v9.4s, v5.s[2]
+	WORD $0x4f85195a // fmla v26.4s, v10.4s, v5.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d2 // fmla v18.4s, v14.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319d6 // fmla v22.4s, v14.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519b9 // fmla v25.4s, v13.4s, v5.s[3]
+	WORD $0x4fa519da // fmla v26.4s, v14.4s, v5.s[3]
+	SUBS $8, R2, R2
+	BGE eight82
+four83:
+	ADDS $4, R2, R2
+	BLT rest84
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b9 // fmla v25.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211da // fmla v26.4s, v14.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f811956 // fmla v22.4s, v10.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	WORD $0x4f82195a // fmla v26.4s, v10.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d6 // fmla v22.4s, v14.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b9 // fmla v25.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219da // fmla v26.4s, v14.4s, v2.s[3]
+	SUB $4, R2, R2
+rest84:
+	ADDS $4, R2, R2
+	BEQ done78
+single77:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single77
+done78:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants85
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+constants85:
+	MOVD 24(R0), R1
+	CBZ R1, added86
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+	WORD $0x4e22d75a // fadd v26.4s, v26.4s, v2.4s
+added86:
+	MOVD 96(R0), R7
+	CBZ R7, store87
+	CMP $1, R7
+	BEQ relu88
+	CMP $2, R7
+	BEQ leaky89
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f75a // fmax v26.4s, v26.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	WORD $0x4ea1f739 // fmin v25.4s, v25.4s, v1.4s
+	WORD $0x4ea1f75a // fmin v26.4s, v26.4s, v1.4s
+	B store87
+relu88:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4e20f75a // fmax v26.4s, v26.4s, v0.4s
+	B store87
+leaky89:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eac4 // fcmlt v4.4s, v22.4s, #0.0
+	WORD $0x4f8092c5 // fmul v5.4s, v22.4s, v0.s[0]
+	WORD $0x6ea41cb6 // bit v22.16b, v5.16b, v4.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb24 // fcmlt v4.4s, v25.4s, #0.0
+	WORD $0x4f809325 // fmul v5.4s, v25.4s, v0.s[0]
+	WORD $0x6ea41cb9 // bit v25.16b, v5.16b, v4.16b
+	WORD $0x4ea0eb46 // fcmlt v6.4s, v26.4s, #0.0
+	WORD $0x4f809347 // fmul v7.4s, v26.4s, v0.s[0]
+	WORD $0x6ea61cfa // bit v26.16b, v7.16b, v6.16b
+store87:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4], (R1)
+	RET
+vectors62:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	CMP $4, R3
+	BEQ adjacent92
+single93:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single93
+done94:
+	B done91
+adjacent92:
+	SUBS $8, R2, R2
+	BLT four96
+eight95:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	WORD $0x4f841139 // fmla v25.4s, v9.4s, v4.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	WORD $0x4fa411b9 // fmla v25.4s, v13.4s, v4.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	WORD $0x4f841939 // fmla v25.4s, v9.4s, v4.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419b9 // fmla v25.4s, v13.4s, v4.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	WORD $0x4f851139 // fmla v25.4s, v9.4s, v5.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	WORD $0x4fa511b9 // fmla v25.4s, v13.4s, v5.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	WORD $0x4f851939 // fmla v25.4s, v9.4s, v5.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519b9 // fmla v25.4s, v13.4s, v5.s[3]
+	SUBS $8, R2, R2
+	BGE eight95
+four96:
+	ADDS $4, R2, R2
+	BLT rest97
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b9 // fmla v25.4s, v13.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	WORD $0x4f821939 // fmla v25.4s, v9.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b9 // fmla v25.4s, v13.4s, v2.s[3]
+	SUB $4, R2, R2
+rest97:
+	ADDS $4, R2, R2
+	BEQ done91
+single90:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single90
+done91:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants98
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+constants98:
+	MOVD 24(R0), R1
+	CBZ R1, added99
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
+added99:
+	MOVD 96(R0), R7
+	CBZ R7, store100
+	CMP $1, R7
+	BEQ relu101
+	CMP $2, R7
+	BEQ leaky102
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	WORD $0x4ea1f739 // fmin v25.4s, v25.4s, v1.4s
+	B store100
+relu101:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4e20f739 // fmax v25.4s, v25.4s, v0.4s
+	B store100
+leaky102:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+	WORD $0x4ea0eb24 // fcmlt v4.4s, v25.4s, #0.0
+	WORD $0x4f809325 // fmul v5.4s, v25.4s, v0.s[0]
+	WORD $0x6ea41cb9 // bit v25.16b, v5.16b, v4.16b
+store100:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4], (R1)
+	RET
+vectors61:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	CMP $4, R3
+	BEQ adjacent105
+single106:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	FMOVS (R10), F2
+	ADD R3, R10, R10
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single106
+done107:
+	B done104
+adjacent105:
+	SUBS $8, R2, R2
+	BLT four109
+eight108:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f841118 // fmla v24.4s, v8.4s, v4.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa41198 // fmla v24.4s, v12.4s, v4.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f841918 // fmla v24.4s, v8.4s, v4.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa41998 // fmla v24.4s, v12.4s, v4.s[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f851118 // fmla v24.4s, v8.4s, v5.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa51198 // fmla v24.4s, v12.4s, v5.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f851918 // fmla v24.4s, v8.4s, v5.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa51998 // fmla v24.4s, v12.4s, v5.s[3]
+	SUBS $8, R2, R2
+	BGE eight108
+four109:
+	ADDS $4, R2, R2
+	BLT rest110
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa21198 // fmla v24.4s, v12.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f821918 // fmla v24.4s, v8.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa21998 // fmla v24.4s, v12.4s, v2.s[3]
+	SUB $4, R2, R2
+rest110:
+	ADDS $4, R2, R2
+	BEQ done104
+single103:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	SUBS $1, R2, R2
+	BNE single103
+done104:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants111
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+constants111:
+	MOVD 24(R0), R1
+	CBZ R1, added112
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+added112:
+	MOVD 96(R0), R7
+	CBZ R7, store113
+	CMP $1, R7
+	BEQ relu114
+	CMP $2, R7
+	BEQ leaky115
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f718 // fmin v24.4s, v24.4s, v1.4s
+	B store113
+relu114:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
+	B store113
+leaky115:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eb02 // fcmlt v2.4s, v24.4s, #0.0
+	WORD $0x4f809303 // fmul v3.4s, v24.4s, v0.s[0]
+	WORD $0x6ea21c78 // bit v24.16b, v3.16b, v2.16b
+store113:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4], (R1)
+	RET
+rows2:
+	CMP $4, R7
+	BLE vectors116
+	CMP $8, R7
+	BLE vectors117
+	CMP $12, R7
+	BLE vectors118
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	CMP $4, R3
+	BEQ adjacent121
+single122:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single122
+done123:
+	B done120
+adjacent121:
+	SUBS $8, R2, R2
+	BLT four125
+eight124:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f821156 // fmla v22.4s, v10.4s, v2.s[0]
+	WORD $0x4f821177 // fmla v23.4s, v11.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f3 // fmla v19.4s, v15.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211d6 // fmla v22.4s, v14.4s, v2.s[1]
+	WORD $0x4fa211f7 // fmla v23.4s, v15.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f801973 // fmla v19.4s, v11.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f821956 // fmla v22.4s, v10.4s, v2.s[2]
+	WORD $0x4f821977 // fmla v23.4s, v11.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019f3 // fmla v19.4s, v15.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219d6 // fmla v22.4s, v14.4s, v2.s[3]
+	WORD $0x4fa219f7 // fmla v23.4s, v15.4s, v2.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f811173 // fmla v19.4s, v11.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f831156 // fmla v22.4s, v10.4s, v3.s[0]
+	WORD $0x4f831177 // fmla v23.4s, v11.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d2 // fmla v18.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f3 // fmla v19.4s, v15.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	WORD $0x4fa311f7 // fmla v23.4s, v15.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f811952 // fmla v18.4s, v10.4s, v1.s[2]
+	WORD $0x4f811973 // fmla v19.4s, v11.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f831956 // fmla v22.4s, v10.4s, v3.s[2]
+	WORD $0x4f831977 // fmla v23.4s, v11.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d2 // fmla v18.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119f3 // fmla v19.4s, v15.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319d6 // fmla v22.4s, v14.4s, v3.s[3]
+	WORD $0x4fa319f7 // fmla v23.4s, v15.4s, v3.s[3]
+	SUBS $8, R2, R2
+	BGE eight124
+four125:
+	ADDS $4, R2, R2
+	BLT rest126
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f3 // fmla v19.4s, v15.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f7 // fmla v23.4s, v15.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f801973 // fmla v19.4s, v11.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f811956 // fmla v22.4s, v10.4s, v1.s[2]
+	WORD $0x4f811977 // fmla v23.4s, v11.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019f3 // fmla v19.4s, v15.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d6 // fmla v22.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119f7 // fmla v23.4s, v15.4s, v1.s[3]
+	SUB $4, R2, R2
+rest126:
+	ADDS $4, R2, R2
+	BEQ done120
+single119:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	WORD $0x4f811177 // fmla v23.4s, v11.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single119
+done120:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants127
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+constants127:
+	MOVD 24(R0), R1
+	CBZ R1, added128
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+	WORD $0x4e23d6f7 // fadd v23.4s, v23.4s, v3.4s
+added128:
+	MOVD 96(R0), R7
+	CBZ R7, store129
+	CMP $1, R7
+	BEQ relu130
+	CMP $2, R7
+	BEQ leaky131
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f6f7 // fmin v23.4s, v23.4s, v1.4s
+	B store129
+relu130:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	B store129
+leaky131:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+	WORD $0x4ea0ea64 // fcmlt v4.4s, v19.4s, #0.0
+	WORD $0x4f809265 // fmul v5.4s, v19.4s, v0.s[0]
+	WORD $0x6ea41cb3 // bit v19.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eac4 // fcmlt v4.4s, v22.4s, #0.0
+	WORD $0x4f8092c5 // fmul v5.4s, v22.4s, v0.s[0]
+	WORD $0x6ea41cb6 // bit v22.16b, v5.16b, v4.16b
+	WORD $0x4ea0eae6 // fcmlt v6.4s, v23.4s, #0.0
+	WORD $0x4f8092e7 // fmul v7.4s, v23.4s, v0.s[0]
+	WORD $0x6ea61cf7 // bit v23.16b, v7.16b, v6.16b
+store129:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
+	RET
+vectors118:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	CMP $4, R3
+	BEQ adjacent134
+single135:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single135
+done136:
+	B done133
+adjacent134:
+	SUBS $8, R2, R2
+	BLT four138
+eight137:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	WORD $0x4f821156 // fmla v22.4s, v10.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	WORD $0x4fa211d6 // fmla v22.4s, v14.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	WORD $0x4f821956 // fmla v22.4s, v10.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	WORD $0x4fa219d6 // fmla v22.4s, v14.4s, v2.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	WORD $0x4f831156 // fmla v22.4s, v10.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d2 // fmla v18.4s, v14.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	WORD $0x4fa311d6 // fmla v22.4s, v14.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f811952 // fmla v18.4s, v10.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	WORD $0x4f831956 // fmla v22.4s, v10.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d2 // fmla v18.4s, v14.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319d6 // fmla v22.4s, v14.4s, v3.s[3]
+	SUBS $8, R2, R2
+	BGE eight137
+four138:
+	ADDS $4, R2, R2
+	BLT rest139
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d2 // fmla v18.4s, v14.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f801952 // fmla v18.4s, v10.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	WORD $0x4f811956 // fmla v22.4s, v10.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019d2 // fmla v18.4s, v14.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119d6 // fmla v22.4s, v14.4s, v1.s[3]
+	SUB $4, R2, R2
+rest139:
+	ADDS $4, R2, R2
+	BEQ done133
+single132:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	WORD $0x4f811156 // fmla v22.4s, v10.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single132
+done133:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants140
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+constants140:
+	MOVD 24(R0), R1
+	CBZ R1, added141
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+	WORD $0x4e22d6d6 // fadd v22.4s, v22.4s, v2.4s
+added141:
+	MOVD 96(R0), R7
+	CBZ R7, store142
+	CMP $1, R7
+	BEQ relu143
+	CMP $2, R7
+	BEQ leaky144
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	B store142
+relu143:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	B store142
+leaky144:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+	WORD $0x4ea0eac4 // fcmlt v4.4s, v22.4s, #0.0
+	WORD $0x4f8092c5 // fmul v5.4s, v22.4s, v0.s[0]
+	WORD $0x6ea41cb6 // bit v22.16b, v5.16b, v4.16b
+store142:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	RET
+vectors117:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	CMP $4, R3
+	BEQ adjacent147
+single148:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single148
+done149:
+	B done146
+adjacent147:
+	SUBS $8, R2, R2
+	BLT four151
+eight150:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	WORD $0x4f821135 // fmla v21.4s, v9.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	WORD $0x4fa211b5 // fmla v21.4s, v13.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	WORD $0x4f821935 // fmla v21.4s, v9.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	WORD $0x4fa219b5 // fmla v21.4s, v13.4s, v2.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	WORD $0x4f831135 // fmla v21.4s, v9.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b1 // fmla v17.4s, v13.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	WORD $0x4fa311b5 // fmla v21.4s, v13.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f811931 // fmla v17.4s, v9.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	WORD $0x4f831935 // fmla v21.4s, v9.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b1 // fmla v17.4s, v13.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	WORD $0x4fa319b5 // fmla v21.4s, v13.4s, v3.s[3]
+	SUBS $8, R2, R2
+	BGE eight150
+four151:
+	ADDS $4, R2, R2
+	BLT rest152
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b1 // fmla v17.4s, v13.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f801931 // fmla v17.4s, v9.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	WORD $0x4f811935 // fmla v21.4s, v9.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019b1 // fmla v17.4s, v13.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119b5 // fmla v21.4s, v13.4s, v1.s[3]
+	SUB $4, R2, R2
+rest152:
+	ADDS $4, R2, R2
+	BEQ done146
+single145:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	WORD $0x4f811135 // fmla v21.4s, v9.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single145
+done146:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants153
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+constants153:
+	MOVD 24(R0), R1
+	CBZ R1, added154
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+	WORD $0x4e21d6b5 // fadd v21.4s, v21.4s, v1.4s
+added154:
+	MOVD 96(R0), R7
+	CBZ R7, store155
+	CMP $1, R7
+	BEQ relu156
+	CMP $2, R7
+	BEQ leaky157
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x4ea1f6b5 // fmin v21.4s, v21.4s, v1.4s
+	B store155
+relu156:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4e20f6b5 // fmax v21.4s, v21.4s, v0.4s
+	B store155
+leaky157:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+	WORD $0x4ea0eaa2 // fcmlt v2.4s, v21.4s, #0.0
+	WORD $0x4f8092a3 // fmul v3.4s, v21.4s, v0.s[0]
+	WORD $0x6ea21c75 // bit v21.16b, v3.16b, v2.16b
+store155:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	RET
+vectors116:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	CMP $4, R3
+	BEQ adjacent160
+single161:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	FMOVS (R9), F1
+	ADD R3, R9, R9
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single161
+done162:
+	B done159
+adjacent160:
+	SUBS $8, R2, R2
+	BLT four164
+eight163:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f821114 // fmla v20.4s, v8.4s, v2.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa21194 // fmla v20.4s, v12.4s, v2.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f821914 // fmla v20.4s, v8.4s, v2.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa21994 // fmla v20.4s, v12.4s, v2.s[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f831114 // fmla v20.4s, v8.4s, v3.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11190 // fmla v16.4s, v12.4s, v1.s[1]
+	WORD $0x4fa31194 // fmla v20.4s, v12.4s, v3.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811910 // fmla v16.4s, v8.4s, v1.s[2]
+	WORD $0x4f831914 // fmla v20.4s, v8.4s, v3.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11990 // fmla v16.4s, v12.4s, v1.s[3]
+	WORD $0x4fa31994 // fmla v20.4s, v12.4s, v3.s[3]
+	SUBS $8, R2, R2
+	BGE eight163
+four164:
+	ADDS $4, R2, R2
+	BLT rest165
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01190 // fmla v16.4s, v12.4s, v0.s[1]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801910 // fmla v16.4s, v8.4s, v0.s[2]
+	WORD $0x4f811914 // fmla v20.4s, v8.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01990 // fmla v16.4s, v12.4s, v0.s[3]
+	WORD $0x4fa11994 // fmla v20.4s, v12.4s, v1.s[3]
+	SUB $4, R2, R2
+rest165:
+	ADDS $4, R2, R2
+	BEQ done159
+single158:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f811114 // fmla v20.4s, v8.4s, v1.s[0]
+	SUBS $1, R2, R2
+	BNE single158
+done159:
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants166
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+constants166:
+	MOVD 24(R0), R1
+	CBZ R1, added167
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e20d694 // fadd v20.4s, v20.4s, v0.4s
+added167:
+	MOVD 96(R0), R7
+	CBZ R7, store168
+	CMP $1, R7
+	BEQ relu169
+	CMP $2, R7
+	BEQ leaky170
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	B store168
+relu169:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	B store168
+leaky170:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea86 // fcmlt v6.4s, v20.4s, #0.0
+	WORD $0x4f809287 // fmul v7.4s, v20.4s, v0.s[0]
+	WORD $0x6ea61cf4 // bit v20.16b, v7.16b, v6.16b
+store168:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	RET
+rows3:
+	CMP $4, R7
+	BLE vectors171
+	CMP $8, R7
+	BLE vectors172
+	CMP $12, R7
+	BLE vectors173
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
+	CMP $4, R3
+	BEQ adjacent176
+	SUBS $4, R2, R2
+	BLT rest180
+four179:
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	FMOVS (R8), F1
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4f811194 // fmla v20.4s, v12.4s, v1.s[0]
+	WORD $0x4f8111b5 // fmla v21.4s, v13.4s, v1.s[0]
+	WORD $0x4f8111d6 // fmla v22.4s, v14.4s, v1.s[0]
+	WORD $0x4f8111f7 // fmla v23.4s, v15.4s, v1.s[0]
+	FMOVS (R8), F2
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	WORD $0x4f82117b // fmla v27.4s, v11.4s, v2.s[0]
+	FMOVS (R8), F3
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4f83119c // fmla v28.4s, v12.4s, v3.s[0]
+	WORD $0x4f8311bd // fmla v29.4s, v13.4s, v3.s[0]
+	WORD $0x4f8311de // fmla v30.4s, v14.4s, v3.s[0]
+	WORD $0x4f8311ff // fmla v31.4s, v15.4s, v3.s[0]
+	SUBS $4, R2, R2
+	BGE four179
+rest180:
+	ADDS $4, R2, R2
+	BEQ done178
+single177:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single177
+done178:
+	B done175
+adjacent176:
+	SUBS $8, R2, R2
+	BLT four182
+eight181:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b5 // fmla v21.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d6 // fmla v22.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f7 // fmla v23.4s, v15.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	WORD $0x4f80195a // fmla v26.4s, v10.4s, v0.s[2]
+	WORD $0x4f80197b // fmla v27.4s, v11.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019bd // fmla v29.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019de // fmla v30.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019ff // fmla v31.4s, v15.4s, v0.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	WORD $0x4f811173 // fmla v19.4s, v11.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	WORD $0x4fa111f7 // fmla v23.4s, v15.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f811918 // fmla v24.4s, v8.4s, v1.s[2]
+	WORD $0x4f811939 // fmla v25.4s, v9.4s, v1.s[2]
+	WORD $0x4f81195a // fmla v26.4s, v10.4s, v1.s[2]
+	WORD $0x4f81197b // fmla v27.4s, v11.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1199c // fmla v28.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119bd // fmla v29.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119de // fmla v30.4s, v14.4s, v1.s[3]
+	WORD $0x4fa119ff // fmla v31.4s, v15.4s, v1.s[3]
+	SUBS $8, R2, R2
+	BGE eight181
+four182:
+	ADDS $4, R2, R2
+	BLT rest183
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b5 // fmla v21.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d6 // fmla v22.4s, v14.4s, v0.s[1]
+	WORD $0x4fa011f7 // fmla v23.4s, v15.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	WORD $0x4f80195a // fmla v26.4s, v10.4s, v0.s[2]
+	WORD $0x4f80197b // fmla v27.4s, v11.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019bd // fmla v29.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019de // fmla v30.4s, v14.4s, v0.s[3]
+	WORD $0x4fa019ff // fmla v31.4s, v15.4s, v0.s[3]
+	SUB $4, R2, R2
+rest183:
+	ADDS $4, R2, R2
+	BEQ done175
+single174:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	WORD $0x4f801173 // fmla v19.4s, v11.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single174
+done175:
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	WORD $0x4e34d610 // fadd v16.4s, v16.4s, v20.4s
+	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
+	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants184
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+constants184:
+	MOVD 24(R0), R1
+	CBZ R1, added185
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+added185:
+	MOVD 96(R0), R7
+	CBZ R7, store186
+	CMP $1, R7
+	BEQ relu187
+	CMP $2, R7
+	BEQ leaky188
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	B store186
+relu187:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	B store186
+leaky188:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+	WORD $0x4ea0ea64 // fcmlt v4.4s, v19.4s, #0.0
+	WORD $0x4f809265 // fmul v5.4s, v19.4s, v0.s[0]
+	WORD $0x6ea41cb3 // bit v19.16b, v5.16b, v4.16b
+store186:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	RET
+vectors173:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	CMP $4, R3
+	BEQ adjacent191
+	SUBS $4, R2, R2
+	BLT rest195
+four194:
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	FMOVS (R8), F1
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4f811194 // fmla v20.4s, v12.4s, v1.s[0]
+	WORD $0x4f8111b5 // fmla v21.4s, v13.4s, v1.s[0]
+	WORD $0x4f8111d6 // fmla v22.4s, v14.4s, v1.s[0]
+	FMOVS (R8), F2
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	WORD $0x4f82115a // fmla v26.4s, v10.4s, v2.s[0]
+	FMOVS (R8), F3
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4f83119c // fmla v28.4s, v12.4s, v3.s[0]
+	WORD $0x4f8311bd // fmla v29.4s, v13.4s, v3.s[0]
+	WORD $0x4f8311de // fmla v30.4s, v14.4s, v3.s[0]
+	SUBS $4, R2, R2
+	BGE four194
+rest195:
+	ADDS $4, R2, R2
+	BEQ done193
+single192:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single192
+done193:
+	B done190
+adjacent191:
+	SUBS $8, R2, R2
+	BLT four197
+eight196:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b5 // fmla v21.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d6 // fmla v22.4s, v14.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	WORD $0x4f80195a // fmla v26.4s, v10.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019bd // fmla v29.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019de // fmla v30.4s, v14.4s, v0.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	WORD $0x4f811152 // fmla v18.4s, v10.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	WORD $0x4fa111d6 // fmla v22.4s, v14.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f811918 // fmla v24.4s, v8.4s, v1.s[2]
+	WORD $0x4f811939 // fmla v25.4s, v9.4s, v1.s[2]
+	WORD $0x4f81195a // fmla v26.4s, v10.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1199c // fmla v28.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119bd // fmla v29.4s, v13.4s, v1.s[3]
+	WORD $0x4fa119de // fmla v30.4s, v14.4s, v1.s[3]
+	SUBS $8, R2, R2
+	BGE eight196
+four197:
+	ADDS $4, R2, R2
+	BLT rest198
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b5 // fmla v21.4s, v13.4s, v0.s[1]
+	WORD $0x4fa011d6 // fmla v22.4s, v14.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	WORD $0x4f80195a // fmla v26.4s, v10.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019bd // fmla v29.4s, v13.4s, v0.s[3]
+	WORD $0x4fa019de // fmla v30.4s, v14.4s, v0.s[3]
+	SUB $4, R2, R2
+rest198:
+	ADDS $4, R2, R2
+	BEQ done190
+single189:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	WORD $0x4f801152 // fmla v18.4s, v10.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single189
+done190:
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD $0x4e34d610 // fadd v16.4s, v16.4s, v20.4s
+	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
+	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants199
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+constants199:
+	MOVD 24(R0), R1
+	CBZ R1, added200
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+added200:
+	MOVD 96(R0), R7
+	CBZ R7, store201
+	CMP $1, R7
+	BEQ relu202
+	CMP $2, R7
+	BEQ leaky203
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	B store201
+relu202:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	B store201
+leaky203:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+	WORD $0x4ea0ea42 // fcmlt v2.4s, v18.4s, #0.0
+	WORD $0x4f809243 // fmul v3.4s, v18.4s, v0.s[0]
+	WORD $0x6ea21c72 // bit v18.16b, v3.16b, v2.16b
+store201:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	RET
+vectors172:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	CMP $4, R3
+	BEQ adjacent206
+	SUBS $4, R2, R2
+	BLT rest210
+four209:
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	FMOVS (R8), F1
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4f811194 // fmla v20.4s, v12.4s, v1.s[0]
+	WORD $0x4f8111b5 // fmla v21.4s, v13.4s, v1.s[0]
+	FMOVS (R8), F2
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	WORD $0x4f821139 // fmla v25.4s, v9.4s, v2.s[0]
+	FMOVS (R8), F3
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4f83119c // fmla v28.4s, v12.4s, v3.s[0]
+	WORD $0x4f8311bd // fmla v29.4s, v13.4s, v3.s[0]
+	SUBS $4, R2, R2
+	BGE four209
+rest210:
+	ADDS $4, R2, R2
+	BEQ done208
+single207:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single207
+done208:
+	B done205
+adjacent206:
+	SUBS $8, R2, R2
+	BLT four212
+eight211:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b5 // fmla v21.4s, v13.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019bd // fmla v29.4s, v13.4s, v0.s[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	WORD $0x4f811131 // fmla v17.4s, v9.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	WORD $0x4fa111b5 // fmla v21.4s, v13.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f811918 // fmla v24.4s, v8.4s, v1.s[2]
+	WORD $0x4f811939 // fmla v25.4s, v9.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1199c // fmla v28.4s, v12.4s, v1.s[3]
+	WORD $0x4fa119bd // fmla v29.4s, v13.4s, v1.s[3]
+	SUBS $8, R2, R2
+	BGE eight211
+four212:
+	ADDS $4, R2, R2
+	BLT rest213
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	WORD $0x4fa011b5 // fmla v21.4s, v13.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	WORD $0x4f801939 // fmla v25.4s, v9.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	WORD $0x4fa019bd // fmla v29.4s, v13.4s, v0.s[3]
+	SUB $4, R2, R2
+rest213:
+	ADDS $4, R2, R2
+	BEQ done205
+single204:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	WORD $0x4f801131 // fmla v17.4s, v9.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single204
+done205:
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	WORD $0x4e34d610 // fadd v16.4s, v16.4s, v20.4s
+	WORD $0x4e35d631 // fadd v17.4s, v17.4s, v21.4s
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants214
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+constants214:
+	MOVD 24(R0), R1
+	CBZ R1, added215
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+added215:
+	MOVD 96(R0), R7
+	CBZ R7, store216
+	CMP $1, R7
+	BEQ relu217
+	CMP $2, R7
+	BEQ leaky218
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	B store216
+relu217:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	B store216
+leaky218:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+	WORD $0x4ea0ea26 // fcmlt v6.4s, v17.4s, #0.0
+	WORD $0x4f809227 // fmul v7.4s, v17.4s, v0.s[0]
+	WORD $0x6ea61cf1 // bit v17.16b, v7.16b, v6.16b
+store216:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	RET
+vectors171:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	CMP $4, R3
+	BEQ adjacent221
+	SUBS $4, R2, R2
+	BLT rest225
+four224:
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	FMOVS (R8), F1
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4f811194 // fmla v20.4s, v12.4s, v1.s[0]
+	FMOVS (R8), F2
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f821118 // fmla v24.4s, v8.4s, v2.s[0]
+	FMOVS (R8), F3
+	ADD R3, R8, R8
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4f83119c // fmla v28.4s, v12.4s, v3.s[0]
+	SUBS $4, R2, R2
+	BGE four224
+rest225:
+	ADDS $4, R2, R2
+	BEQ done223
+single222:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS (R8), F0
+	ADD R3, R8, R8
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single222
+done223:
+	B done220
+adjacent221:
+	SUBS $8, R2, R2
+	BLT four227
+eight226:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811110 // fmla v16.4s, v8.4s, v1.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa11194 // fmla v20.4s, v12.4s, v1.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f811918 // fmla v24.4s, v8.4s, v1.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1199c // fmla v28.4s, v12.4s, v1.s[3]
+	SUBS $8, R2, R2
+	BGE eight226
+four227:
+	ADDS $4, R2, R2
+	BLT rest228
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa01194 // fmla v20.4s, v12.4s, v0.s[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f801918 // fmla v24.4s, v8.4s, v0.s[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0199c // fmla v28.4s, v12.4s, v0.s[3]
+	SUB $4, R2, R2
+rest228:
+	ADDS $4, R2, R2
+	BEQ done220
+single219:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f801110 // fmla v16.4s, v8.4s, v0.s[0]
+	SUBS $1, R2, R2
+	BNE single219
+done220:
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e34d610 // fadd v16.4s, v16.4s, v20.4s
+	MOVD 80(R0), R3
+	LSL $2, R3, R3
+	MOVD 88(R0), R7
+	CBZ R7, constants229
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+constants229:
+	MOVD 24(R0), R1
+	CBZ R1, added230
+	VLD1 (R1), [V0.S4]
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+added230:
+	MOVD 96(R0), R7
+	CBZ R7, store231
+	CMP $1, R7
+	BEQ relu232
+	CMP $2, R7
+	BEQ leaky233
+	FMOVS 108(R0), F0
+	FMOVS 112(R0), F1
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	B store231
+relu232:
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	B store231
+leaky233:
+	FMOVS 104(R0), F0
+	WORD $0x4ea0ea04 // fcmlt v4.4s, v16.4s, #0.0
+	WORD $0x4f809205 // fmul v5.4s, v16.4s, v0.s[0]
+	WORD $0x6ea41cb0 // bit v16.16b, v5.16b, v4.16b
+store231:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
 	RET
 
 // func packTransF32NEON(dst, b *float32, nr, ldb, k int)
@@ -2307,7 +4070,7 @@ TEXT ·packTransF32NEON(SB), NOSPLIT, $0-40
 	ADD R3, R8, R9
 	ADD R3, R9, R10
 	ADD R3, R10, R11
-next114:
+next234:
 	FMOVQ.P 16(R8), F0
 	FMOVQ.P 16(R9), F1
 	FMOVQ.P 16(R10), F2
@@ -2329,5 +4092,5 @@ next114:
 	FMOVQ F3, (R0)
 	ADD R2, R0, R0
 	SUBS $4, R1, R1
-	BGT next114
+	BGT next234
 	RET

@@ -267,6 +267,8 @@ func widenGeneric(dst []int16, src []uint8, zero int16, signed bool) {
 
 // flipBytes sets dst to the bytes of src with the bits of mask inverted, and the rest of dst to zero.
 func flipBytes(dst, src []uint8, mask uint8) {
+	n := flipWide(dst, src, mask)
+	dst, src = dst[n:], src[n:]
 	words := uint64(mask) * 0x0101010101010101
 	for len(src) >= 8 {
 		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^words)

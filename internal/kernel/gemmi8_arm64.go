@@ -6,20 +6,20 @@ const longMR, longNR = 4, 4
 
 func archGemmI8() []gemmI8 {
 	return []gemmI8{
-		{name: "i8mm-8x12", id: tileI8MM, use: &useI8MM, mr: neonMR, nr: neonNR, kr: 8, a: leftU8, b: panelI8},
-		{name: "dotprod-8x12", id: tileDotProd, use: &useDotProd, mr: neonMR, nr: neonNR, kr: 4, a: leftS8, b: panelI8},
+		{name: "i8mm-4x16", id: tileI8MM, use: &useI8MM, mr: neonMR, nr: neonNR, kr: 8, a: leftU8, b: panelI8},
+		{name: "dotprod-4x16", id: tileDotProd, use: &useDotProd, mr: neonMR, nr: neonNR, kr: 4, a: leftS8, b: panelI8},
 		{name: "neon-4x4", id: tileNEON, use: &useNEON, mr: longMR, nr: longNR, kr: 16, a: leftS8, b: panelI8},
 	}
 }
 
-// tileI8I8MM is the loop of tileI8Generic for unsigned a, kr = 8, 1 to 8 rows and 1 to 12 columns. It reads and writes all
-// twelve columns of c and init, whatever t.cols is.
+// tileI8I8MM is the loop of tileI8Generic for unsigned a, kr = 8, 1 to 4 rows and 1 to 16 columns. It reads and
+// writes all columns of c and init up to the next multiple of 4.
 //
 //go:noescape
 func tileI8I8MM(t *tileI8)
 
-// tileI8DotProd is the loop of tileI8Generic for kr = 4, 1 to 8 rows and 1 to 12 columns. It reads and writes all twelve
-// columns of c and init, whatever t.cols is.
+// tileI8DotProd is the loop of tileI8Generic for kr = 4, 1 to 4 rows and 1 to 16 columns. It reads and writes all
+// columns of c and init up to the next multiple of 4.
 //
 //go:noescape
 func tileI8DotProd(t *tileI8)
@@ -35,7 +35,7 @@ func archTileI8(id tileID, t *tileI8) {
 	if id == tileNEON {
 		nr = longNR
 	}
-	if t.cols == nr {
+	if t.cols%4 == 0 {
 		fullTileI8(id, t)
 		return
 	}

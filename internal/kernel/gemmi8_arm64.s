@@ -13,30 +13,22 @@ TEXT ·tileI8I8MM(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 48(R0), R7
 	MOVD 56(R0), R16
-	MOVD $0, R5
-	ADD R16, R8, R9
+	MOVD $64, R3
+	CMP $3, R6
+	BEQ rows1
+	CMP $2, R6
+	BEQ rows2
 	CMP $1, R6
-	CSEL EQ, R8, R9, R9
+	BEQ rows3
+	CMP $4, R7
+	BLE vectors4
+	CMP $8, R7
+	BLE vectors5
+	CMP $12, R7
+	BLE vectors6
+	ADD R16, R8, R9
 	ADD R16, R9, R10
 	ADD R16, R10, R11
-	CMP $3, R6
-	CSEL EQ, R10, R11, R11
-	ADD R16, R11, R12
-	ADD R16, R12, R13
-	CMP $5, R6
-	CSEL EQ, R12, R13, R13
-	ADD R16, R13, R14
-	ADD R16, R14, R15
-	CMP $7, R6
-	CSEL EQ, R14, R15, R15
-	WORD $0x6e281d08 // eor v8.16b, v8.16b, v8.16b
-	WORD $0x6e291d29 // eor v9.16b, v9.16b, v9.16b
-	WORD $0x6e2a1d4a // eor v10.16b, v10.16b, v10.16b
-	WORD $0x6e2b1d6b // eor v11.16b, v11.16b, v11.16b
-	WORD $0x6e2c1d8c // eor v12.16b, v12.16b, v12.16b
-	WORD $0x6e2d1dad // eor v13.16b, v13.16b, v13.16b
-	WORD $0x6e2e1dce // eor v14.16b, v14.16b, v14.16b
-	WORD $0x6e2f1def // eor v15.16b, v15.16b, v15.16b
 	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
 	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
@@ -53,519 +45,1619 @@ TEXT ·tileI8I8MM(SB), NOSPLIT, $0-8
 	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
-	CMP $7, R6
-	BGE rows1
-	CMP $5, R6
-	BGE rows2
-	CMP $3, R6
-	BGE rows3
-	CMP $4, R7
-	BLE vectors5
-	CMP $8, R7
-	BLE vectors6
-next7:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	FLDPQ 64(R1), (F4, F5)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
-	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next7
-	B done4
+	SUBS $2, R2, R2
+	BLT last8
+two7:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+	WORD $0x4e8eacde // usmmla v30.4s, v6.16b, v14.16b
+	WORD $0x4e8facdf // usmmla v31.4s, v6.16b, v15.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	WORD $0x4e8eacb6 // usmmla v22.4s, v5.16b, v14.16b
+	WORD $0x4e8facb7 // usmmla v23.4s, v5.16b, v15.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	WORD $0x4e8aacfa // usmmla v26.4s, v7.16b, v10.16b
+	WORD $0x4e8bacfb // usmmla v27.4s, v7.16b, v11.16b
+	WORD $0x4e8cacfc // usmmla v28.4s, v7.16b, v12.16b
+	WORD $0x4e8dacfd // usmmla v29.4s, v7.16b, v13.16b
+	WORD $0x4e8eacfe // usmmla v30.4s, v7.16b, v14.16b
+	WORD $0x4e8facff // usmmla v31.4s, v7.16b, v15.16b
+	SUBS $2, R2, R2
+	BGE two7
+last8:
+	ADDS $2, R2, R2
+	BEQ done9
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+	WORD $0x4e8eacde // usmmla v30.4s, v6.16b, v14.16b
+	WORD $0x4e8facdf // usmmla v31.4s, v6.16b, v15.16b
+done9:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ed77ac3 // zip2 v3.2d, v22.2d, v23.2d
+	WORD $0x4ed73ad3 // zip1 v19.2d, v22.2d, v23.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ea21c56 // orr v22.16b, v2.16b, v2.16b
+	WORD $0x4ea31c77 // orr v23.16b, v3.16b, v3.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4edb7b41 // zip2 v1.2d, v26.2d, v27.2d
+	WORD $0x4edb3b59 // zip1 v25.2d, v26.2d, v27.2d
+	WORD $0x4edd7b82 // zip2 v2.2d, v28.2d, v29.2d
+	WORD $0x4edd3b9a // zip1 v26.2d, v28.2d, v29.2d
+	WORD $0x4edf7bc3 // zip2 v3.2d, v30.2d, v31.2d
+	WORD $0x4edf3bdb // zip1 v27.2d, v30.2d, v31.2d
+	WORD $0x4ea01c1c // orr v28.16b, v0.16b, v0.16b
+	WORD $0x4ea11c3d // orr v29.16b, v1.16b, v1.16b
+	WORD $0x4ea21c5e // orr v30.16b, v2.16b, v2.16b
+	WORD $0x4ea31c7f // orr v31.16b, v3.16b, v3.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants10
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+	WORD $0x4ea387ff // add v31.4s, v31.4s, v3.4s
+constants10:
+	MOVD 24(R0), R1
+	CBZ R1, added11
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+	WORD $0x4ea387ff // add v31.4s, v31.4s, v3.4s
+added11:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4, V30.S4, V31.S4], (R1)
+	RET
 vectors6:
-next8:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next8
-	B done4
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	SUBS $2, R2, R2
+	BLT last13
+two12:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	WORD $0x4e8aacfa // usmmla v26.4s, v7.16b, v10.16b
+	WORD $0x4e8bacfb // usmmla v27.4s, v7.16b, v11.16b
+	WORD $0x4e8cacfc // usmmla v28.4s, v7.16b, v12.16b
+	WORD $0x4e8dacfd // usmmla v29.4s, v7.16b, v13.16b
+	SUBS $2, R2, R2
+	BGE two12
+last13:
+	ADDS $2, R2, R2
+	BEQ done14
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+done14:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ea21c56 // orr v22.16b, v2.16b, v2.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4edb7b41 // zip2 v1.2d, v26.2d, v27.2d
+	WORD $0x4edb3b59 // zip1 v25.2d, v26.2d, v27.2d
+	WORD $0x4edd7b82 // zip2 v2.2d, v28.2d, v29.2d
+	WORD $0x4edd3b9a // zip1 v26.2d, v28.2d, v29.2d
+	WORD $0x4ea01c1c // orr v28.16b, v0.16b, v0.16b
+	WORD $0x4ea11c3d // orr v29.16b, v1.16b, v1.16b
+	WORD $0x4ea21c5e // orr v30.16b, v2.16b, v2.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants15
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+constants15:
+	MOVD 24(R0), R1
+	CBZ R1, added16
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+added16:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4, V30.S4], (R1)
+	RET
 vectors5:
-next9:
-	FLDPQ 0(R1), (F0, F1)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next9
-	B done4
-rows3:
-	CMP $4, R7
-	BLE vectors10
-	CMP $8, R7
-	BLE vectors11
-next12:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	FLDPQ 64(R1), (F4, F5)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
-	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
-	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
-	WORD $0x4e84acd2 // usmmla v18.4s, v6.16b, v4.16b
-	WORD $0x4e85acd3 // usmmla v19.4s, v6.16b, v5.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next12
-	B done4
-vectors11:
-next13:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
-	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next13
-	B done4
-vectors10:
-next14:
-	FLDPQ 0(R1), (F0, F1)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next14
-	B done4
-rows2:
-	CMP $4, R7
-	BLE vectors15
-	CMP $8, R7
-	BLE vectors16
-next17:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	FLDPQ 64(R1), (F4, F5)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
-	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
-	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
-	WORD $0x4e84acd2 // usmmla v18.4s, v6.16b, v4.16b
-	WORD $0x4e85acd3 // usmmla v19.4s, v6.16b, v5.16b
-	FMOVD (R12)(R5), F6
-	FMOVD (R13)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
-	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
-	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
-	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
-	WORD $0x4e84acd8 // usmmla v24.4s, v6.16b, v4.16b
-	WORD $0x4e85acd9 // usmmla v25.4s, v6.16b, v5.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next17
-	B done4
-vectors16:
-next18:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
-	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
-	FMOVD (R12)(R5), F6
-	FMOVD (R13)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
-	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
-	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
-	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next18
-	B done4
-vectors15:
-next19:
-	FLDPQ 0(R1), (F0, F1)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	FMOVD (R12)(R5), F6
-	FMOVD (R13)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
-	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next19
-	B done4
-rows1:
-	CMP $4, R7
-	BLE vectors20
-	CMP $8, R7
-	BLE vectors21
-next22:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	FLDPQ 64(R1), (F4, F5)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	WORD $0x4e84accc // usmmla v12.4s, v6.16b, v4.16b
-	WORD $0x4e85accd // usmmla v13.4s, v6.16b, v5.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
-	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
-	WORD $0x4e84acd2 // usmmla v18.4s, v6.16b, v4.16b
-	WORD $0x4e85acd3 // usmmla v19.4s, v6.16b, v5.16b
-	FMOVD (R12)(R5), F6
-	FMOVD (R13)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
-	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
-	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
-	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
-	WORD $0x4e84acd8 // usmmla v24.4s, v6.16b, v4.16b
-	WORD $0x4e85acd9 // usmmla v25.4s, v6.16b, v5.16b
-	FMOVD (R14)(R5), F6
-	FMOVD (R15)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acda // usmmla v26.4s, v6.16b, v0.16b
-	WORD $0x4e81acdb // usmmla v27.4s, v6.16b, v1.16b
-	WORD $0x4e82acdc // usmmla v28.4s, v6.16b, v2.16b
-	WORD $0x4e83acdd // usmmla v29.4s, v6.16b, v3.16b
-	WORD $0x4e84acde // usmmla v30.4s, v6.16b, v4.16b
-	WORD $0x4e85acdf // usmmla v31.4s, v6.16b, v5.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next22
-	B done4
-vectors21:
-next23:
-	FLDPQ 0(R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	WORD $0x4e82acca // usmmla v10.4s, v6.16b, v2.16b
-	WORD $0x4e83accb // usmmla v11.4s, v6.16b, v3.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	WORD $0x4e82acd0 // usmmla v16.4s, v6.16b, v2.16b
-	WORD $0x4e83acd1 // usmmla v17.4s, v6.16b, v3.16b
-	FMOVD (R12)(R5), F6
-	FMOVD (R13)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
-	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
-	WORD $0x4e82acd6 // usmmla v22.4s, v6.16b, v2.16b
-	WORD $0x4e83acd7 // usmmla v23.4s, v6.16b, v3.16b
-	FMOVD (R14)(R5), F6
-	FMOVD (R15)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acda // usmmla v26.4s, v6.16b, v0.16b
-	WORD $0x4e81acdb // usmmla v27.4s, v6.16b, v1.16b
-	WORD $0x4e82acdc // usmmla v28.4s, v6.16b, v2.16b
-	WORD $0x4e83acdd // usmmla v29.4s, v6.16b, v3.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next23
-	B done4
-vectors20:
-next24:
-	FLDPQ 0(R1), (F0, F1)
-	ADD $96, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acc8 // usmmla v8.4s, v6.16b, v0.16b
-	WORD $0x4e81acc9 // usmmla v9.4s, v6.16b, v1.16b
-	FMOVD (R10)(R5), F6
-	FMOVD (R11)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acce // usmmla v14.4s, v6.16b, v0.16b
-	WORD $0x4e81accf // usmmla v15.4s, v6.16b, v1.16b
-	FMOVD (R12)(R5), F6
-	FMOVD (R13)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acd4 // usmmla v20.4s, v6.16b, v0.16b
-	WORD $0x4e81acd5 // usmmla v21.4s, v6.16b, v1.16b
-	FMOVD (R14)(R5), F6
-	FMOVD (R15)(R5), F7
-	WORD $0x4ec738c6 // zip1 v6.2d, v6.2d, v7.2d
-	WORD $0x4e80acda // usmmla v26.4s, v6.16b, v0.16b
-	WORD $0x4e81acdb // usmmla v27.4s, v6.16b, v1.16b
-	ADD $8, R5, R5
-	SUBS $1, R2, R2
-	BNE next24
-	B done4
-done4:
-	WORD $0x4ec97900 // zip2 v0.2d, v8.2d, v9.2d
-	WORD $0x4ec93908 // zip1 v8.2d, v8.2d, v9.2d
-	WORD $0x4ecb7941 // zip2 v1.2d, v10.2d, v11.2d
-	WORD $0x4ecb3949 // zip1 v9.2d, v10.2d, v11.2d
-	WORD $0x4ecd7982 // zip2 v2.2d, v12.2d, v13.2d
-	WORD $0x4ecd398a // zip1 v10.2d, v12.2d, v13.2d
-	WORD $0x4ea01c0b // orr v11.16b, v0.16b, v0.16b
-	WORD $0x4ea11c2c // orr v12.16b, v1.16b, v1.16b
-	WORD $0x4ea21c4d // orr v13.16b, v2.16b, v2.16b
-	WORD $0x4ecf79c0 // zip2 v0.2d, v14.2d, v15.2d
-	WORD $0x4ecf39ce // zip1 v14.2d, v14.2d, v15.2d
-	WORD $0x4ed17a01 // zip2 v1.2d, v16.2d, v17.2d
-	WORD $0x4ed13a0f // zip1 v15.2d, v16.2d, v17.2d
-	WORD $0x4ed37a42 // zip2 v2.2d, v18.2d, v19.2d
-	WORD $0x4ed33a50 // zip1 v16.2d, v18.2d, v19.2d
-	WORD $0x4ea01c11 // orr v17.16b, v0.16b, v0.16b
-	WORD $0x4ea11c32 // orr v18.16b, v1.16b, v1.16b
-	WORD $0x4ea21c53 // orr v19.16b, v2.16b, v2.16b
-	WORD $0x4ed57a80 // zip2 v0.2d, v20.2d, v21.2d
-	WORD $0x4ed53a94 // zip1 v20.2d, v20.2d, v21.2d
-	WORD $0x4ed77ac1 // zip2 v1.2d, v22.2d, v23.2d
-	WORD $0x4ed73ad5 // zip1 v21.2d, v22.2d, v23.2d
-	WORD $0x4ed97b02 // zip2 v2.2d, v24.2d, v25.2d
-	WORD $0x4ed93b16 // zip1 v22.2d, v24.2d, v25.2d
-	WORD $0x4ea01c17 // orr v23.16b, v0.16b, v0.16b
-	WORD $0x4ea11c38 // orr v24.16b, v1.16b, v1.16b
-	WORD $0x4ea21c59 // orr v25.16b, v2.16b, v2.16b
-	WORD $0x4edb7b40 // zip2 v0.2d, v26.2d, v27.2d
-	WORD $0x4edb3b5a // zip1 v26.2d, v26.2d, v27.2d
-	WORD $0x4edd7b81 // zip2 v1.2d, v28.2d, v29.2d
-	WORD $0x4edd3b9b // zip1 v27.2d, v28.2d, v29.2d
-	WORD $0x4edf7bc2 // zip2 v2.2d, v30.2d, v31.2d
-	WORD $0x4edf3bdc // zip1 v28.2d, v30.2d, v31.2d
-	WORD $0x4ea01c1d // orr v29.16b, v0.16b, v0.16b
-	WORD $0x4ea11c3e // orr v30.16b, v1.16b, v1.16b
-	WORD $0x4ea21c5f // orr v31.16b, v2.16b, v2.16b
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	SUBS $2, R2, R2
+	BLT last18
+two17:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	WORD $0x4e8aacfa // usmmla v26.4s, v7.16b, v10.16b
+	WORD $0x4e8bacfb // usmmla v27.4s, v7.16b, v11.16b
+	SUBS $2, R2, R2
+	BGE two17
+last18:
+	ADDS $2, R2, R2
+	BEQ done19
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+done19:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4edb7b41 // zip2 v1.2d, v26.2d, v27.2d
+	WORD $0x4edb3b59 // zip1 v25.2d, v26.2d, v27.2d
+	WORD $0x4ea01c1c // orr v28.16b, v0.16b, v0.16b
+	WORD $0x4ea11c3d // orr v29.16b, v1.16b, v1.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants20
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+constants20:
+	MOVD 24(R0), R1
+	CBZ R1, added21
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+added21:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4], (R1)
+	RET
+vectors4:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	SUBS $2, R2, R2
+	BLT last23
+two22:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	SUBS $2, R2, R2
+	BGE two22
+last23:
+	ADDS $2, R2, R2
+	BEQ done24
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+done24:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4ea01c1c // orr v28.16b, v0.16b, v0.16b
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
 	CBZ R7, constants25
 	MOVD 16(R0), R1
-	MOVD R6, R2
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	VLD1 (R1), [V0.S4]
 	ADD R3, R1, R1
-	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
-	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
-	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea0856b // add v11.4s, v11.4s, v0.4s
-	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
-	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
-	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
-	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
-	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
-	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
 	ADD R3, R1, R1
 	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
-	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
-	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	VLD1 (R1), [V0.S4]
 	ADD R3, R1, R1
-	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
-	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
-	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
-	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
-	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants25
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
-	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
-	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
 constants25:
 	MOVD 24(R0), R1
 	CBZ R1, added26
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
-	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
-	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
-	WORD $0x4ea0856b // add v11.4s, v11.4s, v0.4s
-	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
-	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
-	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
-	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
-	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
-	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
-	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
-	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+added26:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4], (R1)
+	RET
+rows1:
+	CMP $4, R7
+	BLE vectors27
+	CMP $8, R7
+	BLE vectors28
+	CMP $12, R7
+	BLE vectors29
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	MOVD R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
+	SUBS $2, R2, R2
+	BLT last31
+two30:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+	WORD $0x4e8eacde // usmmla v30.4s, v6.16b, v14.16b
+	WORD $0x4e8facdf // usmmla v31.4s, v6.16b, v15.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	WORD $0x4e8eacb6 // usmmla v22.4s, v5.16b, v14.16b
+	WORD $0x4e8facb7 // usmmla v23.4s, v5.16b, v15.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	WORD $0x4e8aacfa // usmmla v26.4s, v7.16b, v10.16b
+	WORD $0x4e8bacfb // usmmla v27.4s, v7.16b, v11.16b
+	WORD $0x4e8cacfc // usmmla v28.4s, v7.16b, v12.16b
+	WORD $0x4e8dacfd // usmmla v29.4s, v7.16b, v13.16b
+	WORD $0x4e8eacfe // usmmla v30.4s, v7.16b, v14.16b
+	WORD $0x4e8facff // usmmla v31.4s, v7.16b, v15.16b
+	SUBS $2, R2, R2
+	BGE two30
+last31:
+	ADDS $2, R2, R2
+	BEQ done32
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+	WORD $0x4e8eacde // usmmla v30.4s, v6.16b, v14.16b
+	WORD $0x4e8facdf // usmmla v31.4s, v6.16b, v15.16b
+done32:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ed77ac3 // zip2 v3.2d, v22.2d, v23.2d
+	WORD $0x4ed73ad3 // zip1 v19.2d, v22.2d, v23.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ea21c56 // orr v22.16b, v2.16b, v2.16b
+	WORD $0x4ea31c77 // orr v23.16b, v3.16b, v3.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4edb7b41 // zip2 v1.2d, v26.2d, v27.2d
+	WORD $0x4edb3b59 // zip1 v25.2d, v26.2d, v27.2d
+	WORD $0x4edd7b82 // zip2 v2.2d, v28.2d, v29.2d
+	WORD $0x4edd3b9a // zip1 v26.2d, v28.2d, v29.2d
+	WORD $0x4edf7bc3 // zip2 v3.2d, v30.2d, v31.2d
+	WORD $0x4edf3bdb // zip1 v27.2d, v30.2d, v31.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants33
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
 	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
 	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
 	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
-	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
-	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
-	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
-	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
-	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
-	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
-	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
-	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
-	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-added26:
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+constants33:
+	MOVD 24(R0), R1
+	CBZ R1, added34
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+added34:
 	MOVD 16(R0), R1
-	FSTPQ (F8, F9), (R1)
-	FMOVQ F10, 32(R1)
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F11, F12), (R1)
-	FMOVQ F13, 32(R1)
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F14, F15), (R1)
-	FMOVQ F16, 32(R1)
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R1)
+	RET
+vectors29:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	MOVD R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	SUBS $2, R2, R2
+	BLT last36
+two35:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	WORD $0x4e8aacfa // usmmla v26.4s, v7.16b, v10.16b
+	WORD $0x4e8bacfb // usmmla v27.4s, v7.16b, v11.16b
+	WORD $0x4e8cacfc // usmmla v28.4s, v7.16b, v12.16b
+	WORD $0x4e8dacfd // usmmla v29.4s, v7.16b, v13.16b
+	SUBS $2, R2, R2
+	BGE two35
+last36:
+	ADDS $2, R2, R2
+	BEQ done37
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	WORD $0x4e8cacdc // usmmla v28.4s, v6.16b, v12.16b
+	WORD $0x4e8dacdd // usmmla v29.4s, v6.16b, v13.16b
+done37:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ea21c56 // orr v22.16b, v2.16b, v2.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4edb7b41 // zip2 v1.2d, v26.2d, v27.2d
+	WORD $0x4edb3b59 // zip1 v25.2d, v26.2d, v27.2d
+	WORD $0x4edd7b82 // zip2 v2.2d, v28.2d, v29.2d
+	WORD $0x4edd3b9a // zip1 v26.2d, v28.2d, v29.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants38
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F17, F18), (R1)
-	FMOVQ F19, 32(R1)
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F20, F21), (R1)
-	FMOVQ F22, 32(R1)
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+constants38:
+	MOVD 24(R0), R1
+	CBZ R1, added39
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+added39:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F23, F24), (R1)
-	FMOVQ F25, 32(R1)
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F26, F27), (R1)
-	FMOVQ F28, 32(R1)
+	VST1 [V24.S4, V25.S4, V26.S4], (R1)
+	RET
+vectors28:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	MOVD R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	SUBS $2, R2, R2
+	BLT last41
+two40:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	WORD $0x4e8aacfa // usmmla v26.4s, v7.16b, v10.16b
+	WORD $0x4e8bacfb // usmmla v27.4s, v7.16b, v11.16b
+	SUBS $2, R2, R2
+	BGE two40
+last41:
+	ADDS $2, R2, R2
+	BEQ done42
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	WORD $0x4e8aacda // usmmla v26.4s, v6.16b, v10.16b
+	WORD $0x4e8bacdb // usmmla v27.4s, v6.16b, v11.16b
+done42:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	WORD $0x4edb7b41 // zip2 v1.2d, v26.2d, v27.2d
+	WORD $0x4edb3b59 // zip1 v25.2d, v26.2d, v27.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants43
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out27
-	FSTPQ (F29, F30), (R1)
-	FMOVQ F31, 32(R1)
-out27:
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+constants43:
+	MOVD 24(R0), R1
+	CBZ R1, added44
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+added44:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4], (R1)
+	RET
+vectors27:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	MOVD R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	SUBS $2, R2, R2
+	BLT last46
+two45:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	WORD $0x4ec37847 // zip2 v7.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e88acf8 // usmmla v24.4s, v7.16b, v8.16b
+	WORD $0x4e89acf9 // usmmla v25.4s, v7.16b, v9.16b
+	SUBS $2, R2, R2
+	BGE two45
+last46:
+	ADDS $2, R2, R2
+	BEQ done47
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	FMOVD.P 8(R10), F2
+	FMOVD.P 8(R11), F3
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec33846 // zip1 v6.2d, v2.2d, v3.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e88acd8 // usmmla v24.4s, v6.16b, v8.16b
+	WORD $0x4e89acd9 // usmmla v25.4s, v6.16b, v9.16b
+done47:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ed97b00 // zip2 v0.2d, v24.2d, v25.2d
+	WORD $0x4ed93b18 // zip1 v24.2d, v24.2d, v25.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants48
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+constants48:
+	MOVD 24(R0), R1
+	CBZ R1, added49
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+added49:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4], (R1)
+	RET
+rows2:
+	CMP $4, R7
+	BLE vectors50
+	CMP $8, R7
+	BLE vectors51
+	CMP $12, R7
+	BLE vectors52
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	SUBS $2, R2, R2
+	BLT last54
+two53:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	WORD $0x4e8eacb6 // usmmla v22.4s, v5.16b, v14.16b
+	WORD $0x4e8facb7 // usmmla v23.4s, v5.16b, v15.16b
+	SUBS $2, R2, R2
+	BGE two53
+last54:
+	ADDS $2, R2, R2
+	BEQ done55
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+done55:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ed77ac3 // zip2 v3.2d, v22.2d, v23.2d
+	WORD $0x4ed73ad3 // zip1 v19.2d, v22.2d, v23.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ea21c56 // orr v22.16b, v2.16b, v2.16b
+	WORD $0x4ea31c77 // orr v23.16b, v3.16b, v3.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants56
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+constants56:
+	MOVD 24(R0), R1
+	CBZ R1, added57
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+added57:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
+	RET
+vectors52:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	SUBS $2, R2, R2
+	BLT last59
+two58:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	SUBS $2, R2, R2
+	BGE two58
+last59:
+	ADDS $2, R2, R2
+	BEQ done60
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+done60:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	WORD $0x4ea21c56 // orr v22.16b, v2.16b, v2.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants61
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+constants61:
+	MOVD 24(R0), R1
+	CBZ R1, added62
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+added62:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	RET
+vectors51:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	SUBS $2, R2, R2
+	BLT last64
+two63:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	SUBS $2, R2, R2
+	BGE two63
+last64:
+	ADDS $2, R2, R2
+	BEQ done65
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+done65:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	WORD $0x4ea11c35 // orr v21.16b, v1.16b, v1.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants66
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+constants66:
+	MOVD 24(R0), R1
+	CBZ R1, added67
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+added67:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	RET
+vectors50:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	SUBS $2, R2, R2
+	BLT last69
+two68:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	SUBS $2, R2, R2
+	BGE two68
+last69:
+	ADDS $2, R2, R2
+	BEQ done70
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+done70:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ea01c14 // orr v20.16b, v0.16b, v0.16b
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants71
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+constants71:
+	MOVD 24(R0), R1
+	CBZ R1, added72
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+added72:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	RET
+rows3:
+	CMP $4, R7
+	BLE vectors73
+	CMP $8, R7
+	BLE vectors74
+	CMP $12, R7
+	BLE vectors75
+	MOVD R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	SUBS $2, R2, R2
+	BLT last77
+two76:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	WORD $0x4e8eacb6 // usmmla v22.4s, v5.16b, v14.16b
+	WORD $0x4e8facb7 // usmmla v23.4s, v5.16b, v15.16b
+	SUBS $2, R2, R2
+	BGE two76
+last77:
+	ADDS $2, R2, R2
+	BEQ done78
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	WORD $0x4e8eac96 // usmmla v22.4s, v4.16b, v14.16b
+	WORD $0x4e8fac97 // usmmla v23.4s, v4.16b, v15.16b
+done78:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	WORD $0x4ed77ac3 // zip2 v3.2d, v22.2d, v23.2d
+	WORD $0x4ed73ad3 // zip1 v19.2d, v22.2d, v23.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants79
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+constants79:
+	MOVD 24(R0), R1
+	CBZ R1, added80
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+added80:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	RET
+vectors75:
+	MOVD R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	SUBS $2, R2, R2
+	BLT last82
+two81:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	WORD $0x4e8cacb4 // usmmla v20.4s, v5.16b, v12.16b
+	WORD $0x4e8dacb5 // usmmla v21.4s, v5.16b, v13.16b
+	SUBS $2, R2, R2
+	BGE two81
+last82:
+	ADDS $2, R2, R2
+	BEQ done83
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	WORD $0x4e8cac94 // usmmla v20.4s, v4.16b, v12.16b
+	WORD $0x4e8dac95 // usmmla v21.4s, v4.16b, v13.16b
+done83:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	WORD $0x4ed57a82 // zip2 v2.2d, v20.2d, v21.2d
+	WORD $0x4ed53a92 // zip1 v18.2d, v20.2d, v21.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants84
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+constants84:
+	MOVD 24(R0), R1
+	CBZ R1, added85
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+added85:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	RET
+vectors74:
+	MOVD R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	SUBS $2, R2, R2
+	BLT last87
+two86:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	WORD $0x4e8aacb2 // usmmla v18.4s, v5.16b, v10.16b
+	WORD $0x4e8bacb3 // usmmla v19.4s, v5.16b, v11.16b
+	SUBS $2, R2, R2
+	BGE two86
+last87:
+	ADDS $2, R2, R2
+	BEQ done88
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	WORD $0x4e8aac92 // usmmla v18.4s, v4.16b, v10.16b
+	WORD $0x4e8bac93 // usmmla v19.4s, v4.16b, v11.16b
+done88:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	WORD $0x4ed37a41 // zip2 v1.2d, v18.2d, v19.2d
+	WORD $0x4ed33a51 // zip1 v17.2d, v18.2d, v19.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants89
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+constants89:
+	MOVD 24(R0), R1
+	CBZ R1, added90
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+added90:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	RET
+vectors73:
+	MOVD R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	SUBS $2, R2, R2
+	BLT last92
+two91:
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	WORD $0x4ec17805 // zip2 v5.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88acb0 // usmmla v16.4s, v5.16b, v8.16b
+	WORD $0x4e89acb1 // usmmla v17.4s, v5.16b, v9.16b
+	SUBS $2, R2, R2
+	BGE two91
+last92:
+	ADDS $2, R2, R2
+	BEQ done93
+	FMOVD.P 8(R8), F0
+	FMOVD.P 8(R9), F1
+	WORD $0x4ec13804 // zip1 v4.2d, v0.2d, v1.2d
+	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
+	WORD $0x4e88ac90 // usmmla v16.4s, v4.16b, v8.16b
+	WORD $0x4e89ac91 // usmmla v17.4s, v4.16b, v9.16b
+done93:
+	WORD $0x4ed17a00 // zip2 v0.2d, v16.2d, v17.2d
+	WORD $0x4ed13a10 // zip1 v16.2d, v16.2d, v17.2d
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants94
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+constants94:
+	MOVD 24(R0), R1
+	CBZ R1, added95
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+added95:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
 	RET
 
 // func tileI8DotProd(t *tileI8)
@@ -577,24 +1669,22 @@ TEXT ·tileI8DotProd(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 48(R0), R7
 	MOVD 56(R0), R16
-	MOVD $4, R3
-	MOVD $48, R4
-	MOVD $0, R5
+	MOVD $64, R4
+	CMP $3, R6
+	BEQ rows96
+	CMP $2, R6
+	BEQ rows97
+	CMP $1, R6
+	BEQ rows98
+	CMP $4, R7
+	BLE vectors99
+	CMP $8, R7
+	BLE vectors100
+	CMP $12, R7
+	BLE vectors101
 	ADD R16, R8, R9
 	ADD R16, R9, R10
 	ADD R16, R10, R11
-	ADD R16, R11, R12
-	ADD R16, R12, R13
-	ADD R16, R13, R14
-	ADD R16, R14, R15
-	WORD $0x6e281d08 // eor v8.16b, v8.16b, v8.16b
-	WORD $0x6e291d29 // eor v9.16b, v9.16b, v9.16b
-	WORD $0x6e2a1d4a // eor v10.16b, v10.16b, v10.16b
-	WORD $0x6e2b1d6b // eor v11.16b, v11.16b, v11.16b
-	WORD $0x6e2c1d8c // eor v12.16b, v12.16b, v12.16b
-	WORD $0x6e2d1dad // eor v13.16b, v13.16b, v13.16b
-	WORD $0x6e2e1dce // eor v14.16b, v14.16b, v14.16b
-	WORD $0x6e2f1def // eor v15.16b, v15.16b, v15.16b
 	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
 	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
@@ -611,1952 +1701,2607 @@ TEXT ·tileI8DotProd(SB), NOSPLIT, $0-8
 	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
-	CMP $8, R6
-	BEQ rows28
-	CMP $7, R6
-	BEQ rows29
-	CMP $6, R6
-	BEQ rows30
-	CMP $5, R6
-	BEQ rows31
-	CMP $4, R6
-	BEQ rows32
-	CMP $3, R6
-	BEQ rows33
-	CMP $2, R6
-	BEQ rows34
-	CMP $4, R7
-	BLE vectors36
-	CMP $8, R7
-	BLE vectors37
-	SUBS $4, R2, R2
-	BLT fold40
-	CMP $48, R4
-	BNE quad38
-packed42:
-	FMOVQ.P 16(R8), F0
-	VLD1.P 64(R1), [V20.S4, V21.S4, V22.S4, V23.S4]
-	VLD1.P 64(R1), [V24.S4, V25.S4, V26.S4, V27.S4]
-	VLD1.P 64(R1), [V28.S4, V29.S4, V30.S4, V31.S4]
-	WORD $0x4f80e288 // sdot v8.4s, v20.16b, v0.4b[0]
-	WORD $0x4f80e2a9 // sdot v9.4s, v21.16b, v0.4b[0]
-	WORD $0x4f80e2ca // sdot v10.4s, v22.16b, v0.4b[0]
-	WORD $0x4fa0e2eb // sdot v11.4s, v23.16b, v0.4b[1]
-	WORD $0x4fa0e30c // sdot v12.4s, v24.16b, v0.4b[1]
-	WORD $0x4fa0e32d // sdot v13.4s, v25.16b, v0.4b[1]
-	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
-	WORD $0x4f80eb6f // sdot v15.4s, v27.16b, v0.4b[2]
-	WORD $0x4f80eb90 // sdot v16.4s, v28.16b, v0.4b[2]
-	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
-	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
-	WORD $0x4fa0ebf3 // sdot v19.4s, v31.16b, v0.4b[3]
-	SUBS $4, R2, R2
-	BGE packed42
-	B fold40
-quad38:
-	FMOVQ.P 16(R8), F0
-	FLDPQ (R1), (F20, F21)
-	FMOVQ 32(R1), F22
-	ADD R4, R1, R1
-	FLDPQ (R1), (F23, F24)
-	FMOVQ 32(R1), F25
-	ADD R4, R1, R1
-	FLDPQ (R1), (F26, F27)
-	FMOVQ 32(R1), F28
-	ADD R4, R1, R1
-	FLDPQ (R1), (F29, F30)
-	FMOVQ 32(R1), F31
-	ADD R4, R1, R1
-	WORD $0x4f80e288 // sdot v8.4s, v20.16b, v0.4b[0]
-	WORD $0x4f80e2a9 // sdot v9.4s, v21.16b, v0.4b[0]
-	WORD $0x4f80e2ca // sdot v10.4s, v22.16b, v0.4b[0]
-	WORD $0x4fa0e2eb // sdot v11.4s, v23.16b, v0.4b[1]
-	WORD $0x4fa0e30c // sdot v12.4s, v24.16b, v0.4b[1]
-	WORD $0x4fa0e32d // sdot v13.4s, v25.16b, v0.4b[1]
-	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
-	WORD $0x4f80eb6f // sdot v15.4s, v27.16b, v0.4b[2]
-	WORD $0x4f80eb90 // sdot v16.4s, v28.16b, v0.4b[2]
-	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
-	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
-	WORD $0x4fa0ebf3 // sdot v19.4s, v31.16b, v0.4b[3]
-	SUBS $4, R2, R2
-	BGE quad38
-fold40:
-	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
-	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
-	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
-	WORD $0x4eac8529 // add v9.4s, v9.4s, v12.4s
-	WORD $0x4eb285ef // add v15.4s, v15.4s, v18.4s
-	WORD $0x4eaf8529 // add v9.4s, v9.4s, v15.4s
-	WORD $0x4ead854a // add v10.4s, v10.4s, v13.4s
-	WORD $0x4eb38610 // add v16.4s, v16.4s, v19.4s
-	WORD $0x4eb0854a // add v10.4s, v10.4s, v16.4s
+	SUBS $8, R2, R2
+	BLT four105
+eight104:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e156 // sdot v22.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e177 // sdot v23.4s, v11.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f84e139 // sdot v25.4s, v9.16b, v4.4b[0]
+	WORD $0x4f84e15a // sdot v26.4s, v10.16b, v4.4b[0]
+	WORD $0x4f84e17b // sdot v27.4s, v11.16b, v4.4b[0]
+	WORD $0x4f86e11c // sdot v28.4s, v8.16b, v6.4b[0]
+	WORD $0x4f86e13d // sdot v29.4s, v9.16b, v6.4b[0]
+	WORD $0x4f86e15e // sdot v30.4s, v10.16b, v6.4b[0]
+	WORD $0x4f86e17f // sdot v31.4s, v11.16b, v6.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f3 // sdot v19.4s, v15.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1d6 // sdot v22.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa2e1f7 // sdot v23.4s, v15.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa4e1b9 // sdot v25.4s, v13.16b, v4.4b[1]
+	WORD $0x4fa4e1da // sdot v26.4s, v14.16b, v4.4b[1]
+	WORD $0x4fa4e1fb // sdot v27.4s, v15.16b, v4.4b[1]
+	WORD $0x4fa6e19c // sdot v28.4s, v12.16b, v6.4b[1]
+	WORD $0x4fa6e1bd // sdot v29.4s, v13.16b, v6.4b[1]
+	WORD $0x4fa6e1de // sdot v30.4s, v14.16b, v6.4b[1]
+	WORD $0x4fa6e1ff // sdot v31.4s, v15.16b, v6.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e973 // sdot v19.4s, v11.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e956 // sdot v22.4s, v10.16b, v2.4b[2]
+	WORD $0x4f82e977 // sdot v23.4s, v11.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f84e939 // sdot v25.4s, v9.16b, v4.4b[2]
+	WORD $0x4f84e95a // sdot v26.4s, v10.16b, v4.4b[2]
+	WORD $0x4f84e97b // sdot v27.4s, v11.16b, v4.4b[2]
+	WORD $0x4f86e91c // sdot v28.4s, v8.16b, v6.4b[2]
+	WORD $0x4f86e93d // sdot v29.4s, v9.16b, v6.4b[2]
+	WORD $0x4f86e95e // sdot v30.4s, v10.16b, v6.4b[2]
+	WORD $0x4f86e97f // sdot v31.4s, v11.16b, v6.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9f3 // sdot v19.4s, v15.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9d6 // sdot v22.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa2e9f7 // sdot v23.4s, v15.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa4e9b9 // sdot v25.4s, v13.16b, v4.4b[3]
+	WORD $0x4fa4e9da // sdot v26.4s, v14.16b, v4.4b[3]
+	WORD $0x4fa4e9fb // sdot v27.4s, v15.16b, v4.4b[3]
+	WORD $0x4fa6e99c // sdot v28.4s, v12.16b, v6.4b[3]
+	WORD $0x4fa6e9bd // sdot v29.4s, v13.16b, v6.4b[3]
+	WORD $0x4fa6e9de // sdot v30.4s, v14.16b, v6.4b[3]
+	WORD $0x4fa6e9ff // sdot v31.4s, v15.16b, v6.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e173 // sdot v19.4s, v11.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e156 // sdot v22.4s, v10.16b, v3.4b[0]
+	WORD $0x4f83e177 // sdot v23.4s, v11.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f85e139 // sdot v25.4s, v9.16b, v5.4b[0]
+	WORD $0x4f85e15a // sdot v26.4s, v10.16b, v5.4b[0]
+	WORD $0x4f85e17b // sdot v27.4s, v11.16b, v5.4b[0]
+	WORD $0x4f87e11c // sdot v28.4s, v8.16b, v7.4b[0]
+	WORD $0x4f87e13d // sdot v29.4s, v9.16b, v7.4b[0]
+	WORD $0x4f87e15e // sdot v30.4s, v10.16b, v7.4b[0]
+	WORD $0x4f87e17f // sdot v31.4s, v11.16b, v7.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d2 // sdot v18.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f3 // sdot v19.4s, v15.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1d6 // sdot v22.4s, v14.16b, v3.4b[1]
+	WORD $0x4fa3e1f7 // sdot v23.4s, v15.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa5e1b9 // sdot v25.4s, v13.16b, v5.4b[1]
+	WORD $0x4fa5e1da // sdot v26.4s, v14.16b, v5.4b[1]
+	WORD $0x4fa5e1fb // sdot v27.4s, v15.16b, v5.4b[1]
+	WORD $0x4fa7e19c // sdot v28.4s, v12.16b, v7.4b[1]
+	WORD $0x4fa7e1bd // sdot v29.4s, v13.16b, v7.4b[1]
+	WORD $0x4fa7e1de // sdot v30.4s, v14.16b, v7.4b[1]
+	WORD $0x4fa7e1ff // sdot v31.4s, v15.16b, v7.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e952 // sdot v18.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e973 // sdot v19.4s, v11.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e956 // sdot v22.4s, v10.16b, v3.4b[2]
+	WORD $0x4f83e977 // sdot v23.4s, v11.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f85e939 // sdot v25.4s, v9.16b, v5.4b[2]
+	WORD $0x4f85e95a // sdot v26.4s, v10.16b, v5.4b[2]
+	WORD $0x4f85e97b // sdot v27.4s, v11.16b, v5.4b[2]
+	WORD $0x4f87e91c // sdot v28.4s, v8.16b, v7.4b[2]
+	WORD $0x4f87e93d // sdot v29.4s, v9.16b, v7.4b[2]
+	WORD $0x4f87e95e // sdot v30.4s, v10.16b, v7.4b[2]
+	WORD $0x4f87e97f // sdot v31.4s, v11.16b, v7.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d2 // sdot v18.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9f3 // sdot v19.4s, v15.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9d6 // sdot v22.4s, v14.16b, v3.4b[3]
+	WORD $0x4fa3e9f7 // sdot v23.4s, v15.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa5e9b9 // sdot v25.4s, v13.16b, v5.4b[3]
+	WORD $0x4fa5e9da // sdot v26.4s, v14.16b, v5.4b[3]
+	WORD $0x4fa5e9fb // sdot v27.4s, v15.16b, v5.4b[3]
+	WORD $0x4fa7e99c // sdot v28.4s, v12.16b, v7.4b[3]
+	WORD $0x4fa7e9bd // sdot v29.4s, v13.16b, v7.4b[3]
+	WORD $0x4fa7e9de // sdot v30.4s, v14.16b, v7.4b[3]
+	WORD $0x4fa7e9ff // sdot v31.4s, v15.16b, v7.4b[3]
+	SUBS $8, R2, R2
+	BGE eight104
+four105:
 	ADDS $4, R2, R2
-	BEQ done35
-single41:
-	FMOVS (R8), F6
-	ADD R3, R8, R8
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	SUBS $1, R2, R2
-	BNE single41
-	B done35
-vectors37:
-	SUBS $4, R2, R2
-	BLT fold45
-quad43:
+	BLT rest106
 	FMOVQ.P 16(R8), F0
-	FLDPQ (R1), (F20, F21)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F23, F24)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F26, F27)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F29, F30)
-	ADD R4, R1, R1
-	WORD $0x4f80e288 // sdot v8.4s, v20.16b, v0.4b[0]
-	WORD $0x4f80e2a9 // sdot v9.4s, v21.16b, v0.4b[0]
-	WORD $0x4fa0e2eb // sdot v11.4s, v23.16b, v0.4b[1]
-	WORD $0x4fa0e30c // sdot v12.4s, v24.16b, v0.4b[1]
-	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
-	WORD $0x4f80eb6f // sdot v15.4s, v27.16b, v0.4b[2]
-	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
-	WORD $0x4fa0ebd2 // sdot v18.4s, v30.16b, v0.4b[3]
-	SUBS $4, R2, R2
-	BGE quad43
-fold45:
-	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
-	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
-	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
-	WORD $0x4eac8529 // add v9.4s, v9.4s, v12.4s
-	WORD $0x4eb285ef // add v15.4s, v15.4s, v18.4s
-	WORD $0x4eaf8529 // add v9.4s, v9.4s, v15.4s
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e177 // sdot v23.4s, v11.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e17b // sdot v27.4s, v11.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e13d // sdot v29.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e15e // sdot v30.4s, v10.16b, v3.4b[0]
+	WORD $0x4f83e17f // sdot v31.4s, v11.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f3 // sdot v19.4s, v15.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f7 // sdot v23.4s, v15.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b9 // sdot v25.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1da // sdot v26.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa2e1fb // sdot v27.4s, v15.16b, v2.4b[1]
+	WORD $0x4fa3e19c // sdot v28.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1bd // sdot v29.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1de // sdot v30.4s, v14.16b, v3.4b[1]
+	WORD $0x4fa3e1ff // sdot v31.4s, v15.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e973 // sdot v19.4s, v11.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e956 // sdot v22.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e977 // sdot v23.4s, v11.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e939 // sdot v25.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e95a // sdot v26.4s, v10.16b, v2.4b[2]
+	WORD $0x4f82e97b // sdot v27.4s, v11.16b, v2.4b[2]
+	WORD $0x4f83e91c // sdot v28.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e93d // sdot v29.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e95e // sdot v30.4s, v10.16b, v3.4b[2]
+	WORD $0x4f83e97f // sdot v31.4s, v11.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9f3 // sdot v19.4s, v15.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d6 // sdot v22.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9f7 // sdot v23.4s, v15.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b9 // sdot v25.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9da // sdot v26.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa2e9fb // sdot v27.4s, v15.16b, v2.4b[3]
+	WORD $0x4fa3e99c // sdot v28.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9bd // sdot v29.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9de // sdot v30.4s, v14.16b, v3.4b[3]
+	WORD $0x4fa3e9ff // sdot v31.4s, v15.16b, v3.4b[3]
+	SUB $4, R2, R2
+rest106:
 	ADDS $4, R2, R2
-	BEQ done35
-single46:
-	FMOVS (R8), F6
-	ADD R3, R8, R8
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
+	BEQ done103
+single102:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e177 // sdot v23.4s, v11.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e17b // sdot v27.4s, v11.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e13d // sdot v29.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e15e // sdot v30.4s, v10.16b, v3.4b[0]
+	WORD $0x4f83e17f // sdot v31.4s, v11.16b, v3.4b[0]
 	SUBS $1, R2, R2
-	BNE single46
-	B done35
-vectors36:
-	SUBS $4, R2, R2
-	BLT fold49
-quad47:
-	FMOVQ.P 16(R8), F0
-	FMOVQ (R1), F20
-	ADD R4, R1, R1
-	FMOVQ (R1), F23
-	ADD R4, R1, R1
-	FMOVQ (R1), F26
-	ADD R4, R1, R1
-	FMOVQ (R1), F29
-	ADD R4, R1, R1
-	WORD $0x4f80e288 // sdot v8.4s, v20.16b, v0.4b[0]
-	WORD $0x4fa0e2eb // sdot v11.4s, v23.16b, v0.4b[1]
-	WORD $0x4f80eb4e // sdot v14.4s, v26.16b, v0.4b[2]
-	WORD $0x4fa0ebb1 // sdot v17.4s, v29.16b, v0.4b[3]
-	SUBS $4, R2, R2
-	BGE quad47
-fold49:
-	WORD $0x4eab8508 // add v8.4s, v8.4s, v11.4s
-	WORD $0x4eb185ce // add v14.4s, v14.4s, v17.4s
-	WORD $0x4eae8508 // add v8.4s, v8.4s, v14.4s
-	ADDS $4, R2, R2
-	BEQ done35
-single50:
-	FMOVS (R8), F6
-	ADD R3, R8, R8
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	SUBS $1, R2, R2
-	BNE single50
-	B done35
-rows34:
-	CMP $4, R7
-	BLE vectors51
-	CMP $8, R7
-	BLE vectors52
-	SUBS $2, R2, R2
-	BLT odd55
-	CMP $48, R4
-	BNE pair54
-packed56:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed56
-	B odd55
-pair54:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair54
-odd55:
-	ADDS $2, R2, R2
-	BEQ done35
-single53:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single53
-	B done35
-vectors52:
-	SUBS $2, R2, R2
-	BLT odd59
-pair58:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair58
-odd59:
-	ADDS $2, R2, R2
-	BEQ done35
-single57:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single57
-	B done35
-vectors51:
-	SUBS $2, R2, R2
-	BLT odd62
-pair61:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair61
-odd62:
-	ADDS $2, R2, R2
-	BEQ done35
-single60:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single60
-	B done35
-rows33:
-	CMP $4, R7
-	BLE vectors63
-	CMP $8, R7
-	BLE vectors64
-	SUBS $2, R2, R2
-	BLT odd67
-	CMP $48, R4
-	BNE pair66
-packed68:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed68
-	B odd67
-pair66:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair66
-odd67:
-	ADDS $2, R2, R2
-	BEQ done35
-single65:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single65
-	B done35
-vectors64:
-	SUBS $2, R2, R2
-	BLT odd71
-pair70:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e04e // sdot v14.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair70
-odd71:
-	ADDS $2, R2, R2
-	BEQ done35
-single69:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single69
-	B done35
-vectors63:
-	SUBS $2, R2, R2
-	BLT odd74
-pair73:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair73
-odd74:
-	ADDS $2, R2, R2
-	BEQ done35
-single72:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single72
-	B done35
-rows32:
-	CMP $4, R7
-	BLE vectors75
-	CMP $8, R7
-	BLE vectors76
-	SUBS $2, R2, R2
-	BLT odd79
-	CMP $48, R4
-	BNE pair78
-packed80:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed80
-	B odd79
-pair78:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair78
-odd79:
-	ADDS $2, R2, R2
-	BEQ done35
-single77:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single77
-	B done35
-vectors76:
-	SUBS $2, R2, R2
-	BLT odd83
-pair82:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e04e // sdot v14.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e051 // sdot v17.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair82
-odd83:
-	ADDS $2, R2, R2
-	BEQ done35
-single81:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single81
-	B done35
-vectors75:
-	SUBS $2, R2, R2
-	BLT odd86
-pair85:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair85
-odd86:
-	ADDS $2, R2, R2
-	BEQ done35
-single84:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single84
-	B done35
-rows31:
-	CMP $4, R7
-	BLE vectors87
-	CMP $8, R7
-	BLE vectors88
-	SUBS $2, R2, R2
-	BLT odd91
-	CMP $48, R4
-	BNE pair90
-packed92:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed92
-	B odd91
-pair90:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair90
-odd91:
-	ADDS $2, R2, R2
-	BEQ done35
-single89:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single89
-	B done35
-vectors88:
-	SUBS $2, R2, R2
-	BLT odd95
-pair94:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e04e // sdot v14.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e051 // sdot v17.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e054 // sdot v20.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e075 // sdot v21.4s, v3.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair94
-odd95:
-	ADDS $2, R2, R2
-	BEQ done35
-single93:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single93
-	B done35
-vectors87:
-	SUBS $2, R2, R2
-	BLT odd98
-pair97:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e034 // sdot v20.4s, v1.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair97
-odd98:
-	ADDS $2, R2, R2
-	BEQ done35
-single96:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single96
-	B done35
-rows30:
-	CMP $4, R7
-	BLE vectors99
-	CMP $8, R7
-	BLE vectors100
-	SUBS $2, R2, R2
-	BLT odd103
-	CMP $48, R4
-	BNE pair102
-packed104:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed104
-	B odd103
-pair102:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair102
-odd103:
-	ADDS $2, R2, R2
-	BEQ done35
-single101:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single101
-	B done35
-vectors100:
-	SUBS $2, R2, R2
-	BLT odd107
-pair106:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e04e // sdot v14.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e051 // sdot v17.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e054 // sdot v20.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e075 // sdot v21.4s, v3.16b, v6.4b[1]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e057 // sdot v23.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e078 // sdot v24.4s, v3.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair106
-odd107:
-	ADDS $2, R2, R2
-	BEQ done35
-single105:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single105
-	B done35
-vectors99:
-	SUBS $2, R2, R2
-	BLT odd110
-pair109:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e034 // sdot v20.4s, v1.16b, v6.4b[1]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e037 // sdot v23.4s, v1.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair109
-odd110:
-	ADDS $2, R2, R2
-	BEQ done35
-single108:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single108
-	B done35
-rows29:
-	CMP $4, R7
-	BLE vectors111
-	CMP $8, R7
-	BLE vectors112
-	SUBS $2, R2, R2
-	BLT odd115
-	CMP $48, R4
-	BNE pair114
-packed116:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e07a // sdot v26.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e09b // sdot v27.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed116
-	B odd115
-pair114:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e07a // sdot v26.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e09b // sdot v27.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair114
-odd115:
-	ADDS $2, R2, R2
-	BEQ done35
-single113:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single113
-	B done35
-vectors112:
-	SUBS $2, R2, R2
-	BLT odd119
-pair118:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e04e // sdot v14.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e051 // sdot v17.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e054 // sdot v20.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e075 // sdot v21.4s, v3.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e057 // sdot v23.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e078 // sdot v24.4s, v3.16b, v7.4b[1]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e05a // sdot v26.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e07b // sdot v27.4s, v3.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair118
-odd119:
-	ADDS $2, R2, R2
-	BEQ done35
-single117:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single117
-	B done35
-vectors111:
-	SUBS $2, R2, R2
-	BLT odd122
-pair121:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e034 // sdot v20.4s, v1.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e037 // sdot v23.4s, v1.16b, v7.4b[1]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e03a // sdot v26.4s, v1.16b, v6.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair121
-odd122:
-	ADDS $2, R2, R2
-	BEQ done35
-single120:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single120
-	B done35
-rows28:
-	CMP $4, R7
-	BLE vectors123
-	CMP $8, R7
-	BLE vectors124
-	SUBS $2, R2, R2
-	BLT odd127
-	CMP $48, R4
-	BNE pair126
-packed128:
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 32(R1), [V4.S4, V5.S4]
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e07a // sdot v26.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e09b // sdot v27.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e05f // sdot v31.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e07d // sdot v29.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e09e // sdot v30.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0bf // sdot v31.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE packed128
-	B odd127
-pair126:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FLDPQ (R1), (F3, F4)
-	FMOVQ 32(R1), F5
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e068 // sdot v8.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e089 // sdot v9.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0aa // sdot v10.4s, v5.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e06b // sdot v11.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e08c // sdot v12.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0ad // sdot v13.4s, v5.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e06e // sdot v14.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e08f // sdot v15.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b0 // sdot v16.4s, v5.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e071 // sdot v17.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e092 // sdot v18.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b3 // sdot v19.4s, v5.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e074 // sdot v20.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e095 // sdot v21.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0b6 // sdot v22.4s, v5.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e077 // sdot v23.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e098 // sdot v24.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0b9 // sdot v25.4s, v5.16b, v7.4b[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
-	WORD $0x4fa6e07a // sdot v26.4s, v3.16b, v6.4b[1]
-	WORD $0x4fa6e09b // sdot v27.4s, v4.16b, v6.4b[1]
-	WORD $0x4fa6e0bc // sdot v28.4s, v5.16b, v6.4b[1]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e05f // sdot v31.4s, v2.16b, v7.4b[0]
-	WORD $0x4fa7e07d // sdot v29.4s, v3.16b, v7.4b[1]
-	WORD $0x4fa7e09e // sdot v30.4s, v4.16b, v7.4b[1]
-	WORD $0x4fa7e0bf // sdot v31.4s, v5.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair126
-odd127:
-	ADDS $2, R2, R2
-	BEQ done35
-single125:
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e04a // sdot v10.4s, v2.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e04d // sdot v13.4s, v2.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e050 // sdot v16.4s, v2.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e053 // sdot v19.4s, v2.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e056 // sdot v22.4s, v2.16b, v6.4b[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e059 // sdot v25.4s, v2.16b, v7.4b[0]
-	FMOVS (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f86e05c // sdot v28.4s, v2.16b, v6.4b[0]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
-	WORD $0x4f87e05f // sdot v31.4s, v2.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single125
-	B done35
-vectors124:
-	SUBS $2, R2, R2
-	BLT odd131
-pair130:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FLDPQ (R1), (F2, F3)
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e048 // sdot v8.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e069 // sdot v9.4s, v3.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e04b // sdot v11.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e06c // sdot v12.4s, v3.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e04e // sdot v14.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e06f // sdot v15.4s, v3.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e051 // sdot v17.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e072 // sdot v18.4s, v3.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e054 // sdot v20.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e075 // sdot v21.4s, v3.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e057 // sdot v23.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e078 // sdot v24.4s, v3.16b, v7.4b[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4fa6e05a // sdot v26.4s, v2.16b, v6.4b[1]
-	WORD $0x4fa6e07b // sdot v27.4s, v3.16b, v6.4b[1]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
-	WORD $0x4fa7e05d // sdot v29.4s, v2.16b, v7.4b[1]
-	WORD $0x4fa7e07e // sdot v30.4s, v3.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair130
-odd131:
-	ADDS $2, R2, R2
-	BEQ done35
-single129:
-	FLDPQ (R1), (F0, F1)
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e029 // sdot v9.4s, v1.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e02c // sdot v12.4s, v1.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e02f // sdot v15.4s, v1.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e032 // sdot v18.4s, v1.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e035 // sdot v21.4s, v1.16b, v6.4b[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e038 // sdot v24.4s, v1.16b, v7.4b[0]
-	FMOVS (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f86e03b // sdot v27.4s, v1.16b, v6.4b[0]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	WORD $0x4f87e03e // sdot v30.4s, v1.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single129
-	B done35
-vectors123:
-	SUBS $2, R2, R2
-	BLT odd134
-pair133:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVQ (R1), F1
-	ADD R4, R1, R1
-	FMOVD (R8)(R5), F6
-	FMOVD (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e028 // sdot v8.4s, v1.16b, v6.4b[1]
-	FMOVD (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e02b // sdot v11.4s, v1.16b, v7.4b[1]
-	FMOVD (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e02e // sdot v14.4s, v1.16b, v6.4b[1]
-	FMOVD (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e031 // sdot v17.4s, v1.16b, v7.4b[1]
-	FMOVD (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e034 // sdot v20.4s, v1.16b, v6.4b[1]
-	FMOVD (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e037 // sdot v23.4s, v1.16b, v7.4b[1]
-	FMOVD (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4fa6e03a // sdot v26.4s, v1.16b, v6.4b[1]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	WORD $0x4fa7e03d // sdot v29.4s, v1.16b, v7.4b[1]
-	ADD $8, R5, R5
-	SUBS $2, R2, R2
-	BGE pair133
-odd134:
-	ADDS $2, R2, R2
-	BEQ done35
-single132:
-	FMOVQ (R1), F0
-	ADD R4, R1, R1
-	FMOVS (R8)(R5), F6
-	FMOVS (R9)(R5), F7
-	WORD $0x4f86e008 // sdot v8.4s, v0.16b, v6.4b[0]
-	FMOVS (R10)(R5), F6
-	WORD $0x4f87e00b // sdot v11.4s, v0.16b, v7.4b[0]
-	FMOVS (R11)(R5), F7
-	WORD $0x4f86e00e // sdot v14.4s, v0.16b, v6.4b[0]
-	FMOVS (R12)(R5), F6
-	WORD $0x4f87e011 // sdot v17.4s, v0.16b, v7.4b[0]
-	FMOVS (R13)(R5), F7
-	WORD $0x4f86e014 // sdot v20.4s, v0.16b, v6.4b[0]
-	FMOVS (R14)(R5), F6
-	WORD $0x4f87e017 // sdot v23.4s, v0.16b, v7.4b[0]
-	FMOVS (R15)(R5), F7
-	WORD $0x4f86e01a // sdot v26.4s, v0.16b, v6.4b[0]
-	WORD $0x4f87e01d // sdot v29.4s, v0.16b, v7.4b[0]
-	ADD R3, R5, R5
-	SUBS $1, R2, R2
-	BNE single132
-	B done35
-done35:
+	BNE single102
+done103:
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
-	CBZ R7, constants135
+	CBZ R7, constants107
 	MOVD 16(R0), R1
-	MOVD R6, R2
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD R3, R1, R1
-	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
-	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
-	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea0856b // add v11.4s, v11.4s, v0.4s
-	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
-	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
-	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
-	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
-	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
-	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD R3, R1, R1
 	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
 	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
 	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD R3, R1, R1
-	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
-	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
-	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
-	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
-	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
-	SUBS $1, R2, R2
-	BEQ constants135
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	ADD R3, R1, R1
-	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
-	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
-	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-constants135:
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+	WORD $0x4ea387ff // add v31.4s, v31.4s, v3.4s
+constants107:
 	MOVD 24(R0), R1
-	CBZ R1, added136
-	FLDPQ (R1), (F0, F1)
-	FMOVQ 32(R1), F2
-	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
-	WORD $0x4ea18529 // add v9.4s, v9.4s, v1.4s
-	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
-	WORD $0x4ea0856b // add v11.4s, v11.4s, v0.4s
-	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
-	WORD $0x4ea285ad // add v13.4s, v13.4s, v2.4s
-	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
-	WORD $0x4ea185ef // add v15.4s, v15.4s, v1.4s
-	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
-	WORD $0x4ea08631 // add v17.4s, v17.4s, v0.4s
-	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
-	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
+	CBZ R1, added108
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
 	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
 	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
 	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
-	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
-	WORD $0x4ea18718 // add v24.4s, v24.4s, v1.4s
-	WORD $0x4ea28739 // add v25.4s, v25.4s, v2.4s
-	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
-	WORD $0x4ea1877b // add v27.4s, v27.4s, v1.4s
-	WORD $0x4ea2879c // add v28.4s, v28.4s, v2.4s
-	WORD $0x4ea087bd // add v29.4s, v29.4s, v0.4s
-	WORD $0x4ea187de // add v30.4s, v30.4s, v1.4s
-	WORD $0x4ea287ff // add v31.4s, v31.4s, v2.4s
-added136:
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+	WORD $0x4ea387ff // add v31.4s, v31.4s, v3.4s
+added108:
 	MOVD 16(R0), R1
-	FSTPQ (F8, F9), (R1)
-	FMOVQ F10, 32(R1)
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F11, F12), (R1)
-	FMOVQ F13, 32(R1)
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F14, F15), (R1)
-	FMOVQ F16, 32(R1)
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F17, F18), (R1)
-	FMOVQ F19, 32(R1)
+	VST1 [V28.S4, V29.S4, V30.S4, V31.S4], (R1)
+	RET
+vectors101:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	SUBS $8, R2, R2
+	BLT four112
+eight111:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e156 // sdot v22.4s, v10.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f84e139 // sdot v25.4s, v9.16b, v4.4b[0]
+	WORD $0x4f84e15a // sdot v26.4s, v10.16b, v4.4b[0]
+	WORD $0x4f86e11c // sdot v28.4s, v8.16b, v6.4b[0]
+	WORD $0x4f86e13d // sdot v29.4s, v9.16b, v6.4b[0]
+	WORD $0x4f86e15e // sdot v30.4s, v10.16b, v6.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1d6 // sdot v22.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa4e1b9 // sdot v25.4s, v13.16b, v4.4b[1]
+	WORD $0x4fa4e1da // sdot v26.4s, v14.16b, v4.4b[1]
+	WORD $0x4fa6e19c // sdot v28.4s, v12.16b, v6.4b[1]
+	WORD $0x4fa6e1bd // sdot v29.4s, v13.16b, v6.4b[1]
+	WORD $0x4fa6e1de // sdot v30.4s, v14.16b, v6.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e956 // sdot v22.4s, v10.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f84e939 // sdot v25.4s, v9.16b, v4.4b[2]
+	WORD $0x4f84e95a // sdot v26.4s, v10.16b, v4.4b[2]
+	WORD $0x4f86e91c // sdot v28.4s, v8.16b, v6.4b[2]
+	WORD $0x4f86e93d // sdot v29.4s, v9.16b, v6.4b[2]
+	WORD $0x4f86e95e // sdot v30.4s, v10.16b, v6.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9d6 // sdot v22.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa4e9b9 // sdot v25.4s, v13.16b, v4.4b[3]
+	WORD $0x4fa4e9da // sdot v26.4s, v14.16b, v4.4b[3]
+	WORD $0x4fa6e99c // sdot v28.4s, v12.16b, v6.4b[3]
+	WORD $0x4fa6e9bd // sdot v29.4s, v13.16b, v6.4b[3]
+	WORD $0x4fa6e9de // sdot v30.4s, v14.16b, v6.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e156 // sdot v22.4s, v10.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f85e139 // sdot v25.4s, v9.16b, v5.4b[0]
+	WORD $0x4f85e15a // sdot v26.4s, v10.16b, v5.4b[0]
+	WORD $0x4f87e11c // sdot v28.4s, v8.16b, v7.4b[0]
+	WORD $0x4f87e13d // sdot v29.4s, v9.16b, v7.4b[0]
+	WORD $0x4f87e15e // sdot v30.4s, v10.16b, v7.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d2 // sdot v18.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1d6 // sdot v22.4s, v14.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa5e1b9 // sdot v25.4s, v13.16b, v5.4b[1]
+	WORD $0x4fa5e1da // sdot v26.4s, v14.16b, v5.4b[1]
+	WORD $0x4fa7e19c // sdot v28.4s, v12.16b, v7.4b[1]
+	WORD $0x4fa7e1bd // sdot v29.4s, v13.16b, v7.4b[1]
+	WORD $0x4fa7e1de // sdot v30.4s, v14.16b, v7.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e952 // sdot v18.4s, v10.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e956 // sdot v22.4s, v10.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f85e939 // sdot v25.4s, v9.16b, v5.4b[2]
+	WORD $0x4f85e95a // sdot v26.4s, v10.16b, v5.4b[2]
+	WORD $0x4f87e91c // sdot v28.4s, v8.16b, v7.4b[2]
+	WORD $0x4f87e93d // sdot v29.4s, v9.16b, v7.4b[2]
+	WORD $0x4f87e95e // sdot v30.4s, v10.16b, v7.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d2 // sdot v18.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9d6 // sdot v22.4s, v14.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa5e9b9 // sdot v25.4s, v13.16b, v5.4b[3]
+	WORD $0x4fa5e9da // sdot v26.4s, v14.16b, v5.4b[3]
+	WORD $0x4fa7e99c // sdot v28.4s, v12.16b, v7.4b[3]
+	WORD $0x4fa7e9bd // sdot v29.4s, v13.16b, v7.4b[3]
+	WORD $0x4fa7e9de // sdot v30.4s, v14.16b, v7.4b[3]
+	SUBS $8, R2, R2
+	BGE eight111
+four112:
+	ADDS $4, R2, R2
+	BLT rest113
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e13d // sdot v29.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e15e // sdot v30.4s, v10.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b9 // sdot v25.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1da // sdot v26.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa3e19c // sdot v28.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1bd // sdot v29.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1de // sdot v30.4s, v14.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e956 // sdot v22.4s, v10.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e939 // sdot v25.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e95a // sdot v26.4s, v10.16b, v2.4b[2]
+	WORD $0x4f83e91c // sdot v28.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e93d // sdot v29.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e95e // sdot v30.4s, v10.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d6 // sdot v22.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b9 // sdot v25.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9da // sdot v26.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa3e99c // sdot v28.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9bd // sdot v29.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9de // sdot v30.4s, v14.16b, v3.4b[3]
+	SUB $4, R2, R2
+rest113:
+	ADDS $4, R2, R2
+	BEQ done110
+single109:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e13d // sdot v29.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e15e // sdot v30.4s, v10.16b, v3.4b[0]
+	SUBS $1, R2, R2
+	BNE single109
+done110:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants114
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F20, F21), (R1)
-	FMOVQ F22, 32(R1)
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F23, F24), (R1)
-	FMOVQ F25, 32(R1)
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F26, F27), (R1)
-	FMOVQ F28, 32(R1)
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+constants114:
+	MOVD 24(R0), R1
+	CBZ R1, added115
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+	WORD $0x4ea287de // add v30.4s, v30.4s, v2.4s
+added115:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out137
-	FSTPQ (F29, F30), (R1)
-	FMOVQ F31, 32(R1)
-out137:
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4, V30.S4], (R1)
+	RET
+vectors100:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	SUBS $8, R2, R2
+	BLT four119
+eight118:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f84e139 // sdot v25.4s, v9.16b, v4.4b[0]
+	WORD $0x4f86e11c // sdot v28.4s, v8.16b, v6.4b[0]
+	WORD $0x4f86e13d // sdot v29.4s, v9.16b, v6.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa4e1b9 // sdot v25.4s, v13.16b, v4.4b[1]
+	WORD $0x4fa6e19c // sdot v28.4s, v12.16b, v6.4b[1]
+	WORD $0x4fa6e1bd // sdot v29.4s, v13.16b, v6.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f84e939 // sdot v25.4s, v9.16b, v4.4b[2]
+	WORD $0x4f86e91c // sdot v28.4s, v8.16b, v6.4b[2]
+	WORD $0x4f86e93d // sdot v29.4s, v9.16b, v6.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa4e9b9 // sdot v25.4s, v13.16b, v4.4b[3]
+	WORD $0x4fa6e99c // sdot v28.4s, v12.16b, v6.4b[3]
+	WORD $0x4fa6e9bd // sdot v29.4s, v13.16b, v6.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f85e139 // sdot v25.4s, v9.16b, v5.4b[0]
+	WORD $0x4f87e11c // sdot v28.4s, v8.16b, v7.4b[0]
+	WORD $0x4f87e13d // sdot v29.4s, v9.16b, v7.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa5e1b9 // sdot v25.4s, v13.16b, v5.4b[1]
+	WORD $0x4fa7e19c // sdot v28.4s, v12.16b, v7.4b[1]
+	WORD $0x4fa7e1bd // sdot v29.4s, v13.16b, v7.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f85e939 // sdot v25.4s, v9.16b, v5.4b[2]
+	WORD $0x4f87e91c // sdot v28.4s, v8.16b, v7.4b[2]
+	WORD $0x4f87e93d // sdot v29.4s, v9.16b, v7.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa5e9b9 // sdot v25.4s, v13.16b, v5.4b[3]
+	WORD $0x4fa7e99c // sdot v28.4s, v12.16b, v7.4b[3]
+	WORD $0x4fa7e9bd // sdot v29.4s, v13.16b, v7.4b[3]
+	SUBS $8, R2, R2
+	BGE eight118
+four119:
+	ADDS $4, R2, R2
+	BLT rest120
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e13d // sdot v29.4s, v9.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b9 // sdot v25.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa3e19c // sdot v28.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1bd // sdot v29.4s, v13.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e939 // sdot v25.4s, v9.16b, v2.4b[2]
+	WORD $0x4f83e91c // sdot v28.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e93d // sdot v29.4s, v9.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b9 // sdot v25.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa3e99c // sdot v28.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9bd // sdot v29.4s, v13.16b, v3.4b[3]
+	SUB $4, R2, R2
+rest120:
+	ADDS $4, R2, R2
+	BEQ done117
+single116:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e13d // sdot v29.4s, v9.16b, v3.4b[0]
+	SUBS $1, R2, R2
+	BNE single116
+done117:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants121
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+constants121:
+	MOVD 24(R0), R1
+	CBZ R1, added122
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+	WORD $0x4ea187bd // add v29.4s, v29.4s, v1.4s
+added122:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4, V29.S4], (R1)
+	RET
+vectors99:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	ADD R16, R10, R11
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	SUBS $8, R2, R2
+	BLT four126
+eight125:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	FLDPQ.P 32(R11), (F6, F7)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f86e11c // sdot v28.4s, v8.16b, v6.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa6e19c // sdot v28.4s, v12.16b, v6.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f86e91c // sdot v28.4s, v8.16b, v6.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa6e99c // sdot v28.4s, v12.16b, v6.4b[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f87e11c // sdot v28.4s, v8.16b, v7.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa7e19c // sdot v28.4s, v12.16b, v7.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f87e91c // sdot v28.4s, v8.16b, v7.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa7e99c // sdot v28.4s, v12.16b, v7.4b[3]
+	SUBS $8, R2, R2
+	BGE eight125
+four126:
+	ADDS $4, R2, R2
+	BLT rest127
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	FMOVQ.P 16(R11), F3
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa3e19c // sdot v28.4s, v12.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f83e91c // sdot v28.4s, v8.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa3e99c // sdot v28.4s, v12.16b, v3.4b[3]
+	SUB $4, R2, R2
+rest127:
+	ADDS $4, R2, R2
+	BEQ done124
+single123:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	FMOVS.P 4(R11), F3
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f83e11c // sdot v28.4s, v8.16b, v3.4b[0]
+	SUBS $1, R2, R2
+	BNE single123
+done124:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants128
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+constants128:
+	MOVD 24(R0), R1
+	CBZ R1, added129
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea0879c // add v28.4s, v28.4s, v0.4s
+added129:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V28.S4], (R1)
+	RET
+rows96:
+	CMP $4, R7
+	BLE vectors130
+	CMP $8, R7
+	BLE vectors131
+	CMP $12, R7
+	BLE vectors132
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	SUBS $8, R2, R2
+	BLT four136
+eight135:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e156 // sdot v22.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e177 // sdot v23.4s, v11.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f84e139 // sdot v25.4s, v9.16b, v4.4b[0]
+	WORD $0x4f84e15a // sdot v26.4s, v10.16b, v4.4b[0]
+	WORD $0x4f84e17b // sdot v27.4s, v11.16b, v4.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f3 // sdot v19.4s, v15.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1d6 // sdot v22.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa2e1f7 // sdot v23.4s, v15.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa4e1b9 // sdot v25.4s, v13.16b, v4.4b[1]
+	WORD $0x4fa4e1da // sdot v26.4s, v14.16b, v4.4b[1]
+	WORD $0x4fa4e1fb // sdot v27.4s, v15.16b, v4.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e973 // sdot v19.4s, v11.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e956 // sdot v22.4s, v10.16b, v2.4b[2]
+	WORD $0x4f82e977 // sdot v23.4s, v11.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f84e939 // sdot v25.4s, v9.16b, v4.4b[2]
+	WORD $0x4f84e95a // sdot v26.4s, v10.16b, v4.4b[2]
+	WORD $0x4f84e97b // sdot v27.4s, v11.16b, v4.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9f3 // sdot v19.4s, v15.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9d6 // sdot v22.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa2e9f7 // sdot v23.4s, v15.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa4e9b9 // sdot v25.4s, v13.16b, v4.4b[3]
+	WORD $0x4fa4e9da // sdot v26.4s, v14.16b, v4.4b[3]
+	WORD $0x4fa4e9fb // sdot v27.4s, v15.16b, v4.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e173 // sdot v19.4s, v11.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e156 // sdot v22.4s, v10.16b, v3.4b[0]
+	WORD $0x4f83e177 // sdot v23.4s, v11.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f85e139 // sdot v25.4s, v9.16b, v5.4b[0]
+	WORD $0x4f85e15a // sdot v26.4s, v10.16b, v5.4b[0]
+	WORD $0x4f85e17b // sdot v27.4s, v11.16b, v5.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d2 // sdot v18.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f3 // sdot v19.4s, v15.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1d6 // sdot v22.4s, v14.16b, v3.4b[1]
+	WORD $0x4fa3e1f7 // sdot v23.4s, v15.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa5e1b9 // sdot v25.4s, v13.16b, v5.4b[1]
+	WORD $0x4fa5e1da // sdot v26.4s, v14.16b, v5.4b[1]
+	WORD $0x4fa5e1fb // sdot v27.4s, v15.16b, v5.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e952 // sdot v18.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e973 // sdot v19.4s, v11.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e956 // sdot v22.4s, v10.16b, v3.4b[2]
+	WORD $0x4f83e977 // sdot v23.4s, v11.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f85e939 // sdot v25.4s, v9.16b, v5.4b[2]
+	WORD $0x4f85e95a // sdot v26.4s, v10.16b, v5.4b[2]
+	WORD $0x4f85e97b // sdot v27.4s, v11.16b, v5.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d2 // sdot v18.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9f3 // sdot v19.4s, v15.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9d6 // sdot v22.4s, v14.16b, v3.4b[3]
+	WORD $0x4fa3e9f7 // sdot v23.4s, v15.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa5e9b9 // sdot v25.4s, v13.16b, v5.4b[3]
+	WORD $0x4fa5e9da // sdot v26.4s, v14.16b, v5.4b[3]
+	WORD $0x4fa5e9fb // sdot v27.4s, v15.16b, v5.4b[3]
+	SUBS $8, R2, R2
+	BGE eight135
+four136:
+	ADDS $4, R2, R2
+	BLT rest137
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e177 // sdot v23.4s, v11.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e17b // sdot v27.4s, v11.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f3 // sdot v19.4s, v15.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f7 // sdot v23.4s, v15.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b9 // sdot v25.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1da // sdot v26.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa2e1fb // sdot v27.4s, v15.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e973 // sdot v19.4s, v11.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e956 // sdot v22.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e977 // sdot v23.4s, v11.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e939 // sdot v25.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e95a // sdot v26.4s, v10.16b, v2.4b[2]
+	WORD $0x4f82e97b // sdot v27.4s, v11.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9f3 // sdot v19.4s, v15.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d6 // sdot v22.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9f7 // sdot v23.4s, v15.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b9 // sdot v25.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9da // sdot v26.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa2e9fb // sdot v27.4s, v15.16b, v2.4b[3]
+	SUB $4, R2, R2
+rest137:
+	ADDS $4, R2, R2
+	BEQ done134
+single133:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e177 // sdot v23.4s, v11.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e17b // sdot v27.4s, v11.16b, v2.4b[0]
+	SUBS $1, R2, R2
+	BNE single133
+done134:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants138
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+constants138:
+	MOVD 24(R0), R1
+	CBZ R1, added139
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+	WORD $0x4ea3877b // add v27.4s, v27.4s, v3.4s
+added139:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R1)
+	RET
+vectors132:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	SUBS $8, R2, R2
+	BLT four143
+eight142:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e156 // sdot v22.4s, v10.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f84e139 // sdot v25.4s, v9.16b, v4.4b[0]
+	WORD $0x4f84e15a // sdot v26.4s, v10.16b, v4.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1d6 // sdot v22.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa4e1b9 // sdot v25.4s, v13.16b, v4.4b[1]
+	WORD $0x4fa4e1da // sdot v26.4s, v14.16b, v4.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e956 // sdot v22.4s, v10.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f84e939 // sdot v25.4s, v9.16b, v4.4b[2]
+	WORD $0x4f84e95a // sdot v26.4s, v10.16b, v4.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9d6 // sdot v22.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa4e9b9 // sdot v25.4s, v13.16b, v4.4b[3]
+	WORD $0x4fa4e9da // sdot v26.4s, v14.16b, v4.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e156 // sdot v22.4s, v10.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f85e139 // sdot v25.4s, v9.16b, v5.4b[0]
+	WORD $0x4f85e15a // sdot v26.4s, v10.16b, v5.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d2 // sdot v18.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1d6 // sdot v22.4s, v14.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa5e1b9 // sdot v25.4s, v13.16b, v5.4b[1]
+	WORD $0x4fa5e1da // sdot v26.4s, v14.16b, v5.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e952 // sdot v18.4s, v10.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e956 // sdot v22.4s, v10.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f85e939 // sdot v25.4s, v9.16b, v5.4b[2]
+	WORD $0x4f85e95a // sdot v26.4s, v10.16b, v5.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d2 // sdot v18.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9d6 // sdot v22.4s, v14.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa5e9b9 // sdot v25.4s, v13.16b, v5.4b[3]
+	WORD $0x4fa5e9da // sdot v26.4s, v14.16b, v5.4b[3]
+	SUBS $8, R2, R2
+	BGE eight142
+four143:
+	ADDS $4, R2, R2
+	BLT rest144
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b9 // sdot v25.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1da // sdot v26.4s, v14.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e956 // sdot v22.4s, v10.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e939 // sdot v25.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e95a // sdot v26.4s, v10.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d6 // sdot v22.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b9 // sdot v25.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9da // sdot v26.4s, v14.16b, v2.4b[3]
+	SUB $4, R2, R2
+rest144:
+	ADDS $4, R2, R2
+	BEQ done141
+single140:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e15a // sdot v26.4s, v10.16b, v2.4b[0]
+	SUBS $1, R2, R2
+	BNE single140
+done141:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants145
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+constants145:
+	MOVD 24(R0), R1
+	CBZ R1, added146
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+	WORD $0x4ea2875a // add v26.4s, v26.4s, v2.4s
+added146:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4, V26.S4], (R1)
+	RET
+vectors131:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	SUBS $8, R2, R2
+	BLT four150
+eight149:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	WORD $0x4f84e139 // sdot v25.4s, v9.16b, v4.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	WORD $0x4fa4e1b9 // sdot v25.4s, v13.16b, v4.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	WORD $0x4f84e939 // sdot v25.4s, v9.16b, v4.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	WORD $0x4fa4e9b9 // sdot v25.4s, v13.16b, v4.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	WORD $0x4f85e139 // sdot v25.4s, v9.16b, v5.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	WORD $0x4fa5e1b9 // sdot v25.4s, v13.16b, v5.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	WORD $0x4f85e939 // sdot v25.4s, v9.16b, v5.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	WORD $0x4fa5e9b9 // sdot v25.4s, v13.16b, v5.4b[3]
+	SUBS $8, R2, R2
+	BGE eight149
+four150:
+	ADDS $4, R2, R2
+	BLT rest151
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b9 // sdot v25.4s, v13.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e939 // sdot v25.4s, v9.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b9 // sdot v25.4s, v13.16b, v2.4b[3]
+	SUB $4, R2, R2
+rest151:
+	ADDS $4, R2, R2
+	BEQ done148
+single147:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e139 // sdot v25.4s, v9.16b, v2.4b[0]
+	SUBS $1, R2, R2
+	BNE single147
+done148:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants152
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+constants152:
+	MOVD 24(R0), R1
+	CBZ R1, added153
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ea18739 // add v25.4s, v25.4s, v1.4s
+added153:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4, V25.S4], (R1)
+	RET
+vectors130:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	SUBS $8, R2, R2
+	BLT four157
+eight156:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	FLDPQ.P 32(R10), (F4, F5)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f84e118 // sdot v24.4s, v8.16b, v4.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa4e198 // sdot v24.4s, v12.16b, v4.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f84e918 // sdot v24.4s, v8.16b, v4.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa4e998 // sdot v24.4s, v12.16b, v4.4b[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f85e118 // sdot v24.4s, v8.16b, v5.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa5e198 // sdot v24.4s, v12.16b, v5.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f85e918 // sdot v24.4s, v8.16b, v5.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa5e998 // sdot v24.4s, v12.16b, v5.4b[3]
+	SUBS $8, R2, R2
+	BGE eight156
+four157:
+	ADDS $4, R2, R2
+	BLT rest158
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	FMOVQ.P 16(R10), F2
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa2e198 // sdot v24.4s, v12.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f82e918 // sdot v24.4s, v8.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa2e998 // sdot v24.4s, v12.16b, v2.4b[3]
+	SUB $4, R2, R2
+rest158:
+	ADDS $4, R2, R2
+	BEQ done155
+single154:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	FMOVS.P 4(R10), F2
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f82e118 // sdot v24.4s, v8.16b, v2.4b[0]
+	SUBS $1, R2, R2
+	BNE single154
+done155:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants159
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+constants159:
+	MOVD 24(R0), R1
+	CBZ R1, added160
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+added160:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V24.S4], (R1)
+	RET
+rows97:
+	CMP $4, R7
+	BLE vectors161
+	CMP $8, R7
+	BLE vectors162
+	CMP $12, R7
+	BLE vectors163
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	SUBS $8, R2, R2
+	BLT four167
+eight166:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e156 // sdot v22.4s, v10.16b, v2.4b[0]
+	WORD $0x4f82e177 // sdot v23.4s, v11.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f3 // sdot v19.4s, v15.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1d6 // sdot v22.4s, v14.16b, v2.4b[1]
+	WORD $0x4fa2e1f7 // sdot v23.4s, v15.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e973 // sdot v19.4s, v11.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e956 // sdot v22.4s, v10.16b, v2.4b[2]
+	WORD $0x4f82e977 // sdot v23.4s, v11.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9f3 // sdot v19.4s, v15.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9d6 // sdot v22.4s, v14.16b, v2.4b[3]
+	WORD $0x4fa2e9f7 // sdot v23.4s, v15.16b, v2.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e173 // sdot v19.4s, v11.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e156 // sdot v22.4s, v10.16b, v3.4b[0]
+	WORD $0x4f83e177 // sdot v23.4s, v11.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d2 // sdot v18.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f3 // sdot v19.4s, v15.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1d6 // sdot v22.4s, v14.16b, v3.4b[1]
+	WORD $0x4fa3e1f7 // sdot v23.4s, v15.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e952 // sdot v18.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e973 // sdot v19.4s, v11.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e956 // sdot v22.4s, v10.16b, v3.4b[2]
+	WORD $0x4f83e977 // sdot v23.4s, v11.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d2 // sdot v18.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9f3 // sdot v19.4s, v15.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9d6 // sdot v22.4s, v14.16b, v3.4b[3]
+	WORD $0x4fa3e9f7 // sdot v23.4s, v15.16b, v3.4b[3]
+	SUBS $8, R2, R2
+	BGE eight166
+four167:
+	ADDS $4, R2, R2
+	BLT rest168
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e177 // sdot v23.4s, v11.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f3 // sdot v19.4s, v15.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f7 // sdot v23.4s, v15.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e973 // sdot v19.4s, v11.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e956 // sdot v22.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e977 // sdot v23.4s, v11.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9f3 // sdot v19.4s, v15.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d6 // sdot v22.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9f7 // sdot v23.4s, v15.16b, v1.4b[3]
+	SUB $4, R2, R2
+rest168:
+	ADDS $4, R2, R2
+	BEQ done165
+single164:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e177 // sdot v23.4s, v11.16b, v1.4b[0]
+	SUBS $1, R2, R2
+	BNE single164
+done165:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants169
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+constants169:
+	MOVD 24(R0), R1
+	CBZ R1, added170
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ea386f7 // add v23.4s, v23.4s, v3.4s
+added170:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R1)
+	RET
+vectors163:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	SUBS $8, R2, R2
+	BLT four174
+eight173:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	WORD $0x4f82e156 // sdot v22.4s, v10.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	WORD $0x4fa2e1d6 // sdot v22.4s, v14.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	WORD $0x4f82e956 // sdot v22.4s, v10.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	WORD $0x4fa2e9d6 // sdot v22.4s, v14.16b, v2.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	WORD $0x4f83e156 // sdot v22.4s, v10.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d2 // sdot v18.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	WORD $0x4fa3e1d6 // sdot v22.4s, v14.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e952 // sdot v18.4s, v10.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	WORD $0x4f83e956 // sdot v22.4s, v10.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d2 // sdot v18.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	WORD $0x4fa3e9d6 // sdot v22.4s, v14.16b, v3.4b[3]
+	SUBS $8, R2, R2
+	BGE eight173
+four174:
+	ADDS $4, R2, R2
+	BLT rest175
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d2 // sdot v18.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e952 // sdot v18.4s, v10.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e956 // sdot v22.4s, v10.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9d2 // sdot v18.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9d6 // sdot v22.4s, v14.16b, v1.4b[3]
+	SUB $4, R2, R2
+rest175:
+	ADDS $4, R2, R2
+	BEQ done172
+single171:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e156 // sdot v22.4s, v10.16b, v1.4b[0]
+	SUBS $1, R2, R2
+	BNE single171
+done172:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants176
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+constants176:
+	MOVD 24(R0), R1
+	CBZ R1, added177
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+added177:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4, V22.S4], (R1)
+	RET
+vectors162:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	SUBS $8, R2, R2
+	BLT four181
+eight180:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	WORD $0x4f82e135 // sdot v21.4s, v9.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	WORD $0x4fa2e1b5 // sdot v21.4s, v13.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	WORD $0x4f82e935 // sdot v21.4s, v9.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	WORD $0x4fa2e9b5 // sdot v21.4s, v13.16b, v2.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	WORD $0x4f83e135 // sdot v21.4s, v9.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b1 // sdot v17.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	WORD $0x4fa3e1b5 // sdot v21.4s, v13.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e931 // sdot v17.4s, v9.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	WORD $0x4f83e935 // sdot v21.4s, v9.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b1 // sdot v17.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	WORD $0x4fa3e9b5 // sdot v21.4s, v13.16b, v3.4b[3]
+	SUBS $8, R2, R2
+	BGE eight180
+four181:
+	ADDS $4, R2, R2
+	BLT rest182
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b1 // sdot v17.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e931 // sdot v17.4s, v9.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e935 // sdot v21.4s, v9.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9b1 // sdot v17.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9b5 // sdot v21.4s, v13.16b, v1.4b[3]
+	SUB $4, R2, R2
+rest182:
+	ADDS $4, R2, R2
+	BEQ done179
+single178:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e135 // sdot v21.4s, v9.16b, v1.4b[0]
+	SUBS $1, R2, R2
+	BNE single178
+done179:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants183
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+constants183:
+	MOVD 24(R0), R1
+	CBZ R1, added184
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+	WORD $0x4ea186b5 // add v21.4s, v21.4s, v1.4s
+added184:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4, V21.S4], (R1)
+	RET
+vectors161:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	SUBS $8, R2, R2
+	BLT four188
+eight187:
+	FLDPQ.P 32(R8), (F0, F1)
+	FLDPQ.P 32(R9), (F2, F3)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f82e114 // sdot v20.4s, v8.16b, v2.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa2e194 // sdot v20.4s, v12.16b, v2.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f82e914 // sdot v20.4s, v8.16b, v2.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa2e994 // sdot v20.4s, v12.16b, v2.4b[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f83e114 // sdot v20.4s, v8.16b, v3.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e190 // sdot v16.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa3e194 // sdot v20.4s, v12.16b, v3.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e910 // sdot v16.4s, v8.16b, v1.4b[2]
+	WORD $0x4f83e914 // sdot v20.4s, v8.16b, v3.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e990 // sdot v16.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa3e994 // sdot v20.4s, v12.16b, v3.4b[3]
+	SUBS $8, R2, R2
+	BGE eight187
+four188:
+	ADDS $4, R2, R2
+	BLT rest189
+	FMOVQ.P 16(R8), F0
+	FMOVQ.P 16(R9), F1
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e190 // sdot v16.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e910 // sdot v16.4s, v8.16b, v0.4b[2]
+	WORD $0x4f81e914 // sdot v20.4s, v8.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e990 // sdot v16.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa1e994 // sdot v20.4s, v12.16b, v1.4b[3]
+	SUB $4, R2, R2
+rest189:
+	ADDS $4, R2, R2
+	BEQ done186
+single185:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	FMOVS.P 4(R9), F1
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f81e114 // sdot v20.4s, v8.16b, v1.4b[0]
+	SUBS $1, R2, R2
+	BNE single185
+done186:
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants190
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	ADD R3, R1, R1
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+constants190:
+	MOVD 24(R0), R1
+	CBZ R1, added191
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea08694 // add v20.4s, v20.4s, v0.4s
+added191:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
+	ADD R3, R1, R1
+	VST1 [V20.S4], (R1)
+	RET
+rows98:
+	CMP $4, R7
+	BLE vectors192
+	CMP $8, R7
+	BLE vectors193
+	CMP $12, R7
+	BLE vectors194
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
+	SUBS $8, R2, R2
+	BLT four198
+eight197:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b5 // sdot v21.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d6 // sdot v22.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f7 // sdot v23.4s, v15.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e939 // sdot v25.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e95a // sdot v26.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e97b // sdot v27.4s, v11.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9bd // sdot v29.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9de // sdot v30.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9ff // sdot v31.4s, v15.16b, v0.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	WORD $0x4f81e173 // sdot v19.4s, v11.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	WORD $0x4fa1e1f7 // sdot v23.4s, v15.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f81e918 // sdot v24.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e939 // sdot v25.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e95a // sdot v26.4s, v10.16b, v1.4b[2]
+	WORD $0x4f81e97b // sdot v27.4s, v11.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa1e99c // sdot v28.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9bd // sdot v29.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9de // sdot v30.4s, v14.16b, v1.4b[3]
+	WORD $0x4fa1e9ff // sdot v31.4s, v15.16b, v1.4b[3]
+	SUBS $8, R2, R2
+	BGE eight197
+four198:
+	ADDS $4, R2, R2
+	BLT rest199
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b5 // sdot v21.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d6 // sdot v22.4s, v14.16b, v0.4b[1]
+	WORD $0x4fa0e1f7 // sdot v23.4s, v15.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e939 // sdot v25.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e95a // sdot v26.4s, v10.16b, v0.4b[2]
+	WORD $0x4f80e97b // sdot v27.4s, v11.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4, V15.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9bd // sdot v29.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9de // sdot v30.4s, v14.16b, v0.4b[3]
+	WORD $0x4fa0e9ff // sdot v31.4s, v15.16b, v0.4b[3]
+	SUB $4, R2, R2
+rest199:
+	ADDS $4, R2, R2
+	BEQ done196
+single195:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	WORD $0x4f80e173 // sdot v19.4s, v11.16b, v0.4b[0]
+	SUBS $1, R2, R2
+	BNE single195
+done196:
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebb8673 // add v19.4s, v19.4s, v27.4s
+	WORD $0x4ebc8694 // add v20.4s, v20.4s, v28.4s
+	WORD $0x4ebd86b5 // add v21.4s, v21.4s, v29.4s
+	WORD $0x4ebe86d6 // add v22.4s, v22.4s, v30.4s
+	WORD $0x4ebf86f7 // add v23.4s, v23.4s, v31.4s
+	WORD $0x4eb48610 // add v16.4s, v16.4s, v20.4s
+	WORD $0x4eb58631 // add v17.4s, v17.4s, v21.4s
+	WORD $0x4eb68652 // add v18.4s, v18.4s, v22.4s
+	WORD $0x4eb78673 // add v19.4s, v19.4s, v23.4s
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants200
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+constants200:
+	MOVD 24(R0), R1
+	CBZ R1, added201
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+	WORD $0x4ea38673 // add v19.4s, v19.4s, v3.4s
+added201:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R1)
+	RET
+vectors194:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
+	SUBS $8, R2, R2
+	BLT four205
+eight204:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b5 // sdot v21.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d6 // sdot v22.4s, v14.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e939 // sdot v25.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e95a // sdot v26.4s, v10.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9bd // sdot v29.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9de // sdot v30.4s, v14.16b, v0.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	WORD $0x4f81e152 // sdot v18.4s, v10.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	WORD $0x4fa1e1d6 // sdot v22.4s, v14.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f81e918 // sdot v24.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e939 // sdot v25.4s, v9.16b, v1.4b[2]
+	WORD $0x4f81e95a // sdot v26.4s, v10.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa1e99c // sdot v28.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9bd // sdot v29.4s, v13.16b, v1.4b[3]
+	WORD $0x4fa1e9de // sdot v30.4s, v14.16b, v1.4b[3]
+	SUBS $8, R2, R2
+	BGE eight204
+four205:
+	ADDS $4, R2, R2
+	BLT rest206
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b5 // sdot v21.4s, v13.16b, v0.4b[1]
+	WORD $0x4fa0e1d6 // sdot v22.4s, v14.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e939 // sdot v25.4s, v9.16b, v0.4b[2]
+	WORD $0x4f80e95a // sdot v26.4s, v10.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4, V14.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9bd // sdot v29.4s, v13.16b, v0.4b[3]
+	WORD $0x4fa0e9de // sdot v30.4s, v14.16b, v0.4b[3]
+	SUB $4, R2, R2
+rest206:
+	ADDS $4, R2, R2
+	BEQ done203
+single202:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4, V10.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	WORD $0x4f80e152 // sdot v18.4s, v10.16b, v0.4b[0]
+	SUBS $1, R2, R2
+	BNE single202
+done203:
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4eba8652 // add v18.4s, v18.4s, v26.4s
+	WORD $0x4ebc8694 // add v20.4s, v20.4s, v28.4s
+	WORD $0x4ebd86b5 // add v21.4s, v21.4s, v29.4s
+	WORD $0x4ebe86d6 // add v22.4s, v22.4s, v30.4s
+	WORD $0x4eb48610 // add v16.4s, v16.4s, v20.4s
+	WORD $0x4eb58631 // add v17.4s, v17.4s, v21.4s
+	WORD $0x4eb68652 // add v18.4s, v18.4s, v22.4s
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants207
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+constants207:
+	MOVD 24(R0), R1
+	CBZ R1, added208
+	VLD1 (R1), [V0.S4, V1.S4, V2.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+	WORD $0x4ea28652 // add v18.4s, v18.4s, v2.4s
+added208:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4, V18.S4], (R1)
+	RET
+vectors193:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
+	SUBS $8, R2, R2
+	BLT four212
+eight211:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b5 // sdot v21.4s, v13.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e939 // sdot v25.4s, v9.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9bd // sdot v29.4s, v13.16b, v0.4b[3]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	WORD $0x4f81e131 // sdot v17.4s, v9.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	WORD $0x4fa1e1b5 // sdot v21.4s, v13.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f81e918 // sdot v24.4s, v8.16b, v1.4b[2]
+	WORD $0x4f81e939 // sdot v25.4s, v9.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa1e99c // sdot v28.4s, v12.16b, v1.4b[3]
+	WORD $0x4fa1e9bd // sdot v29.4s, v13.16b, v1.4b[3]
+	SUBS $8, R2, R2
+	BGE eight211
+four212:
+	ADDS $4, R2, R2
+	BLT rest213
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	WORD $0x4fa0e1b5 // sdot v21.4s, v13.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	WORD $0x4f80e939 // sdot v25.4s, v9.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4, V13.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	WORD $0x4fa0e9bd // sdot v29.4s, v13.16b, v0.4b[3]
+	SUB $4, R2, R2
+rest213:
+	ADDS $4, R2, R2
+	BEQ done210
+single209:
+	VLD1.P (R1)(R4), [V8.S4, V9.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	WORD $0x4f80e131 // sdot v17.4s, v9.16b, v0.4b[0]
+	SUBS $1, R2, R2
+	BNE single209
+done210:
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4eb98631 // add v17.4s, v17.4s, v25.4s
+	WORD $0x4ebc8694 // add v20.4s, v20.4s, v28.4s
+	WORD $0x4ebd86b5 // add v21.4s, v21.4s, v29.4s
+	WORD $0x4eb48610 // add v16.4s, v16.4s, v20.4s
+	WORD $0x4eb58631 // add v17.4s, v17.4s, v21.4s
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants214
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+constants214:
+	MOVD 24(R0), R1
+	CBZ R1, added215
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+	WORD $0x4ea18631 // add v17.4s, v17.4s, v1.4s
+added215:
+	MOVD 16(R0), R1
+	VST1 [V16.S4, V17.S4], (R1)
+	RET
+vectors192:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e3c1f9c // eor v28.16b, v28.16b, v28.16b
+	SUBS $8, R2, R2
+	BLT four219
+eight218:
+	FLDPQ.P 32(R8), (F0, F1)
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e110 // sdot v16.4s, v8.16b, v1.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e194 // sdot v20.4s, v12.16b, v1.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f81e918 // sdot v24.4s, v8.16b, v1.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa1e99c // sdot v28.4s, v12.16b, v1.4b[3]
+	SUBS $8, R2, R2
+	BGE eight218
+four219:
+	ADDS $4, R2, R2
+	BLT rest220
+	FMOVQ.P 16(R8), F0
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e194 // sdot v20.4s, v12.16b, v0.4b[1]
+	VLD1.P (R1)(R4), [V8.S4]
+	WORD $0x4f80e918 // sdot v24.4s, v8.16b, v0.4b[2]
+	VLD1.P (R1)(R4), [V12.S4]
+	WORD $0x4fa0e99c // sdot v28.4s, v12.16b, v0.4b[3]
+	SUB $4, R2, R2
+rest220:
+	ADDS $4, R2, R2
+	BEQ done217
+single216:
+	VLD1.P (R1)(R4), [V8.S4]
+	FMOVS.P 4(R8), F0
+	WORD $0x4f80e110 // sdot v16.4s, v8.16b, v0.4b[0]
+	SUBS $1, R2, R2
+	BNE single216
+done217:
+	WORD $0x4eb88610 // add v16.4s, v16.4s, v24.4s
+	WORD $0x4ebc8694 // add v20.4s, v20.4s, v28.4s
+	WORD $0x4eb48610 // add v16.4s, v16.4s, v20.4s
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, constants221
+	MOVD 16(R0), R1
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+constants221:
+	MOVD 24(R0), R1
+	CBZ R1, added222
+	VLD1 (R1), [V0.S4]
+	WORD $0x4ea08610 // add v16.4s, v16.4s, v0.4s
+added222:
+	MOVD 16(R0), R1
+	VST1 [V16.S4], (R1)
 	RET
 
 // func tileI8NEON(t *tileI8)
@@ -2568,6 +4313,12 @@ TEXT ·tileI8NEON(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 56(R0), R16
 	MOVD 80(R0), R7
+	CMP $3, R6
+	BEQ rows223
+	CMP $2, R6
+	BEQ rows224
+	CMP $1, R6
+	BEQ rows225
 	ADD R16, R8, R9
 	ADD R16, R9, R10
 	ADD R16, R10, R11
@@ -2587,248 +4338,9 @@ TEXT ·tileI8NEON(SB), NOSPLIT, $0-8
 	WORD $0x6e3d1fbd // eor v29.16b, v29.16b, v29.16b
 	WORD $0x6e3e1fde // eor v30.16b, v30.16b, v30.16b
 	WORD $0x6e3f1fff // eor v31.16b, v31.16b, v31.16b
-	CMP $4, R6
-	BEQ rows138
-	CMP $3, R6
-	BEQ rows139
-	CMP $2, R6
-	BEQ rows140
-	CBNZ R7, low142
-next143:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
-	FMOVQ.P 16(R8), F4
-	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
-	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
-	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
-	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
-	WORD $0x4e248008 // smlal2 v8.8h, v0.16b, v4.16b
-	WORD $0x4e248029 // smlal2 v9.8h, v1.16b, v4.16b
-	WORD $0x4e24804a // smlal2 v10.8h, v2.16b, v4.16b
-	WORD $0x4e24806b // smlal2 v11.8h, v3.16b, v4.16b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	SUBS $1, R2, R2
-	BNE next143
-	B done141
-low142:
-next144:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
-	FMOVQ.P 16(R8), F4
-	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
-	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
-	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
-	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x4e24c008 // smull2 v8.8h, v0.16b, v4.16b
-	WORD $0x4e24c029 // smull2 v9.8h, v1.16b, v4.16b
-	WORD $0x4e24c04a // smull2 v10.8h, v2.16b, v4.16b
-	WORD $0x4e24c06b // smull2 v11.8h, v3.16b, v4.16b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	SUBS $1, R2, R2
-	BNE next144
-	B done141
-rows140:
-	CBNZ R7, low145
-next146:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
-	FMOVQ.P 16(R8), F4
-	FMOVQ.P 16(R9), F5
-	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
-	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
-	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
-	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
-	WORD $0x4e248008 // smlal2 v8.8h, v0.16b, v4.16b
-	WORD $0x4e248029 // smlal2 v9.8h, v1.16b, v4.16b
-	WORD $0x4e24804a // smlal2 v10.8h, v2.16b, v4.16b
-	WORD $0x4e24806b // smlal2 v11.8h, v3.16b, v4.16b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
-	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
-	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
-	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
-	WORD $0x4e25800c // smlal2 v12.8h, v0.16b, v5.16b
-	WORD $0x4e25802d // smlal2 v13.8h, v1.16b, v5.16b
-	WORD $0x4e25804e // smlal2 v14.8h, v2.16b, v5.16b
-	WORD $0x4e25806f // smlal2 v15.8h, v3.16b, v5.16b
-	WORD $0x4e606994 // sadalp v20.4s, v12.8h
-	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
-	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
-	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
-	SUBS $1, R2, R2
-	BNE next146
-	B done141
-low145:
-next147:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
-	FMOVQ.P 16(R8), F4
-	FMOVQ.P 16(R9), F5
-	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
-	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
-	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
-	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x4e24c008 // smull2 v8.8h, v0.16b, v4.16b
-	WORD $0x4e24c029 // smull2 v9.8h, v1.16b, v4.16b
-	WORD $0x4e24c04a // smull2 v10.8h, v2.16b, v4.16b
-	WORD $0x4e24c06b // smull2 v11.8h, v3.16b, v4.16b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
-	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
-	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
-	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
-	WORD $0x4e606994 // sadalp v20.4s, v12.8h
-	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
-	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
-	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
-	WORD $0x4e25c00c // smull2 v12.8h, v0.16b, v5.16b
-	WORD $0x4e25c02d // smull2 v13.8h, v1.16b, v5.16b
-	WORD $0x4e25c04e // smull2 v14.8h, v2.16b, v5.16b
-	WORD $0x4e25c06f // smull2 v15.8h, v3.16b, v5.16b
-	WORD $0x4e606994 // sadalp v20.4s, v12.8h
-	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
-	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
-	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
-	SUBS $1, R2, R2
-	BNE next147
-	B done141
-rows139:
-	CBNZ R7, low148
-next149:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
-	FMOVQ.P 16(R8), F4
-	FMOVQ.P 16(R9), F5
-	FMOVQ.P 16(R10), F6
-	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
-	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
-	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
-	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
-	WORD $0x4e248008 // smlal2 v8.8h, v0.16b, v4.16b
-	WORD $0x4e248029 // smlal2 v9.8h, v1.16b, v4.16b
-	WORD $0x4e24804a // smlal2 v10.8h, v2.16b, v4.16b
-	WORD $0x4e24806b // smlal2 v11.8h, v3.16b, v4.16b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
-	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
-	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
-	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
-	WORD $0x4e25800c // smlal2 v12.8h, v0.16b, v5.16b
-	WORD $0x4e25802d // smlal2 v13.8h, v1.16b, v5.16b
-	WORD $0x4e25804e // smlal2 v14.8h, v2.16b, v5.16b
-	WORD $0x4e25806f // smlal2 v15.8h, v3.16b, v5.16b
-	WORD $0x4e606994 // sadalp v20.4s, v12.8h
-	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
-	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
-	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
-	WORD $0x0e26c008 // smull v8.8h, v0.8b, v6.8b
-	WORD $0x0e26c029 // smull v9.8h, v1.8b, v6.8b
-	WORD $0x0e26c04a // smull v10.8h, v2.8b, v6.8b
-	WORD $0x0e26c06b // smull v11.8h, v3.8b, v6.8b
-	WORD $0x4e268008 // smlal2 v8.8h, v0.16b, v6.16b
-	WORD $0x4e268029 // smlal2 v9.8h, v1.16b, v6.16b
-	WORD $0x4e26804a // smlal2 v10.8h, v2.16b, v6.16b
-	WORD $0x4e26806b // smlal2 v11.8h, v3.16b, v6.16b
-	WORD $0x4e606918 // sadalp v24.4s, v8.8h
-	WORD $0x4e606939 // sadalp v25.4s, v9.8h
-	WORD $0x4e60695a // sadalp v26.4s, v10.8h
-	WORD $0x4e60697b // sadalp v27.4s, v11.8h
-	SUBS $1, R2, R2
-	BNE next149
-	B done141
-low148:
-next150:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
-	FMOVQ.P 16(R8), F4
-	FMOVQ.P 16(R9), F5
-	FMOVQ.P 16(R10), F6
-	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
-	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
-	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
-	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x4e24c008 // smull2 v8.8h, v0.16b, v4.16b
-	WORD $0x4e24c029 // smull2 v9.8h, v1.16b, v4.16b
-	WORD $0x4e24c04a // smull2 v10.8h, v2.16b, v4.16b
-	WORD $0x4e24c06b // smull2 v11.8h, v3.16b, v4.16b
-	WORD $0x4e606910 // sadalp v16.4s, v8.8h
-	WORD $0x4e606931 // sadalp v17.4s, v9.8h
-	WORD $0x4e606952 // sadalp v18.4s, v10.8h
-	WORD $0x4e606973 // sadalp v19.4s, v11.8h
-	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
-	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
-	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
-	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
-	WORD $0x4e606994 // sadalp v20.4s, v12.8h
-	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
-	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
-	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
-	WORD $0x4e25c00c // smull2 v12.8h, v0.16b, v5.16b
-	WORD $0x4e25c02d // smull2 v13.8h, v1.16b, v5.16b
-	WORD $0x4e25c04e // smull2 v14.8h, v2.16b, v5.16b
-	WORD $0x4e25c06f // smull2 v15.8h, v3.16b, v5.16b
-	WORD $0x4e606994 // sadalp v20.4s, v12.8h
-	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
-	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
-	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
-	WORD $0x0e26c008 // smull v8.8h, v0.8b, v6.8b
-	WORD $0x0e26c029 // smull v9.8h, v1.8b, v6.8b
-	WORD $0x0e26c04a // smull v10.8h, v2.8b, v6.8b
-	WORD $0x0e26c06b // smull v11.8h, v3.8b, v6.8b
-	WORD $0x4e606918 // sadalp v24.4s, v8.8h
-	WORD $0x4e606939 // sadalp v25.4s, v9.8h
-	WORD $0x4e60695a // sadalp v26.4s, v10.8h
-	WORD $0x4e60697b // sadalp v27.4s, v11.8h
-	WORD $0x4e26c008 // smull2 v8.8h, v0.16b, v6.16b
-	WORD $0x4e26c029 // smull2 v9.8h, v1.16b, v6.16b
-	WORD $0x4e26c04a // smull2 v10.8h, v2.16b, v6.16b
-	WORD $0x4e26c06b // smull2 v11.8h, v3.16b, v6.16b
-	WORD $0x4e606918 // sadalp v24.4s, v8.8h
-	WORD $0x4e606939 // sadalp v25.4s, v9.8h
-	WORD $0x4e60695a // sadalp v26.4s, v10.8h
-	WORD $0x4e60697b // sadalp v27.4s, v11.8h
-	SUBS $1, R2, R2
-	BNE next150
-	B done141
-rows138:
-	CBNZ R7, low151
-next152:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
+	CBNZ R7, low226
+next228:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
 	FMOVQ.P 16(R8), F4
 	FMOVQ.P 16(R9), F5
 	FMOVQ.P 16(R10), F6
@@ -2882,13 +4394,11 @@ next152:
 	WORD $0x4e6069de // sadalp v30.4s, v14.8h
 	WORD $0x4e6069ff // sadalp v31.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next152
-	B done141
-low151:
-next153:
-	FLDPQ (R1), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	ADD $64, R1, R1
+	BNE next228
+	B done227
+low226:
+next229:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
 	FMOVQ.P 16(R8), F4
 	FMOVQ.P 16(R9), F5
 	FMOVQ.P 16(R10), F6
@@ -2958,9 +4468,8 @@ next153:
 	WORD $0x4e6069de // sadalp v30.4s, v14.8h
 	WORD $0x4e6069ff // sadalp v31.4s, v15.8h
 	SUBS $1, R2, R2
-	BNE next153
-	B done141
-done141:
+	BNE next229
+done227:
 	WORD $0x4eb1be08 // addp v8.4s, v16.4s, v17.4s
 	WORD $0x4eb3be49 // addp v9.4s, v18.4s, v19.4s
 	WORD $0x4eb5be8a // addp v10.4s, v20.4s, v21.4s
@@ -2974,52 +4483,374 @@ done141:
 	WORD $0x4eadbd82 // addp v2.4s, v12.4s, v13.4s
 	WORD $0x4eafbdc3 // addp v3.4s, v14.4s, v15.4s
 	MOVD 24(R0), R1
-	CBZ R1, plain154
+	CBZ R1, plain230
 	FMOVQ (R1), F4
 	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
 	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
 	WORD $0x4ea48463 // add v3.4s, v3.4s, v4.4s
-plain154:
+plain230:
 	MOVD 16(R0), R1
 	MOVD 64(R0), R3
 	LSL $2, R3, R3
 	MOVD 72(R0), R7
-	CBZ R7, store155
+	CBZ R7, store231
 	MOVD R1, R4
-	MOVD R6, R2
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
-	SUBS $1, R2, R2
-	BEQ add156
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
-	SUBS $1, R2, R2
-	BEQ add156
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
-	SUBS $1, R2, R2
-	BEQ add156
 	FMOVQ (R4), F4
 	ADD R3, R4, R4
 	WORD $0x4ea48463 // add v3.4s, v3.4s, v4.4s
-add156:
-store155:
+store231:
 	FMOVQ F0, (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out157
 	FMOVQ F1, (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out157
 	FMOVQ F2, (R1)
 	ADD R3, R1, R1
-	SUBS $1, R6, R6
-	BEQ out157
 	FMOVQ F3, (R1)
-out157:
+	ADD R3, R1, R1
+	RET
+rows223:
+	ADD R16, R8, R9
+	ADD R16, R9, R10
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
+	WORD $0x6e391f39 // eor v25.16b, v25.16b, v25.16b
+	WORD $0x6e3a1f5a // eor v26.16b, v26.16b, v26.16b
+	WORD $0x6e3b1f7b // eor v27.16b, v27.16b, v27.16b
+	CBNZ R7, low232
+next234:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	FMOVQ.P 16(R8), F4
+	FMOVQ.P 16(R9), F5
+	FMOVQ.P 16(R10), F6
+	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
+	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
+	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
+	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
+	WORD $0x4e248008 // smlal2 v8.8h, v0.16b, v4.16b
+	WORD $0x4e248029 // smlal2 v9.8h, v1.16b, v4.16b
+	WORD $0x4e24804a // smlal2 v10.8h, v2.16b, v4.16b
+	WORD $0x4e24806b // smlal2 v11.8h, v3.16b, v4.16b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
+	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
+	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
+	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
+	WORD $0x4e25800c // smlal2 v12.8h, v0.16b, v5.16b
+	WORD $0x4e25802d // smlal2 v13.8h, v1.16b, v5.16b
+	WORD $0x4e25804e // smlal2 v14.8h, v2.16b, v5.16b
+	WORD $0x4e25806f // smlal2 v15.8h, v3.16b, v5.16b
+	WORD $0x4e606994 // sadalp v20.4s, v12.8h
+	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
+	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
+	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
+	WORD $0x0e26c008 // smull v8.8h, v0.8b, v6.8b
+	WORD $0x0e26c029 // smull v9.8h, v1.8b, v6.8b
+	WORD $0x0e26c04a // smull v10.8h, v2.8b, v6.8b
+	WORD $0x0e26c06b // smull v11.8h, v3.8b, v6.8b
+	WORD $0x4e268008 // smlal2 v8.8h, v0.16b, v6.16b
+	WORD $0x4e268029 // smlal2 v9.8h, v1.16b, v6.16b
+	WORD $0x4e26804a // smlal2 v10.8h, v2.16b, v6.16b
+	WORD $0x4e26806b // smlal2 v11.8h, v3.16b, v6.16b
+	WORD $0x4e606918 // sadalp v24.4s, v8.8h
+	WORD $0x4e606939 // sadalp v25.4s, v9.8h
+	WORD $0x4e60695a // sadalp v26.4s, v10.8h
+	WORD $0x4e60697b // sadalp v27.4s, v11.8h
+	SUBS $1, R2, R2
+	BNE next234
+	B done233
+low232:
+next235:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	FMOVQ.P 16(R8), F4
+	FMOVQ.P 16(R9), F5
+	FMOVQ.P 16(R10), F6
+	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
+	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
+	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
+	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x4e24c008 // smull2 v8.8h, v0.16b, v4.16b
+	WORD $0x4e24c029 // smull2 v9.8h, v1.16b, v4.16b
+	WORD $0x4e24c04a // smull2 v10.8h, v2.16b, v4.16b
+	WORD $0x4e24c06b // smull2 v11.8h, v3.16b, v4.16b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
+	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
+	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
+	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
+	WORD $0x4e606994 // sadalp v20.4s, v12.8h
+	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
+	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
+	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
+	WORD $0x4e25c00c // smull2 v12.8h, v0.16b, v5.16b
+	WORD $0x4e25c02d // smull2 v13.8h, v1.16b, v5.16b
+	WORD $0x4e25c04e // smull2 v14.8h, v2.16b, v5.16b
+	WORD $0x4e25c06f // smull2 v15.8h, v3.16b, v5.16b
+	WORD $0x4e606994 // sadalp v20.4s, v12.8h
+	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
+	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
+	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
+	WORD $0x0e26c008 // smull v8.8h, v0.8b, v6.8b
+	WORD $0x0e26c029 // smull v9.8h, v1.8b, v6.8b
+	WORD $0x0e26c04a // smull v10.8h, v2.8b, v6.8b
+	WORD $0x0e26c06b // smull v11.8h, v3.8b, v6.8b
+	WORD $0x4e606918 // sadalp v24.4s, v8.8h
+	WORD $0x4e606939 // sadalp v25.4s, v9.8h
+	WORD $0x4e60695a // sadalp v26.4s, v10.8h
+	WORD $0x4e60697b // sadalp v27.4s, v11.8h
+	WORD $0x4e26c008 // smull2 v8.8h, v0.16b, v6.16b
+	WORD $0x4e26c029 // smull2 v9.8h, v1.16b, v6.16b
+	WORD $0x4e26c04a // smull2 v10.8h, v2.16b, v6.16b
+	WORD $0x4e26c06b // smull2 v11.8h, v3.16b, v6.16b
+	WORD $0x4e606918 // sadalp v24.4s, v8.8h
+	WORD $0x4e606939 // sadalp v25.4s, v9.8h
+	WORD $0x4e60695a // sadalp v26.4s, v10.8h
+	WORD $0x4e60697b // sadalp v27.4s, v11.8h
+	SUBS $1, R2, R2
+	BNE next235
+done233:
+	WORD $0x4eb1be08 // addp v8.4s, v16.4s, v17.4s
+	WORD $0x4eb3be49 // addp v9.4s, v18.4s, v19.4s
+	WORD $0x4eb5be8a // addp v10.4s, v20.4s, v21.4s
+	WORD $0x4eb7becb // addp v11.4s, v22.4s, v23.4s
+	WORD $0x4eb9bf0c // addp v12.4s, v24.4s, v25.4s
+	WORD $0x4ebbbf4d // addp v13.4s, v26.4s, v27.4s
+	WORD $0x4ea9bd00 // addp v0.4s, v8.4s, v9.4s
+	WORD $0x4eabbd41 // addp v1.4s, v10.4s, v11.4s
+	WORD $0x4eadbd82 // addp v2.4s, v12.4s, v13.4s
+	MOVD 24(R0), R1
+	CBZ R1, plain236
+	FMOVQ (R1), F4
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
+	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
+	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
+plain236:
+	MOVD 16(R0), R1
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, store237
+	MOVD R1, R4
+	FMOVQ (R4), F4
+	ADD R3, R4, R4
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
+	FMOVQ (R4), F4
+	ADD R3, R4, R4
+	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
+	FMOVQ (R4), F4
+	ADD R3, R4, R4
+	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
+store237:
+	FMOVQ F0, (R1)
+	ADD R3, R1, R1
+	FMOVQ F1, (R1)
+	ADD R3, R1, R1
+	FMOVQ F2, (R1)
+	ADD R3, R1, R1
+	RET
+rows224:
+	ADD R16, R8, R9
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6e341e94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	CBNZ R7, low238
+next240:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	FMOVQ.P 16(R8), F4
+	FMOVQ.P 16(R9), F5
+	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
+	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
+	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
+	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
+	WORD $0x4e248008 // smlal2 v8.8h, v0.16b, v4.16b
+	WORD $0x4e248029 // smlal2 v9.8h, v1.16b, v4.16b
+	WORD $0x4e24804a // smlal2 v10.8h, v2.16b, v4.16b
+	WORD $0x4e24806b // smlal2 v11.8h, v3.16b, v4.16b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
+	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
+	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
+	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
+	WORD $0x4e25800c // smlal2 v12.8h, v0.16b, v5.16b
+	WORD $0x4e25802d // smlal2 v13.8h, v1.16b, v5.16b
+	WORD $0x4e25804e // smlal2 v14.8h, v2.16b, v5.16b
+	WORD $0x4e25806f // smlal2 v15.8h, v3.16b, v5.16b
+	WORD $0x4e606994 // sadalp v20.4s, v12.8h
+	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
+	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
+	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
+	SUBS $1, R2, R2
+	BNE next240
+	B done239
+low238:
+next241:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	FMOVQ.P 16(R8), F4
+	FMOVQ.P 16(R9), F5
+	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
+	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
+	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
+	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x4e24c008 // smull2 v8.8h, v0.16b, v4.16b
+	WORD $0x4e24c029 // smull2 v9.8h, v1.16b, v4.16b
+	WORD $0x4e24c04a // smull2 v10.8h, v2.16b, v4.16b
+	WORD $0x4e24c06b // smull2 v11.8h, v3.16b, v4.16b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x0e25c00c // smull v12.8h, v0.8b, v5.8b
+	WORD $0x0e25c02d // smull v13.8h, v1.8b, v5.8b
+	WORD $0x0e25c04e // smull v14.8h, v2.8b, v5.8b
+	WORD $0x0e25c06f // smull v15.8h, v3.8b, v5.8b
+	WORD $0x4e606994 // sadalp v20.4s, v12.8h
+	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
+	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
+	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
+	WORD $0x4e25c00c // smull2 v12.8h, v0.16b, v5.16b
+	WORD $0x4e25c02d // smull2 v13.8h, v1.16b, v5.16b
+	WORD $0x4e25c04e // smull2 v14.8h, v2.16b, v5.16b
+	WORD $0x4e25c06f // smull2 v15.8h, v3.16b, v5.16b
+	WORD $0x4e606994 // sadalp v20.4s, v12.8h
+	WORD $0x4e6069b5 // sadalp v21.4s, v13.8h
+	WORD $0x4e6069d6 // sadalp v22.4s, v14.8h
+	WORD $0x4e6069f7 // sadalp v23.4s, v15.8h
+	SUBS $1, R2, R2
+	BNE next241
+done239:
+	WORD $0x4eb1be08 // addp v8.4s, v16.4s, v17.4s
+	WORD $0x4eb3be49 // addp v9.4s, v18.4s, v19.4s
+	WORD $0x4eb5be8a // addp v10.4s, v20.4s, v21.4s
+	WORD $0x4eb7becb // addp v11.4s, v22.4s, v23.4s
+	WORD $0x4ea9bd00 // addp v0.4s, v8.4s, v9.4s
+	WORD $0x4eabbd41 // addp v1.4s, v10.4s, v11.4s
+	MOVD 24(R0), R1
+	CBZ R1, plain242
+	FMOVQ (R1), F4
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
+	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
+plain242:
+	MOVD 16(R0), R1
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, store243
+	MOVD R1, R4
+	FMOVQ (R4), F4
+	ADD R3, R4, R4
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
+	FMOVQ (R4), F4
+	ADD R3, R4, R4
+	WORD $0x4ea48421 // add v1.4s, v1.4s, v4.4s
+store243:
+	FMOVQ F0, (R1)
+	ADD R3, R1, R1
+	FMOVQ F1, (R1)
+	ADD R3, R1, R1
+	RET
+rows225:
+	WORD $0x6e301e10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6e311e31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6e321e52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6e331e73 // eor v19.16b, v19.16b, v19.16b
+	CBNZ R7, low244
+next246:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	FMOVQ.P 16(R8), F4
+	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
+	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
+	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
+	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
+	WORD $0x4e248008 // smlal2 v8.8h, v0.16b, v4.16b
+	WORD $0x4e248029 // smlal2 v9.8h, v1.16b, v4.16b
+	WORD $0x4e24804a // smlal2 v10.8h, v2.16b, v4.16b
+	WORD $0x4e24806b // smlal2 v11.8h, v3.16b, v4.16b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	SUBS $1, R2, R2
+	BNE next246
+	B done245
+low244:
+next247:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	FMOVQ.P 16(R8), F4
+	WORD $0x0e24c008 // smull v8.8h, v0.8b, v4.8b
+	WORD $0x0e24c029 // smull v9.8h, v1.8b, v4.8b
+	WORD $0x0e24c04a // smull v10.8h, v2.8b, v4.8b
+	WORD $0x0e24c06b // smull v11.8h, v3.8b, v4.8b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	WORD $0x4e24c008 // smull2 v8.8h, v0.16b, v4.16b
+	WORD $0x4e24c029 // smull2 v9.8h, v1.16b, v4.16b
+	WORD $0x4e24c04a // smull2 v10.8h, v2.16b, v4.16b
+	WORD $0x4e24c06b // smull2 v11.8h, v3.16b, v4.16b
+	WORD $0x4e606910 // sadalp v16.4s, v8.8h
+	WORD $0x4e606931 // sadalp v17.4s, v9.8h
+	WORD $0x4e606952 // sadalp v18.4s, v10.8h
+	WORD $0x4e606973 // sadalp v19.4s, v11.8h
+	SUBS $1, R2, R2
+	BNE next247
+done245:
+	WORD $0x4eb1be08 // addp v8.4s, v16.4s, v17.4s
+	WORD $0x4eb3be49 // addp v9.4s, v18.4s, v19.4s
+	WORD $0x4ea9bd00 // addp v0.4s, v8.4s, v9.4s
+	MOVD 24(R0), R1
+	CBZ R1, plain248
+	FMOVQ (R1), F4
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
+plain248:
+	MOVD 16(R0), R1
+	MOVD 64(R0), R3
+	LSL $2, R3, R3
+	MOVD 72(R0), R7
+	CBZ R7, store249
+	MOVD R1, R4
+	FMOVQ (R4), F4
+	ADD R3, R4, R4
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
+store249:
+	FMOVQ F0, (R1)
+	ADD R3, R1, R1
 	RET

@@ -13,9 +13,9 @@ type gemmQ8 struct {
 	id     tileID
 	use    *bool
 	mr, nr int
-	kr     int    // steps that are packed side by side
-	a      i8Left // leftI16 or leftU8
-	pairs  bool   // sums of two products must fit in 16 bits, whatever the left values are
+	kr     int // steps that are packed side by side
+	a      i8Left
+	pairs  bool // sums of two products must fit in 16 bits, whatever the left values are
 }
 
 // gemmQ8Kernels is the list for dispatch, tests and benchmarks, best first. It is empty on processors where products are
@@ -50,6 +50,9 @@ type tileQ8 struct {
 	zero   int32
 	lo, hi float32 // bounds of the results less zero
 	half   int     // 1: only the first nr/2 columns are wanted; what is written for the others is not specified
+	cols   int     // columns of each panel that are wanted; likewise
+	nan    int     // 1 if a product of a sum and its factor may be no number
+	low    int     // 1 if b may hold -128
 }
 
 // PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
@@ -60,6 +63,7 @@ type PackedQ8 struct {
 	segK        int // values of a segment
 	groups      int // of kr steps of a segment
 	colSum      []int32
+	low         int // 1 if a value is -128
 	kern        *gemmQ8
 	panels      []int8
 }
@@ -98,6 +102,9 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 			for q := range segK {
 				v := b[(s*segK+q)*rs+j*cs]
 				sum += int32(v)
+				if v == math.MinInt8 {
+					p.low = 1
+				}
 				dst[(s*p.groups+q/g.kr)*g.nr*g.kr+q%g.kr] = v
 			}
 		}
@@ -146,11 +153,16 @@ func (p *PackedQ8) ValueBytes() int {
 }
 
 // SlackQ8 is the number of bytes behind the last converted value that Run may read.
-const SlackQ8 = 8
+const SlackQ8 = 16
 
 // InPlace reports whether left values need no conversion and no memory behind them: Run reads them as they are.
 func (p *PackedQ8) InPlace(signed bool) bool {
-	return p.kern.a == leftU8 && !signed && p.segK%p.kern.kr == 0
+	return !p.flips(signed) && p.kern.a != leftI16 && p.segK%p.kern.kr == 0
+}
+
+// flips reports whether the top bits of left values are inverted for the kernel.
+func (p *PackedQ8) flips(signed bool) bool {
+	return p.kern.a == leftU8 && signed || p.kern.a == leftS8 && !signed
 }
 
 // Convert writes the left values src, less zero where that is the kernel's form, to dst, of len(src)*ValueBytes bytes
@@ -160,7 +172,7 @@ func (p *PackedQ8) Convert(dst []byte, src []uint8, signed bool, zero int32) {
 	case len(src) == 0:
 	case p.ValueBytes() == 2:
 		widen(unsafe.Slice((*int16)(unsafe.Pointer(&dst[0])), len(src)), src, int16(zero), signed)
-	case signed:
+	case p.flips(signed):
 		flipBytes(dst[:len(src)], src, 0x80)
 	default:
 		copy(dst, src)
@@ -170,7 +182,7 @@ func (p *PackedQ8) Convert(dst []byte, src []uint8, signed bool, zero int32) {
 // Border fills dst with left values that stand for 0.
 func (p *PackedQ8) Border(dst []byte, signed bool, zero int32) {
 	v := uint8(zero)
-	if signed {
+	if p.flips(signed) {
 		v ^= 0x80
 	}
 	if v == 0 || p.ValueBytes() == 2 {
@@ -188,6 +200,7 @@ type ColumnsQ8 struct {
 	scale  []float32 // likewise
 	zero   int32
 	lo, hi int32
+	nan    int // 1 if a factor is no finite number
 }
 
 // Columns returns the constants for left values with zero point aZero, int8 if signed, and for results
@@ -207,9 +220,11 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 	n := p.Panels() * p.NR
 	c := &ColumnsQ8{init: make([]int32, n), scale: make([]float32, n), zero: zero, lo: lo, hi: hi}
 	shift := int32(0)
-	if p.kern.a == leftU8 {
-		if shift = aZero; signed {
-			shift += 128
+	if p.kern.a != leftI16 {
+		if shift = aZero; p.flips(signed) {
+			if shift += 128; !signed {
+				shift -= 256
+			}
 		}
 	}
 	for j := range p.N {
@@ -220,6 +235,9 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 			c.init[j] -= shift * p.colSum[j]
 		}
 		c.scale[j] = scale[j%len(scale)]
+		if !(abs1(c.scale[j]) < inf32) {
+			c.nan = 1
+		}
 	}
 	return c
 }
@@ -245,7 +263,7 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
 	}
 	g := p.kern
-	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero)}
+	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero), cols: g.nr, nan: c.nan, low: p.low}
 	full := p1
 	if j1 < p1*p.NR {
 		full--
@@ -273,7 +291,7 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	}
 	// The results of a panel that is not full lie apart first.
 	var part [14 * 32]uint8
-	if 2*(j1-full*p.NR) <= p.NR {
+	if t.cols = j1 - full*p.NR; 2*t.cols <= p.NR {
 		t.half = 1
 	}
 	for i, left := 0, tiles; i < m; left-- {

@@ -140,6 +140,13 @@ func dupWord(base uint32, x []uint32) (uint32, error) {
 	return base | (x[2]<<3|4)<<16 | x[1]<<5 | x[0], register(x[:2]...)
 }
 
+func dupHalf(base uint32, x []uint32) (uint32, error) {
+	if x[2] > 7 {
+		return 0, fmt.Errorf("lane %d", x[2])
+	}
+	return base | (x[2]<<2|2)<<16 | x[1]<<5 | x[0], register(x[:2]...)
+}
+
 // shiftLeft and shiftRight shift lanes of 32 bits by an immediate.
 func shiftLeft(base uint32, x []uint32) (uint32, error) {
 	if x[2] > 31 {
@@ -158,6 +165,7 @@ func shiftRight(base uint32, x []uint32) (uint32, error) {
 const (
 	words3 = "v.4s, v.4s, v.4s"
 	words2 = "v.4s, v.4s"
+	halfs3 = "v.8h, v.8h, v.8h"
 	bytes3 = "v.16b, v.16b, v.16b"
 	lane   = "v.4s, v.4s, v.s[]"
 )
@@ -192,9 +200,9 @@ var encodings = map[string][]encoding{
 	"bsl":    {{bytes3, 0x6e601c00, three}},
 	"bit":    {{bytes3, 0x6ea01c00, three}},
 	"bif":    {{bytes3, 0x6ee01c00, three}},
-	"dup":    {{"v.4s, v.s[]", 0x4e000400, dupWord}},
-	"add":    {{words3, 0x4ea08400, three}},
-	"sub":    {{words3, 0x6ea08400, three}},
+	"dup":    {{"v.4s, v.s[]", 0x4e000400, dupWord}, {"v.8h, v.h[]", 0x4e000400, dupHalf}},
+	"add":    {{words3, 0x4ea08400, three}, {halfs3, 0x4e608400, three}},
+	"sub":    {{words3, 0x6ea08400, three}, {halfs3, 0x6e608400, three}, {bytes3, 0x6e208400, three}},
 	"addp":   {{words3, 0x4ea0bc00, three}},
 	"shl":    {{"v.4s, v.4s, #", 0x4f005400, shiftLeft}},
 	"sshr":   {{"v.4s, v.4s, #", 0x4f000400, shiftRight}},
@@ -208,4 +216,13 @@ var encodings = map[string][]encoding{
 	"sadalp": {{"v.4s, v.8h", 0x4e606800, two}},
 	"xtn":    {{"v.4h, v.4s", 0x0e612800, two}, {"v.8b, v.8h", 0x0e212800, two}},
 	"xtn2":   {{"v.8h, v.4s", 0x4e612800, two}},
+	"sqxtn":  {{"v.4h, v.4s", 0x0e614800, two}},
+	"sqxtn2": {{"v.8h, v.4s", 0x4e614800, two}},
+	"smax":   {{halfs3, 0x4e606400, three}},
+	"smin":   {{halfs3, 0x4e606c00, three}},
+	"uzp1":   {{bytes3, 0x4e001800, three}},
+	"uxtl":   {{"v.8h, v.8b", 0x2f08a400, two}, {"v.4s, v.4h", 0x2f10a400, two}},
+	"uxtl2":  {{"v.8h, v.16b", 0x6f08a400, two}, {"v.4s, v.8h", 0x6f10a400, two}},
+	"sxtl":   {{"v.8h, v.8b", 0x0f08a400, two}, {"v.4s, v.4h", 0x0f10a400, two}},
+	"sxtl2":  {{"v.8h, v.16b", 0x4f08a400, two}, {"v.4s, v.8h", 0x4f10a400, two}},
 }

@@ -1,6 +1,6 @@
 package main
 
-// gemmF32 emits the 8×12 tile of float32.
+// gemmF32 emits the 4×16 tile of float32.
 func gemmF32(f *file) {
 	f.text("tileF32NEON", "(t *tileF32)", 8)
 	f.op("MOVD t+0(FP), R0")
@@ -16,8 +16,13 @@ func gemmF32(f *file) {
 	f.op("LSL $2, R3, R3")
 	f.op("LSL $2, R4, R4")
 	t := &tile{file: f, mac: "fmla v%d.4s, v%d.4s, v%d.s[%d]", add: "fadd", strided: true}
-	t.loops("R16")
-	epilogueF32(t)
+	f.each(func(rows, vectors int) {
+		f.rowPointers("R16", rows)
+		t.clearSums(0, rows, vectors)
+		t.steps(rows, vectors)
+		t.fold(rows, vectors)
+		epilogueF32(t, rows, vectors)
+	})
 	packTrans(f)
 }
 
@@ -54,11 +59,18 @@ func packTrans(f *file) {
 }
 
 // epilogueF32 emits what follows the loops: add c, add the bias, apply the activation, store.
-func epilogueF32(t *tile) {
+func epilogueF32(t *tile, rows, vectors int) {
 	f := t.file
+	each := func(emit func(i int)) {
+		for r := range rows {
+			for v := range vectors {
+				emit(sum(r, v))
+			}
+		}
+	}
 	f.op("MOVD 80(R0), R3")
 	f.op("LSL $2, R3, R3")
-	t.addends(88)
+	t.addends(rows, vectors, 88)
 	store, relu, leaky := f.label("store"), f.label("relu"), f.label("leaky")
 	f.op("MOVD 96(R0), R7")
 	f.op("CBZ R7, %s", store)
@@ -70,27 +82,21 @@ func epilogueF32(t *tile) {
 	f.op("FMOVS 112(R0), F1")
 	f.v("dup v0.4s, v0.s[0]")
 	f.v("dup v1.4s, v1.s[0]")
-	for i := sums; i < 32; i++ {
-		f.v("fmax v%d.4s, v%d.4s, v0.4s", i, i)
-	}
-	for i := sums; i < 32; i++ {
-		f.v("fmin v%d.4s, v%d.4s, v1.4s", i, i)
-	}
+	each(func(i int) { f.v("fmax v%d.4s, v%d.4s, v0.4s", i, i) })
+	each(func(i int) { f.v("fmin v%d.4s, v%d.4s, v1.4s", i, i) })
 	f.op("B %s", store)
 	f.at(relu)
 	f.v("eor v0.16b, v0.16b, v0.16b")
-	for i := sums; i < 32; i++ {
-		f.v("fmax v%d.4s, v%d.4s, v0.4s", i, i)
-	}
+	each(func(i int) { f.v("fmax v%d.4s, v%d.4s, v0.4s", i, i) })
 	f.op("B %s", store)
 	f.at(leaky)
 	f.op("FMOVS 104(R0), F0")
-	for i := sums; i < 32; i++ {
+	each(func(i int) {
 		t := 2 + 2*(i%3)
 		f.v("fcmlt v%d.4s, v%d.4s, #0.0", t, i)
 		f.v("fmul v%d.4s, v%d.4s, v0.s[0]", t+1, i)
 		f.v("bit v%d.16b, v%d.16b, v%d.16b", i, t+1, t)
-	}
+	})
 	f.at(store)
-	t.store()
+	t.store(rows, vectors)
 }

@@ -1,6 +1,8 @@
 package main
 
-// gemmI8 emits the 8-bit tiles: 8×12 with matrix products, 8×12 with dot products, 4×4 without either.
+const sdot = "sdot v%d.4s, v%d.16b, v%d.4b[%d]"
+
+// gemmI8 emits the 8-bit tiles: 8×12 with matrix products, 4×16 with dot products, 4×4 without either.
 func gemmI8(f *file) {
 	matrixTile(f)
 	dotTile(f)
@@ -16,25 +18,105 @@ func dotTile(f *file) {
 	f.op("MOVD 40(R0), R6")
 	f.op("MOVD 48(R0), R7")
 	f.op("MOVD 56(R0), R16")
-	f.op("MOVD $4, R3")
-	f.op("MOVD $48, R4")
-	t := &tile{file: f, mac: "sdot v%d.4s, v%d.16b, v%d.4b[%d]", add: "add"}
-	t.loops("R16")
-	f.op("MOVD 64(R0), R3")
-	f.op("LSL $2, R3, R3")
-	t.addends(72)
-	t.store()
+	f.op("MOVD $64, R4")
+	t := &tile{file: f, mac: sdot, add: "add"}
+	f.each(func(rows, vectors int) {
+		f.rowPointers("R16", rows)
+		t.clearSums(0, rows, vectors)
+		t.steps(rows, vectors)
+		t.fold(rows, vectors)
+		f.op("MOVD 64(R0), R3")
+		f.op("LSL $2, R3, R3")
+		t.addends(rows, vectors, 72)
+		t.store(rows, vectors)
+	})
 }
 
-// longTile emits the tile for processors without dot products. Four sums, one per fourth of a group of 16 steps, stand
-// for one element until the end.
+// The tile for processors without dot products is 4 rows by 4 columns. Four sums, one per fourth of a group of 16 steps,
+// stand for one element until the end.
 //
-//	R1 b    R2 groups left    R8 to R11 rows of a
+//	R1 b    R2 groups left    R7 whether b may hold -128    R8 to R11 rows of a
 //	V0 to V3 b    V4 to V7 a    V8 to V15 products of 16 bits    V16+4*row+column the sums
 //
 // Two products fit in 16 bits unless all four factors are -128, so panels of b without -128 add pairs before widening.
+
+// eachLong emits the code of every number of rows, in R6.
+func (f *file) eachLong(emit func(rows int)) {
+	labels := make([]string, tileMR+1)
+	for r := tileMR - 1; r >= 1; r-- {
+		labels[r] = f.label("rows")
+		f.op("CMP $%d, R6", r)
+		f.op("BEQ %s", labels[r])
+	}
+	for r := tileMR; r >= 1; r-- {
+		if r < tileMR {
+			f.at(labels[r])
+		}
+		emit(r)
+	}
+}
+
+// clearLong zeroes the sums.
+func (f *file) clearLong(rows int) {
+	for i := range 4 * rows {
+		f.v("eor v%d.16b, v%d.16b, v%d.16b", sums+i, sums+i, sums+i)
+	}
+}
+
+// longSteps emits the loops over R2 groups.
+func (f *file) longSteps(rows int) {
+	const cols = 4
+	low, done := f.label("low"), f.label("done")
+	f.op("CBNZ R7, %s", low)
+	for _, safe := range []bool{false, true} {
+		next := f.label("next")
+		if safe {
+			f.at(low)
+		}
+		f.at(next)
+		f.op("VLD1.P 64(R1), [%s]", registers(0, cols, "B16"))
+		for i := range rows {
+			f.op("FMOVQ.P 16(R%d), F%d", 8+i, 4+i)
+		}
+		for i := range rows {
+			product := func(c int) int { return 8 + i%2*4 + c }
+			each := func(emit func(c int)) {
+				for c := range cols {
+					emit(c)
+				}
+			}
+			widen := func() { each(func(c int) { f.v("sadalp v%d.4s, v%d.8h", sum(i, c), product(c)) }) }
+			each(func(c int) { f.v("smull v%d.8h, v%d.8b, v%d.8b", product(c), c, 4+i) })
+			if safe {
+				widen()
+				each(func(c int) { f.v("smull2 v%d.8h, v%d.16b, v%d.16b", product(c), c, 4+i) })
+			} else {
+				each(func(c int) { f.v("smlal2 v%d.8h, v%d.16b, v%d.16b", product(c), c, 4+i) })
+			}
+			widen()
+		}
+		f.op("SUBS $1, R2, R2")
+		f.op("BNE %s", next)
+		if !safe {
+			f.op("B %s", done)
+		}
+	}
+	f.at(done)
+}
+
+// foldLong turns the sums into one vector for each row, V0 to V3.
+func (f *file) foldLong(rows int) {
+	for r := range rows {
+		f.v("addp v%d.4s, v%d.4s, v%d.4s", 8+2*r, sum(r, 0), sum(r, 1))
+		f.v("addp v%d.4s, v%d.4s, v%d.4s", 9+2*r, sum(r, 2), sum(r, 3))
+	}
+	for r := range rows {
+		f.v("addp v%d.4s, v%d.4s, v%d.4s", r, 8+2*r, 9+2*r)
+	}
+}
+
+// longTile emits the tile with sums as results.
 func longTile(f *file) {
-	const rows, cols = 4, 4
 	f.text("tileI8NEON", "(t *tileI8)", 8)
 	f.op("MOVD t+0(FP), R0")
 	f.op("MOVD (R0), R8")
@@ -43,104 +125,66 @@ func longTile(f *file) {
 	f.op("MOVD 40(R0), R6")
 	f.op("MOVD 56(R0), R16")
 	f.op("MOVD 80(R0), R7")
-	for r := 1; r < rows; r++ {
-		f.op("ADD R16, R%d, R%d", 7+r, 8+r)
-	}
-	for i := 16; i < 32; i++ {
-		f.v("eor v%d.16b, v%d.16b, v%d.16b", i, i, i)
-	}
-	labels := make([]string, rows+1)
-	for r := rows; r >= 2; r-- {
-		labels[r] = f.label("rows")
-		f.op("CMP $%d, R6", r)
-		f.op("BEQ %s", labels[r])
-	}
-	done := f.label("done")
-	for r := 1; r <= rows; r++ {
-		if r > 1 {
-			f.at(labels[r])
+	f.eachLong(func(rows int) {
+		f.rowPointers("R16", rows)
+		f.clearLong(rows)
+		f.longSteps(rows)
+		f.foldLong(rows)
+		plain, store := f.label("plain"), f.label("store")
+		f.op("MOVD 24(R0), R1")
+		f.op("CBZ R1, %s", plain)
+		f.op("FMOVQ (R1), F4")
+		for r := range rows {
+			f.v("add v%d.4s, v%d.4s, v4.4s", r, r)
 		}
-		low := f.label("low")
-		f.op("CBNZ R7, %s", low)
-		for _, safe := range []bool{false, true} {
-			next := f.label("next")
-			if safe {
-				f.at(low)
-			}
-			f.at(next)
-			f.op("FLDPQ (R1), (F0, F1)")
-			f.op("FLDPQ 32(R1), (F2, F3)")
-			f.op("ADD $64, R1, R1")
-			for i := range r {
-				f.op("FMOVQ.P 16(R%d), F%d", 8+i, 4+i)
-			}
-			for i := range r {
-				product := func(c int) int { return 8 + i%2*4 + c }
-				each := func(emit func(c int)) {
-					for c := range cols {
-						emit(c)
-					}
-				}
-				widen := func() { each(func(c int) { f.v("sadalp v%d.4s, v%d.8h", 16+4*i+c, product(c)) }) }
-				each(func(c int) { f.v("smull v%d.8h, v%d.8b, v%d.8b", product(c), c, 4+i) })
-				if safe {
-					widen()
-					each(func(c int) { f.v("smull2 v%d.8h, v%d.16b, v%d.16b", product(c), c, 4+i) })
-				} else {
-					each(func(c int) { f.v("smlal2 v%d.8h, v%d.16b, v%d.16b", product(c), c, 4+i) })
-				}
-				widen()
-			}
-			f.op("SUBS $1, R2, R2")
-			f.op("BNE %s", next)
-			f.op("B %s", done)
+		f.at(plain)
+		f.op("MOVD 16(R0), R1")
+		f.op("MOVD 64(R0), R3")
+		f.op("LSL $2, R3, R3")
+		f.op("MOVD 72(R0), R7")
+		f.op("CBZ R7, %s", store)
+		f.op("MOVD R1, R4")
+		for r := range rows {
+			f.op("FMOVQ (R4), F4")
+			f.op("ADD R3, R4, R4")
+			f.v("add v%d.4s, v%d.4s, v4.4s", r, r)
 		}
-	}
-	f.at(done)
-	for r := range rows {
-		f.v("addp v%d.4s, v%d.4s, v%d.4s", 8+2*r, 16+4*r, 17+4*r)
-		f.v("addp v%d.4s, v%d.4s, v%d.4s", 9+2*r, 18+4*r, 19+4*r)
-	}
-	for r := range rows {
-		f.v("addp v%d.4s, v%d.4s, v%d.4s", r, 8+2*r, 9+2*r)
-	}
-	f.op("MOVD 24(R0), R1")
-	plain := f.label("plain")
-	f.op("CBZ R1, %s", plain)
-	f.op("FMOVQ (R1), F4")
-	for r := range rows {
-		f.v("add v%d.4s, v%d.4s, v4.4s", r, r)
-	}
-	f.at(plain)
-	f.op("MOVD 16(R0), R1")
-	f.op("MOVD 64(R0), R3")
-	f.op("LSL $2, R3, R3")
-	f.op("MOVD 72(R0), R7")
-	store, add, out := f.label("store"), f.label("add"), f.label("out")
-	f.op("CBZ R7, %s", store)
-	f.op("MOVD R1, R4")
-	f.op("MOVD R6, R2")
-	for r := range rows {
-		f.op("FMOVQ (R4), F4")
-		f.op("ADD R3, R4, R4")
-		f.v("add v%d.4s, v%d.4s, v4.4s", r, r)
-		if r+1 < rows {
-			f.op("SUBS $1, R2, R2")
-			f.op("BEQ %s", add)
-		}
-	}
-	f.at(add)
-	f.at(store)
-	for r := range rows {
-		f.op("FMOVQ F%d, (R1)", r)
-		if r+1 < rows {
+		f.at(store)
+		for r := range rows {
+			f.op("FMOVQ F%d, (R1)", r)
 			f.op("ADD R3, R1, R1")
-			f.op("SUBS $1, R6, R6")
-			f.op("BEQ %s", out)
 		}
-	}
-	f.at(out)
-	f.op("RET")
+		f.op("RET")
+	})
+}
+
+// longTileQ8 emits the tile with 8-bit results.
+func longTileQ8(f *file) {
+	f.text("tileQ8NEON", "(t *tileQ8)", 8)
+	f.beginQ8()
+	f.op("MOVD %d(R0), R7", q8Low)
+	f.eachLong(func(rows int) {
+		f.panelsQ8(rows, func() { f.clearLong(rows) }, func() {
+			f.longSteps(rows)
+		}, func() {
+			f.foldLong(rows)
+			f.op("FMOVQ.P 16(R12), F8")
+			f.op("FMOVQ.P 16(R13), F9")
+			for r := range rows {
+				f.v("add v%d.4s, v%d.4s, v8.4s", r, r)
+			}
+			f.requantQ8(rows, func(i int) int { return i }, func(int) int { return 9 })
+			f.narrowQ8(0, rows)
+			f.op("MOVD R14, R6")
+			for r := range rows {
+				f.op("VST1 V0.S[%d], (R6)", r)
+				if r+1 < rows {
+					f.op("ADD R15, R6, R6")
+				}
+			}
+			f.op("ADD $4, R14, R14")
+		})
+	})
 }
 
 // requant emits one row of RequantU8, eight values at a time.

@@ -16,6 +16,8 @@ var outputs = []struct {
 }{
 	{"gemmf32_arm64.s", gemmF32},
 	{"gemmi8_arm64.s", gemmI8},
+	{"tileq8_arm64.s", gemmQ8},
+	{"bytes_arm64.s", byteLoops},
 	{"peak_arm64.s", peaks},
 	{"requant_arm64.s", requant},
 	{"vec_arm64.s", vectors},

@@ -9,8 +9,8 @@ func peaks(f *file) {
 	}
 	fma := f.label("fma")
 	f.at(fma)
-	for i := range tileMR * tileVectors {
-		f.v("fmla v%d.4s, v%d.4s, v%d.s[0]", sums+i, i%4, 4+i%4)
+	for i := range 24 {
+		f.v("fmla v%d.4s, v%d.4s, v%d.s[0]", 8+i, i%4, 4+i%4)
 	}
 	f.op("SUBS $1, R1, R1")
 	f.op("BGT %s", fma)

@@ -1,12 +1,17 @@
 package main
 
-// tile emits the loops of a tile of up to 8 rows by 12 columns of 32-bit sums:
+import (
+	"fmt"
+	"strings"
+)
+
+// tile emits the loops of a tile of up to 4 rows by 16 columns of 32-bit sums, whose left values come 4 bytes at a time:
+// one float32, or four 8-bit values.
 //
 //	R1 b    R2 steps left    R3 bytes from one step of a to the next    R4 bytes from one row of b to the next
-//	R5 byte offset of the step in a    R6 rows    R7 columns    R8 to R15 the rows of a
-//	V0 to V5 two rows of b    V6, V7 elements of a    V8+3*row+vector the sums
+//	R8 to R11 the rows of a    V0 to V7 elements of a    V8 to V15 rows of b    V16+4*row+vector the sums
 //
-// The loops for one row keep four sets of sums, V8+3*set+vector, one per step modulo 4.
+// The loops for one row keep four sets of sums, V16+4*set+vector, one per step modulo 4.
 type tile struct {
 	*file
 	mac     string // multiply-accumulate of a vector of b by an element of a: sums, vector, register and lane
@@ -15,30 +20,22 @@ type tile struct {
 }
 
 const (
-	tileMR      = 8
-	tileVectors = 3
-	sums        = 8
+	tileMR      = 4
+	tileVectors = 4
+	sums        = 16
+	rowsOfB     = 8 // the first register of b
 )
 
-// loops emits the loops for every number of rows and column vectors, and continues after them. It expects R1 to R4
-// and R6 to R8 (the first row of a), and in register rs the bytes between rows of a.
-func (f *tile) loops(rs string) {
-	f.op("MOVD $0, R5")
-	for r := 1; r < tileMR; r++ {
-		f.op("ADD %s, R%d, R%d", rs, 7+r, 8+r)
-	}
-	for i := sums; i < 32; i++ {
-		f.v("eor v%d.16b, v%d.16b, v%d.16b", i, i, i)
-	}
+// each emits the code of every number of rows, in R6, and of column vectors, for R7 columns.
+func (f *file) each(emit func(rows, vectors int)) {
 	rowLabels := make([]string, tileMR+1)
-	for r := tileMR; r >= 2; r-- {
+	for r := tileMR - 1; r >= 1; r-- {
 		rowLabels[r] = f.label("rows")
 		f.op("CMP $%d, R6", r)
 		f.op("BEQ %s", rowLabels[r])
 	}
-	done := f.label("done")
-	for r := 1; r <= tileMR; r++ {
-		if r > 1 {
+	for r := tileMR; r >= 1; r-- {
+		if r < tileMR {
 			f.at(rowLabels[r])
 		}
 		labels := make([]string, tileVectors+1)
@@ -51,214 +48,206 @@ func (f *tile) loops(rs string) {
 			if v < tileVectors {
 				f.at(labels[v])
 			}
-			if r == 1 {
-				f.vectorLoops(v, done)
-			} else {
-				f.tileLoops(r, v, done)
-			}
+			emit(r, v)
 		}
 	}
-	f.at(done)
 }
 
-// loadRow loads v vectors of b into consecutive registers from first on and steps to the next row.
+// sets is the number of sets of sums of a tile.
+func sets(rows int) int {
+	if rows == 1 {
+		return 4
+	}
+	return 1
+}
+
+// sum is the register of a sum of set 0.
+func sum(row, vector int) int { return sums + 4*row + vector }
+
+// registers names n vector registers from first on, for a load or a store.
+func registers(first, n int, shape string) string {
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprintf("V%d.%s", first+i, shape))
+	}
+	return strings.Join(names, ", ")
+}
+
+// loadRow loads v vectors of a row of b and steps to the next row.
 func (f *tile) loadRow(first, v int) {
-	switch v {
-	case 1:
-		f.op("FMOVQ (R1), F%d", first)
-	case 2, 3:
-		f.op("FLDPQ (R1), (F%d, F%d)", first, first+1)
-		if v == 3 {
-			f.op("FMOVQ 32(R1), F%d", first+2)
-		}
-	}
-	f.op("ADD R4, R1, R1")
+	f.op("VLD1.P (R1)(R4), [%s]", registers(first, v, "S4"))
 }
 
-// tileLoops emits the loops of a tile of the given rows and column vectors: two steps at a time where a's steps are
-// adjacent, then one at a time. Every sum adds its products in the order of the steps.
-func (f *tile) tileLoops(rows, vectors int, done string) {
-	single, pair := f.label("single"), f.label("pair")
-	if f.strided {
-		f.op("CMP $4, R3")
-		f.op("BNE %s", single)
-	}
-	f.op("SUBS $2, R2, R2")
-	odd := f.label("odd")
-	f.op("BLT %s", odd)
-	steps := func(top string, load func()) {
-		f.at(top)
-		load()
-		f.op("FMOVD (R8)(R5), F6")
+// steps emits the loops over R2 steps. Every sum adds its products in the order of the steps, or of those of its set.
+// Pointers are left behind the last step.
+func (f *tile) steps(rows, vectors int) {
+	products := func(b int, a func(row int) (register, lane int), set int) {
 		for r := range rows {
-			if r+1 < rows {
-				f.op("FMOVD (R%d)(R5), F%d", 9+r, 6+(r+1)%2)
-			}
-			for s := range 2 {
-				for v := range vectors {
-					f.v(f.mac, sums+3*r+v, s*vectors+v, 6+r%2, s)
-				}
-			}
-		}
-		f.op("ADD $8, R5, R5")
-		f.op("SUBS $2, R2, R2")
-		f.op("BGE %s", top)
-	}
-	if vectors == tileVectors {
-		// Rows of a packed panel follow one another.
-		packed := f.label("packed")
-		f.op("CMP $%d, R4", 16*tileVectors)
-		f.op("BNE %s", pair)
-		steps(packed, func() {
-			f.op("VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]")
-			f.op("VLD1.P 32(R1), [V4.S4, V5.S4]")
-		})
-		f.op("B %s", odd)
-	}
-	steps(pair, func() {
-		f.loadRow(0, vectors)
-		f.loadRow(vectors, vectors)
-	})
-	f.at(odd)
-	f.op("ADDS $2, R2, R2")
-	f.op("BEQ %s", done)
-	f.at(single)
-	f.loadRow(0, vectors)
-	f.op("FMOVS (R8)(R5), F6")
-	for r := range rows {
-		if r+1 < rows {
-			f.op("FMOVS (R%d)(R5), F%d", 9+r, 6+(r+1)%2)
-		}
-		for v := range vectors {
-			f.v(f.mac, sums+3*r+v, v, 6+r%2, 0)
-		}
-	}
-	f.op("ADD R3, R5, R5")
-	f.op("SUBS $1, R2, R2")
-	f.op("BNE %s", single)
-	f.op("B %s", done)
-}
-
-// vectorLoops emits the loops of one row: four steps at a time, each into its own set of sums, then the sets are added
-// and the remaining steps follow.
-func (f *tile) vectorLoops(vectors int, done string) {
-	quad, strided, fold, single := f.label("quad"), f.label("strided"), f.label("fold"), f.label("single")
-	const b = 20 // the rows of b: V20 to V31
-	products := func(element func(s int) (register, lane int)) {
-		for s := range 4 {
-			register, lane := element(s)
+			register, lane := a(r)
 			for v := range vectors {
-				f.v(f.mac, sums+3*s+v, b+3*s+v, register, lane)
+				f.v(f.mac, sums+4*(r+set)+v, b+v, register, lane)
 			}
 		}
 	}
-	f.op("SUBS $4, R2, R2")
-	f.op("BLT %s", fold)
+	single, done := f.label("single"), f.label("done")
 	if f.strided {
+		adjacent := f.label("adjacent")
 		f.op("CMP $4, R3")
-		f.op("BNE %s", strided)
+		f.op("BEQ %s", adjacent)
+		f.stridedSteps(rows, vectors, products)
+		f.op("B %s", done)
+		f.at(adjacent)
 	}
-	steps := func(top string, load func()) {
-		f.at(top)
-		f.op("FMOVQ.P 16(R8), F0")
-		load()
-		products(func(s int) (int, int) { return 0, s })
-		f.op("SUBS $4, R2, R2")
-		f.op("BGE %s", top)
-	}
-	if vectors == tileVectors {
-		packed := f.label("packed")
-		f.op("CMP $%d, R4", 16*tileVectors)
-		f.op("BNE %s", quad)
-		steps(packed, func() {
-			for i := b; i < 32; i += 4 {
-				f.op("VLD1.P 64(R1), [V%d.S4, V%d.S4, V%d.S4, V%d.S4]", i, i+1, i+2, i+3)
+	eight, four := f.label("eight"), f.label("four")
+	unrolled := func(n int) {
+		per := n / 4 // registers of a row
+		for r := range rows {
+			if n == 8 {
+				f.op("FLDPQ.P 32(R%d), (F%d, F%d)", 8+r, 2*r, 2*r+1)
+			} else {
+				f.op("FMOVQ.P 16(R%d), F%d", 8+r, r)
 			}
-		})
-		f.op("B %s", fold)
-	}
-	steps(quad, func() {
-		for s := range 4 {
-			f.loadRow(b+3*s, vectors)
 		}
-	})
-	if f.strided {
-		f.op("B %s", fold)
-		f.at(strided)
-		for s := range 4 {
-			f.op("FMOVS (R8), F%d", s)
-			f.op("ADD R3, R8, R8")
-			f.loadRow(b+3*s, vectors)
+		for s := range n {
+			b := rowsOfB + 4*(s%2)
+			f.loadRow(b, vectors)
+			products(b, func(r int) (int, int) { return per*r + s/4, s % 4 }, s%sets(rows))
 		}
-		products(func(s int) (int, int) { return s, 0 })
-		f.op("SUBS $4, R2, R2")
-		f.op("BGE %s", strided)
 	}
-	f.at(fold)
-	for v := range vectors {
-		f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sums+v, sums+v, sums+3+v)
-		f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sums+6+v, sums+6+v, sums+9+v)
-		f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sums+v, sums+v, sums+6+v)
-	}
+	f.op("SUBS $8, R2, R2")
+	f.op("BLT %s", four)
+	f.at(eight)
+	unrolled(8)
+	f.op("SUBS $8, R2, R2")
+	f.op("BGE %s", eight)
+	f.at(four)
+	f.op("ADDS $4, R2, R2")
+	rest := f.label("rest")
+	f.op("BLT %s", rest)
+	unrolled(4)
+	f.op("SUB $4, R2, R2")
+	f.at(rest)
 	f.op("ADDS $4, R2, R2")
 	f.op("BEQ %s", done)
 	f.at(single)
-	f.op("FMOVS (R8), F6")
-	f.op("ADD R3, R8, R8")
-	f.loadRow(0, vectors)
-	for v := range vectors {
-		f.v(f.mac, sums+v, v, 6, 0)
+	f.loadRow(rowsOfB, vectors)
+	for r := range rows {
+		f.op("FMOVS.P 4(R%d), F%d", 8+r, r)
 	}
+	products(rowsOfB, func(r int) (int, int) { return r, 0 }, 0)
 	f.op("SUBS $1, R2, R2")
 	f.op("BNE %s", single)
-	f.op("B %s", done)
+	f.at(done)
+}
+
+// stridedSteps emits the loops for steps R3 bytes apart: four at a time where the rows' elements are adjacent, as those of
+// a transposed matrix are, or where there is one row; else one at a time.
+func (f *tile) stridedSteps(rows, vectors int, products func(b int, a func(row int) (register, lane int), set int)) {
+	single, done := f.label("single"), f.label("done")
+	if rows == tileMR && vectors == tileVectors || rows == 1 {
+		four, rest := f.label("four"), f.label("rest")
+		load := "FMOVS"
+		if rows > 1 {
+			load = "FMOVQ"
+			f.op("SUB R8, R9, R5")
+			f.op("CMP $4, R5")
+			f.op("BNE %s", single)
+		}
+		f.op("SUBS $4, R2, R2")
+		f.op("BLT %s", rest)
+		f.at(four)
+		for s := range 4 {
+			b := rowsOfB + 4*(s%2)
+			f.op("%s (R8), F%d", load, s)
+			f.op("ADD R3, R8, R8")
+			f.loadRow(b, vectors)
+			products(b, func(r int) (int, int) { return s, r }, s%sets(rows))
+		}
+		f.op("SUBS $4, R2, R2")
+		f.op("BGE %s", four)
+		for r := 1; r < rows; r++ {
+			f.op("ADD $%d, R8, R%d", 4*r, 8+r)
+		}
+		f.at(rest)
+		f.op("ADDS $4, R2, R2")
+		f.op("BEQ %s", done)
+	}
+	f.at(single)
+	f.loadRow(rowsOfB, vectors)
+	for r := range rows {
+		f.op("FMOVS (R%d), F%d", 8+r, r)
+		f.op("ADD R3, R%d, R%d", 8+r, 8+r)
+	}
+	products(rowsOfB, func(r int) (int, int) { return r, 0 }, 0)
+	f.op("SUBS $1, R2, R2")
+	f.op("BNE %s", single)
+	f.at(done)
+}
+
+// fold adds the sets of sums.
+func (f *tile) fold(rows, vectors int) {
+	for n := sets(rows) / 2; n > 0; n /= 2 {
+		for s := range n {
+			for v := range vectors {
+				f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sums+4*s+v, sums+4*s+v, sums+4*(s+n)+v)
+			}
+		}
+	}
+}
+
+// clearSums zeroes the sums from row first on.
+func (f *tile) clearSums(first, rows, vectors int) {
+	for r := first; r < max(rows, sets(rows)); r++ {
+		for v := range vectors {
+			f.v("eor v%d.16b, v%d.16b, v%d.16b", sum(r, v), sum(r, v), sum(r, v))
+		}
+	}
+}
+
+// rowPointers sets R9 to R11 from R8 and the register with the bytes between rows.
+func (f *file) rowPointers(rs string, rows int) {
+	for r := 1; r < rows; r++ {
+		f.op("ADD %s, R%d, R%d", rs, 7+r, 8+r)
+	}
 }
 
 // addends emits the addition of c, where the field at offset acc is not 0, and of the columns' constants, where there
-// are any. It treats all eight rows and twelve columns alike, and loads as many rows as R6 says. R3 is the number of
-// bytes between rows of c.
-func (f *tile) addends(acc int) {
+// are any. R3 is the number of bytes between rows of c. c and the constants have whole vectors.
+func (f *tile) addends(rows, vectors, acc int) {
 	constants, done := f.label("constants"), f.label("added")
+	addRow := func(r int) {
+		for v := range vectors {
+			f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sum(r, v), sum(r, v), v)
+		}
+	}
 	f.op("MOVD %d(R0), R7", acc)
 	f.op("CBZ R7, %s", constants)
 	f.op("MOVD 16(R0), R1")
-	f.op("MOVD R6, R2")
-	for r := range tileMR {
-		f.op("FLDPQ (R1), (F0, F1)")
-		f.op("FMOVQ 32(R1), F2")
-		f.op("ADD R3, R1, R1")
-		for v := range tileVectors {
-			f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sums+3*r+v, sums+3*r+v, v)
+	for r := range rows {
+		f.op("VLD1 (R1), [%s]", registers(0, vectors, "S4"))
+		if r+1 < rows {
+			f.op("ADD R3, R1, R1")
 		}
-		if r+1 < tileMR {
-			f.op("SUBS $1, R2, R2")
-			f.op("BEQ %s", constants)
-		}
+		addRow(r)
 	}
 	f.at(constants)
 	f.op("MOVD 24(R0), R1")
 	f.op("CBZ R1, %s", done)
-	f.op("FLDPQ (R1), (F0, F1)")
-	f.op("FMOVQ 32(R1), F2")
-	for i := range tileMR * tileVectors {
-		f.v("%s v%d.4s, v%d.4s, v%d.4s", f.add, sums+i, sums+i, i%tileVectors)
+	f.op("VLD1 (R1), [%s]", registers(0, vectors, "S4"))
+	for r := range rows {
+		addRow(r)
 	}
 	f.at(done)
 }
 
-// store emits the stores of as many rows as R6 says, and the return.
-func (f *tile) store() {
+// store emits the stores of the rows, and the return.
+func (f *tile) store(rows, vectors int) {
 	f.op("MOVD 16(R0), R1")
-	out := f.label("out")
-	for r := range tileMR {
-		f.op("FSTPQ (F%d, F%d), (R1)", sums+3*r, sums+3*r+1)
-		f.op("FMOVQ F%d, 32(R1)", sums+3*r+2)
-		if r+1 < tileMR {
+	for r := range rows {
+		f.op("VST1 [%s], (R1)", registers(sum(r, 0), vectors, "S4"))
+		if r+1 < rows {
 			f.op("ADD R3, R1, R1")
-			f.op("SUBS $1, R6, R6")
-			f.op("BEQ %s", out)
 		}
 	}
-	f.at(out)
 	f.op("RET")
 }

@@ -59,10 +59,10 @@ func vectors(f *file) {
 	})
 
 	// A dot product's lanes of zeros past the end add nothing; so do those of the sums below.
-	sum(f, "dotF32NEON", 2, func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, y) })
-	sum(f, "sumF32NEON", 1, func(s, x, y int) { f.v("fadd v%d.4s, v%d.4s, v%d.4s", s, s, x) })
-	sum(f, "sumSqF32NEON", 1, func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x) })
-	sum(f, "sumSqDiffF32NEON", 2, func(s, x, y int) {
+	reduction(f, "dotF32NEON", 2, func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, y) })
+	reduction(f, "sumF32NEON", 1, func(s, x, y int) { f.v("fadd v%d.4s, v%d.4s, v%d.4s", s, s, x) })
+	reduction(f, "sumSqF32NEON", 1, func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x) })
+	reduction(f, "sumSqDiffF32NEON", 2, func(s, x, y int) {
 		f.v("fsub v%d.4s, v%d.4s, v%d.4s", x, x, y)
 		f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x)
 	})
@@ -70,9 +70,9 @@ func vectors(f *file) {
 	extreme(f, "minF32NEON", "fmin")
 }
 
-// sum emits a reduction over one or two slices with sixteen partial sums in V0 to V3. x is in V4 to V7, y in V16 to
+// reduction emits a reduction over one or two slices with sixteen partial sums in V0 to V3. x is in V4 to V7, y in V16 to
 // V19.
-func sum(f *file, name string, slices int, add func(s, x, y int)) {
+func reduction(f *file, name string, slices int, add func(s, x, y int)) {
 	names := []string{"x", "y"}[:slices]
 	size := 24 * slices
 	f.text(name, signature(names, "")+" float32", size+4)

@@ -140,6 +140,9 @@ func normalise(s string) string {
 		}
 		return "#" + strconv.FormatUint(n, 10)
 	})
+	if m := regexp.MustCompile(`^([us])shll(2?) (.*), #0$`).FindStringSubmatch(s); m != nil {
+		return m[1] + "xtl" + m[2] + " " + m[3]
+	}
 	if m := regexp.MustCompile(`^mov (v\d+\.16b), (v\d+\.16b)$`).FindStringSubmatch(s); m != nil {
 		return "orr " + m[1] + ", " + m[2] + ", " + m[2]
 	}
