@@ -1,6 +1,7 @@
 // Command arm64 counts the instructions that an inference executes on arm64, under QEMU's
 // user-mode emulation, and prints them beside those of ONNX Runtime. Counts are exact to
-// about 0.1 % and need no ARM hardware; they are not times.
+// about 0.1 % and need no ARM hardware; they are not times. A second table has the cycles that a
+// core needs at least to issue the instructions.
 //
 // It needs qemu-aarch64 with plugins (Debian's package qemu-user; the static one has none)
 // and a C compiler for the plugin.
@@ -96,6 +97,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	fmt.Fprintln(stdout, "| model | batch | a72 float32: ours / ONNX Runtime | ratio | a72 int8 | ratio | a76 float32 | ratio | a76 int8 | ratio |")
 	fmt.Fprintln(stdout, "|---|---|---|---|---|---|---|---|---|---|")
 	logs := map[string][]float64{}
+	var bounds []string
 	for _, row := range theirs {
 		if len(names) > 0 && !slices.Contains(names, row.model) {
 			continue
@@ -107,20 +109,23 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			files[row.model] = filepath.Join(dir, row.model)
 		}
 		fmt.Fprintf(stdout, "| %s | %d |", row.model, row.batch)
+		bound := fmt.Sprintf("| %s | %d |", row.model, row.batch)
 		for _, col := range columns {
 			var cpu, form string
 			if _, err := fmt.Sscan(col, &cpu, &form); err != nil {
 				return err
 			}
-			n, err := c.count(ctx, cpu, files[row.model]+"."+form+".onnx", row.batch)
+			n, cycles, err := c.count(ctx, cpu, files[row.model]+"."+form+".onnx", row.batch)
 			if err != nil {
 				return err
 			}
 			ratio := n / row.counts[col]
 			logs[col] = append(logs[col], math.Log(ratio))
 			fmt.Fprintf(stdout, " %.0f / %.0f | %.2f |", n, row.counts[col], ratio)
+			bound += fmt.Sprintf(" %.0f |", cycles)
 		}
 		fmt.Fprintln(stdout)
+		bounds = append(bounds, bound)
 	}
 	fmt.Fprint(stdout, "| geometric mean | |")
 	for _, col := range columns {
@@ -130,7 +135,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		}
 		fmt.Fprintf(stdout, " | %.2f |", math.Exp(sum/float64(len(logs[col]))))
 	}
-	fmt.Fprintln(stdout)
+	fmt.Fprintln(stdout, "\n\nCycles at least, by the model of cycles.go:\n\n| model | batch | a72 float32 | a72 int8 | a76 float32 | a76 int8 |\n|---|---|---|---|---|---|")
+	for _, b := range bounds {
+		fmt.Fprintln(stdout, b)
+	}
 	return nil
 }
 
@@ -173,25 +181,30 @@ func write(ctx context.Context, dir, name string) error {
 
 var executed = regexp.MustCompile(`executed (\d+)`)
 
-// count returns the instructions of one run: those of a process that runs the model several
+// count returns the instructions of one run and the cycles that they take at least: those of a process that runs the model several
 // times more, by the number of runs.
-func (c *counter) count(ctx context.Context, cpu, file string, batch int) (float64, error) {
+func (c *counter) count(ctx context.Context, cpu, file string, batch int) (instructions, cycles float64, err error) {
 	const more = 8
-	var n [2]float64
+	var n, t [2]float64
+	core := cores[cpu]
+	blocks := c.plugin + ".blocks"
 	for i, runs := range []int{1, 1 + more} {
-		cmd := exec.CommandContext(ctx, c.qemu, "-cpu", cpu, "-d", "plugin", "-plugin", "file="+c.plugin, c.runner, file, strconv.Itoa(batch), strconv.Itoa(runs))
+		cmd := exec.CommandContext(ctx, c.qemu, "-cpu", cpu, "-d", "plugin", "-plugin", "file="+c.plugin+",blocks="+blocks, c.runner, file, strconv.Itoa(batch), strconv.Itoa(runs))
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return 0, fmt.Errorf("%s %s: %w: %s", c.qemu, file, err, out)
+			return 0, 0, fmt.Errorf("%s %s: %w: %s", c.qemu, file, err, out)
 		}
 		m := executed.FindSubmatch(out)
 		if m == nil {
-			return 0, fmt.Errorf("%s says no count: %s", c.qemu, out)
+			return 0, 0, fmt.Errorf("%s says no count: %s", c.qemu, out)
 		}
 		if n[i], err = strconv.ParseFloat(string(m[1]), 64); err != nil {
-			return 0, err
+			return 0, 0, err
+		}
+		if t[i], err = core.executedCycles(blocks); err != nil {
+			return 0, 0, err
 		}
 	}
-	return (n[1] - n[0]) / more, nil
+	return (n[1] - n[0]) / more, (t[1] - t[0]) / more, nil
 }
