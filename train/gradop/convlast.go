@@ -156,6 +156,9 @@ func (st *convLast) Do(chunk, worker int) {
 	}
 }
 
+// short is the number of values up to which a loop copies them faster than a call.
+const short = 4
+
 // gather copies, for k positions from p on, what kernel row r of group g sees: a row of
 // dst, ld apart, has the channels of its taps.
 func (st *convLast) gather(dst []float32, ld, p, k, g, r int) {
@@ -182,7 +185,13 @@ func (st *convLast) gather(dst []float32, ld, p, k, g, r int) {
 			case !inside:
 				clear(row)
 			case all == b && x.dilation == 1 && from >= 0 && from+x.kernel <= x.big:
-				copy(row, line[from*b:])
+				if len(row) > short {
+					copy(row, line[from*b:])
+					break
+				}
+				for i, v := range line[from*b:][:len(row)] {
+					row[i] = v
+				}
 			default:
 				for kx := range x.kernel {
 					ix := from + kx*x.dilation
