@@ -70,11 +70,15 @@ func (t *convState) addParts(lo, hi int) {
 		n, r := u/(t.dst[0]*t.dst[1]), u%(t.dst[0]*t.dst[1])
 		if t.dstNHWC || o == 1 {
 			row := t.y[u*a.out*o:][:a.out*o]
-			for w := range a.out {
-				y := row[w*o:][:o]
-				for i := range y {
-					y[i] = t.part(parts, w, i, o)
+			if t.bias == nil {
+				clear(row)
+			} else {
+				for w := 0; w < len(row); w += o {
+					copy(row[w:w+o], t.bias)
 				}
+			}
+			for k := range a.kernel {
+				kernel.AddRunsF32(row, o, parts[k*(a.dilation*t.o+o):], a.stride*t.o, a.out, o)
 			}
 			kernel.ActivateF32(row, row, &t.act)
 			continue
