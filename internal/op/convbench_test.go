@@ -38,7 +38,7 @@ func BenchmarkConvLayer(b *testing.B) {
 		{"ConvTranspose", 16, 14, 32, 1, 4, 2, 1},
 	} {
 		b.Run(fmt.Sprintf("%s/%dx%dx%dx%d-%d/%dx%d", l.op, l.n, l.size, l.size, l.in, l.out, l.k, l.s), func(b *testing.B) {
-			o := &conv{window: window{kernel: []int{l.k, l.k}, strides: []int{l.s, l.s}, pads: []int{l.pad, l.pad, l.pad, l.pad}}, group: 1, last: true, transposed: l.op != "Conv"}
+			o := &conv{window: window{kernel: []int{l.k, l.k}, strides: []int{l.s, l.s}, pads: []int{l.pad, l.pad, l.pad, l.pad}, autoPad: "NOTSET"}, group: 1, last: true, transposed: l.op != "Conv"}
 			ws := tensor.Shape{l.out, l.in, l.k, l.k}
 			if o.transposed {
 				ws = tensor.Shape{l.in, l.out, l.k, l.k}

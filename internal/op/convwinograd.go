@@ -21,9 +21,10 @@ const (
 	// winogradMinChannels is the least number of channels, of either side, for which the
 	// transforms cost less than the products that they save.
 	winogradMinChannels = 16
-	// winogradMinTiles is the least number of tiles of a run: weights have grown by 16/9 and
-	// are read once for a block of tiles.
-	winogradMinTiles = 24
+	// winogradMinTiles is the least number of tiles of an image: weights have grown by 16/9 and
+	// are read once for a block of tiles. That it does not count images makes results the
+	// same in every batch.
+	winogradMinTiles = 16
 	// winogradFloats is how many values the matrices of a block aim at.
 	winogradFloats = 64 << 10
 	// winogradRows is a multiple of the rows of the kernels' tiles.
@@ -46,7 +47,7 @@ func (s *convShape) usesWinograd() bool {
 			return false
 		}
 	}
-	return mulSize(s.n, ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
+	return mulSize(ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
 }
 
 // packedWinograd is the transformed weights of each group.

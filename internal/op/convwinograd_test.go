@@ -22,7 +22,7 @@ var winogradCases = []convCase{
 	{n: 3, c: 40, o: 130, groups: 1, in: []int{8, 8}, kernel: []int{3, 3}, pads: []int{2, 2, 2, 2}, bias: true, wantShape: []int{10, 10}},
 	{n: 1, c: 64, o: 64, groups: 1, in: []int{32, 33}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{32, 33}},
 	{n: 2, c: 48, o: 36, groups: 2, in: []int{10, 7}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{10, 7}},
-	{n: 40, c: 16, o: 16, groups: 1, in: []int{1, 2}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}, wantShape: []int{1, 2}},
+	{n: 5, c: 16, o: 16, groups: 1, in: []int{1, 32}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}, wantShape: []int{1, 32}},
 	{n: 1, c: 16, o: 16, groups: 1, in: []int{70, 70}, kernel: []int{3, 3}, pads: []int{1, 0, 1, 0}, wantShape: []int{70, 68}},
 }
 
@@ -124,6 +124,22 @@ func TestConvWinogradNonFinite(t *testing.T) {
 	for i, v := range run.out[0].Float32s() {
 		if math.IsInf(float64(v), 1) != (i%16 == 3) {
 			t.Fatalf("result %d of an infinite weight to channel 3 is %v", i, v)
+		}
+	}
+}
+
+// TestConvWinogradBatch checks that a result does not depend on the other images of a batch.
+func TestConvWinogradBatch(t *testing.T) {
+	const image, out = 9 * 8 * 16, 9 * 8 * 20
+	r := rand.New(rand.NewPCG(5, 6))
+	x, w := randTensor(r, 7, 9, 8, 16), randTensor(r, 20, 16, 3, 3)
+	o := convCase{n: 1, c: 16, o: 20, groups: 1, pads: []int{1, 1, 1, 1}}.op(t)
+	o.last = true
+	all := runOp(t, o, nil, true, x, w)[0].Float32s()
+	for i := range 7 {
+		one := tensor.Must(tensor.Of(x.Float32s()[i*image:][:image], 1, 9, 8, 16))
+		if got := runOp(t, o, nil, true, one, w)[0].Float32s(); !slices.Equal(got, all[i*out:][:out]) {
+			t.Fatalf("image %d by itself and in a batch of 7 gives other bits", i)
 		}
 	}
 }
