@@ -10,7 +10,13 @@ func depthRowF32(t *depthF32) {
 	depthRowF32Generic(t)
 }
 
-func depthRowI16(t *depthI16) { depthRowI16Generic(t) }
+func depthRowI16(t *depthI16) {
+	if useNEON {
+		depthI16NEON(t)
+		return
+	}
+	depthRowI16Generic(t)
+}
 
 func pairsI16(dst []int32, a, b []uint8, signed bool, zero int32) {
 	pairsI16Generic(dst, a, b, signed, zero)
@@ -20,3 +26,8 @@ func pairsI16(dst []int32, a, b []uint8, signed bool, zero int32) {
 //
 //go:noescape
 func depthF32NEON(t *depthF32)
+
+// depthI16NEON is depthRowI16Generic.
+//
+//go:noescape
+func depthI16NEON(t *depthI16)

@@ -24,7 +24,8 @@ var outputs = []struct {
 	{"mathf32_arm64.s", maths},
 	{"optim_arm64.s", optimisers},
 	{"grad_arm64.s", gradients},
-	{"depthf32_arm64.s", depthwise},
+	{"depthf32_arm64.s", depthwiseF32},
+	{"depthi16_arm64.s", depthwiseI16},
 	{"winograd_arm64.s", winograd},
 }
 
