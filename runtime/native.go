@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -181,11 +182,13 @@ func (n *native) Close() error {
 	return nil
 }
 
-// prepare builds the plan for batch 1 where every open axis is 1, so that errors of the
-// model are found when it is loaded, and weights are packed.
+// prepare builds the plan for batch 1 where no other axis is open, so that errors of the model
+// are found when it is loaded, and weights are packed. A model may demand another batch than
+// 1: errors that depend on the batch are left to Run.
 func (n *native) prepare() error {
 	shapes := make([]tensor.Shape, len(n.ins))
 	dtypes := make([]tensor.DType, len(n.ins))
+	var open []*int
 	for i, v := range n.ins {
 		if v.Shape == nil || v.DType == tensor.Undefined {
 			return nil
@@ -200,10 +203,33 @@ func (n *native) prepare() error {
 				return nil
 			}
 			shapes[i][k] = 1
+			open = append(open, &shapes[i][k])
 		}
 	}
 	_, err := n.build(context.Background(), shapes, dtypes)
+	var limit *plan.LimitError
+	if err == nil || len(open) == 0 || errors.As(err, &limit) {
+		return err
+	}
+	for _, d := range open {
+		*d = 2
+	}
+	_, again := n.build(context.Background(), shapes, dtypes)
+	if again == nil || innermost(again).Error() != innermost(err).Error() {
+		return nil
+	}
 	return err
+}
+
+// innermost returns the error at the end of a chain.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
 }
 
 // reservePlan checks that there is memory for a plan.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"unsafe"
@@ -67,23 +68,27 @@ func (e *executor) runFree(ctx context.Context, outs, ins []*tensor.Tensor) erro
 	out := make([]onnxruntime.Value, len(outs))
 	defer func() {
 		for _, v := range append(in, out...) {
-			if v != nil {
+			// After an error the binding leaves nil pointers among the outputs.
+			if v != nil && !reflect.ValueOf(v).IsNil() {
 				v.Destroy()
 			}
 		}
 	}()
-	var err error
 	for i, t := range ins {
-		if in[i], err = wrap(t); err != nil {
+		v, err := wrap(t)
+		if err != nil {
 			return fmt.Errorf("input %q: %w", e.ins[i].Name, err)
 		}
+		in[i] = v
 	}
 	for i := range outs {
 		// The binding cannot allocate outputs of rank 0.
 		if s := e.outs[i].Shape; s != nil && len(s) == 0 {
-			if out[i], err = newScalar(e.boundType(i)); err != nil {
+			v, err := newScalar(e.boundType(i))
+			if err != nil {
 				return fmt.Errorf("output %q: %w", e.outs[i].Name, err)
 			}
+			out[i] = v
 		}
 	}
 	ro, err := onnxruntime.NewRunOptions()
