@@ -13,6 +13,7 @@ type gemmF32 struct {
 	id     tileID
 	use    *bool
 	mr, nr int
+	rowsMR int // rows of the tile of GemmRowsF32, or 0 if there is none
 }
 
 // tileID selects the direct call of a tile; a call through a func value would move the arguments to the heap.
@@ -156,23 +157,7 @@ const activationCols = 192
 // blockGemmF32 multiplies rows a[i*rs+p*ks] by packed panels that hold columns j0 to j1, in blocks that fit the caches.
 func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
 	t := tileF32{rs: rs, ks: ks, bs: g.nr, cs: ldc}
-	act := ActNone
-	if ep != nil {
-		act = ep.Act
-		t.alpha, t.lo, t.hi = 1, ninf32, inf32
-		switch act {
-		case ActRelu:
-			t.lo = 0
-		case ActLeakyRelu:
-			t.alpha = ep.Alpha
-		case ActClip:
-			t.lo, t.hi = ep.Lo, ep.Hi
-		}
-	}
-	last := ActNone
-	if inRegisters(act) {
-		last = act
-	}
+	act, last := t.activation(ep)
 	kc := k
 	if m > 1 {
 		kc = evenBlock(k, max(64, panelBytes/(4*g.nr)))
@@ -211,6 +196,27 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0
 			active = end
 		}
 	}
+}
+
+// activation sets the parameters of ep's activation, and returns it and the one that the last tile of a sum is to apply:
+// the same, or ActNone.
+func (t *tileF32) activation(ep *Epilogue) (act, last Act) {
+	if ep == nil {
+		return ActNone, ActNone
+	}
+	t.alpha, t.lo, t.hi = 1, ninf32, inf32
+	switch ep.Act {
+	case ActRelu:
+		t.lo = 0
+	case ActLeakyRelu:
+		t.alpha = ep.Alpha
+	case ActClip:
+		t.lo, t.hi = ep.Lo, ep.Hi
+	}
+	if inRegisters(ep.Act) {
+		return ep.Act, ep.Act
+	}
+	return ep.Act, ActNone
 }
 
 // prefetchAhead is how many bytes in front of the current step a kernel fetches that reads b once.

@@ -12,8 +12,8 @@ const (
 // two and two make 16.
 func archGemmF32() []gemmF32 {
 	return []gemmF32{
-		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32},
-		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16},
+		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10},
+		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6},
 	}
 }
 

@@ -60,6 +60,9 @@ func TestTileLayout(t *testing.T) {
 		unsafe.Offsetof(x.alpha), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.ahead),
 	}
 	want := []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108, 112, 120}
+	var y indirectTileF32
+	got = append(got, unsafe.Offsetof(y.src), unsafe.Offsetof(y.dst), unsafe.Offsetof(y.zeros), unsafe.Offsetof(y.taps), unsafe.Offsetof(y.stride))
+	want = append(want, 128, 136, 144, 152, 160)
 	for i := range want {
 		if got[i] != want[i] {
 			t.Errorf("field %d of tileF32 is at offset %d, the assembly reads %d", i, got[i], want[i])

@@ -53,6 +53,7 @@ type convFacts struct {
 	scatter         bool // product and scattered sum
 	gather          bool // product with a matrix of windows
 	winograd        bool // tiles; needs constant weights
+	mapped          bool // gather, but the windows are found by tables instead of being copied
 }
 
 func (o *conv) facts(in []Fact) (f convFacts, err error) {
@@ -86,7 +87,8 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, o.transposed)
 			f.engine = f.shape.viable()
 			f.scatter = f.engine && o.transposed && useScatter(&f.shape)
-			f.gather = f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
+			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
+			f.gather = f.mapped || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
 		}
 	}
@@ -206,6 +208,9 @@ func (o *conv) Workspace(in []Fact) int {
 	if f.scatter {
 		return scatterWorkspace(&f.shape)
 	}
+	if f.mapped && !f.winograd {
+		return 0
+	}
 	if f.gather && !f.winograd {
 		var p gatherPlan
 		p.lay(&f.shape, o.last)
@@ -286,6 +291,7 @@ type convNode struct {
 	scatter scatterState
 	gather  gatherState
 	tiles   winogradState
+	mapped  mappedState
 	packed  *packedConv    // weights that are not constant, packed anew in each run
 	matrix  *packedScatter // the same for scatter
 	windows *packedGather  // the same for gather
@@ -332,6 +338,10 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 			st.windows = packGather(st.windows, &f.shape, in[1].Float32s())
 			m = st.windows
 		}
+		if f.mapped {
+			st.mapped.execute(ctx.Pool, m, x, y, bias, o.act)
+			return nil
+		}
 		st.gather.execute(ctx.Pool, o.last, m, x, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
@@ -365,10 +375,13 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	_, taps := packed.(*packedConv)
 	_, tiles := packed.(*packedWinograd)
 	f.gather = f.gather && !taps && !tiles
+	f.mapped = f.mapped && f.gather
 	st.facts, st.ready = f, err == nil
 	switch {
 	case tiles:
 		st.tiles.lay(&f.shape)
+	case f.mapped:
+		st.mapped.lay(&f.shape)
 	case f.gather:
 		st.gather.lay(&f.shape, o.last)
 	}

@@ -2,8 +2,11 @@ package op
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/tensor"
 )
@@ -64,8 +67,33 @@ func BenchmarkConvLayer(b *testing.B) {
 				}
 			}
 			b.ReportMetric(2*float64(macs)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+			if share := shareOfPeak(2*float64(macs), func() { _ = o.Run(ctx, []*tensor.Tensor{y}, []*tensor.Tensor{x, nil}) }); share > 0 {
+				b.ReportMetric(100*share, "%peak")
+			}
 		})
 	}
+}
+
+// shareOfPeak returns the median over many pairs of the rate of f, which does the given number of floating-point
+// operations, to that of independent multiply-adds timed just before it: neighbouring samples see the same clock and the
+// same other load. It is 0 where there is no such loop.
+func shareOfPeak(flops float64, f func()) float64 {
+	_, n, fma, _ := kernel.Peak()
+	if fma == nil {
+		return 0
+	}
+	ratios := make([]float64, 51)
+	for i := range ratios {
+		t0 := time.Now()
+		for range 16 {
+			fma()
+		}
+		t1 := time.Now()
+		f()
+		ratios[i] = flops / float64(time.Since(t1)) * float64(t1.Sub(t0)) / (16 * float64(n))
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
 }
 
 // filled returns a tensor of small numbers.

@@ -33,6 +33,8 @@ type gen struct {
 	mask8  *Mem
 	types  map[string]string
 	labels int
+	// rowsOfC are the addresses of a tile's rows of results; nil where they are a stride apart.
+	rowsOfC []Register
 }
 
 func (g *gen) tier(t tier) { g.t = t }

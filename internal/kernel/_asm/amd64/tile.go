@@ -91,15 +91,7 @@ func rowAt(i int) Mem {
 // rows emits the tile for a fixed number of rows.
 func (g *gen) rows(rows int) {
 	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
-	// Chains of dependent additions: at least eight, to cover two units of latency four. With few rows the steps are
-	// dealt out to several sets of sums.
-	sets := 1
-	for sets < 4 && 2*rows*sets < 8 {
-		sets *= 2
-	}
-	if rows == 3 {
-		sets = 2
-	}
+	sets := sumSets(rows)
 	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*2 + half) }
 	b0, b1 := g.phys(g.t.regs-4), g.phys(g.t.regs-3)
 	temps := []VecPhysical{g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
@@ -147,6 +139,27 @@ func (g *gen) rows(rows int) {
 	g.DECQ(rK)
 	g.JNE(LabelRef(name("single")))
 	g.Label(name("summed"))
+	g.joinSets(rows, sets, acc)
+	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
+	g.columns(name, b0, b1, func(name func(string) string, masks []Op) {
+		g.finish(rows, name, sum, masks, temps)
+	})
+}
+
+// sumSets is how many sets of sums the steps of a tile are dealt out to, so that with few rows, too, there are eight
+// chains of dependent additions, which cover two units of latency four.
+func sumSets(rows int) int {
+	switch {
+	case rows == 1:
+		return 4
+	case rows <= 3:
+		return 2
+	}
+	return 1
+}
+
+// joinSets adds all sets of sums to the first.
+func (g *gen) joinSets(rows, sets int, acc func(set, row, half int) VecPhysical) {
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
@@ -156,10 +169,6 @@ func (g *gen) rows(rows int) {
 			}
 		}
 	}
-	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
-	g.columns(name, b0, b1, func(name func(string) string, masks []Op) {
-		g.finish(rows, name, sum, masks, temps)
-	})
 }
 
 // columns emits f with masks for the columns of the tile, and where masks cost time also without, for whole tiles. It
@@ -210,13 +219,16 @@ func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []O
 	for i := range rows {
 		for h := range 2 {
 			m := Mem{Base: rC, Disp: h * g.bytes()}
+			if g.rowsOfC != nil {
+				m.Base = g.rowsOfC[i]
+			}
 			if masks == nil {
 				g.VMOVUPS(sum(i, h), m)
 			} else {
 				g.storeMasked(sum(i, h), masks[h], m)
 			}
 		}
-		if i < rows-1 {
+		if i < rows-1 && g.rowsOfC == nil {
 			g.ADDQ(rCS, rC)
 		}
 	}
@@ -228,13 +240,21 @@ func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []O
 func (g *gen) finish(rows int, name func(string) string, sum func(row, half int) VecPhysical, masks []Op, temps []VecPhysical) {
 	g.CMPQ(Mem{Base: rT, Disp: tileAcc}, U8(0))
 	g.JEQ(LabelRef(name("fresh")))
-	g.MOVQ(rC, rTemp)
+	if g.rowsOfC == nil {
+		g.MOVQ(rC, rTemp)
+	}
 	for i := range rows {
+		m := Mem{Base: rTemp}
+		if g.rowsOfC != nil {
+			m.Base = g.rowsOfC[i]
+		}
 		for h := range 2 {
-			g.loadColumns(Mem{Base: rTemp}, h, masks, temps[h])
+			g.loadColumns(m, h, masks, temps[h])
 			g.VADDPS(temps[h], sum(i, h), sum(i, h))
 		}
-		g.ADDQ(rCS, rTemp)
+		if g.rowsOfC == nil {
+			g.ADDQ(rCS, rTemp)
+		}
 	}
 	g.Label(name("fresh"))
 	g.MOVQ(Mem{Base: rT, Disp: tileBias}, rTemp)
