@@ -96,7 +96,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	files := map[string]string{}
 	fmt.Fprintln(stdout, "| model | batch | a72 float32: ours / ONNX Runtime | ratio | a72 int8 | ratio | a76 float32 | ratio | a76 int8 | ratio |")
 	fmt.Fprintln(stdout, "|---|---|---|---|---|---|---|---|---|---|")
-	logs := map[string][]float64{}
+	logs := map[int]map[string][]float64{1: {}, 16: {}}
 	var bounds []string
 	for _, row := range theirs {
 		if len(names) > 0 && !slices.Contains(names, row.model) {
@@ -120,22 +120,28 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 				return err
 			}
 			ratio := n / row.counts[col]
-			logs[col] = append(logs[col], math.Log(ratio))
+			logs[row.batch][col] = append(logs[row.batch][col], math.Log(ratio))
 			fmt.Fprintf(stdout, " %.0f / %.0f | %.2f |", n, row.counts[col], ratio)
 			bound += fmt.Sprintf(" %.0f |", cycles)
 		}
 		fmt.Fprintln(stdout)
 		bounds = append(bounds, bound)
 	}
-	fmt.Fprint(stdout, "| geometric mean | |")
-	for _, col := range columns {
-		sum := 0.0
-		for _, v := range logs[col] {
-			sum += v
+	for _, batch := range []int{1, 16} {
+		if len(logs[batch]) == 0 {
+			continue
 		}
-		fmt.Fprintf(stdout, " | %.2f |", math.Exp(sum/float64(len(logs[col]))))
+		fmt.Fprintf(stdout, "| geometric mean | %d |", batch)
+		for _, col := range columns {
+			sum := 0.0
+			for _, v := range logs[batch][col] {
+				sum += v
+			}
+			fmt.Fprintf(stdout, " | %.2f |", math.Exp(sum/float64(len(logs[batch][col]))))
+		}
+		fmt.Fprintln(stdout)
 	}
-	fmt.Fprintln(stdout, "\n\nCycles at least, by the model of cycles.go:\n\n| model | batch | a72 float32 | a72 int8 | a76 float32 | a76 int8 |\n|---|---|---|---|---|---|")
+	fmt.Fprintln(stdout, "\nCycles at least, by the model of cycles.go:\n\n| model | batch | a72 float32 | a72 int8 | a76 float32 | a76 int8 |\n|---|---|---|---|---|---|")
 	for _, b := range bounds {
 		fmt.Fprintln(stdout, b)
 	}
