@@ -113,7 +113,8 @@ func TestTranspose(t *testing.T) {
 	}
 }
 
-// pySlice lists the indices of start:end:step as Python does.
+// pySlice lists the indices of start:end:step as Python does, but for starts before the first
+// element with a negative step.
 func pySlice(n, start, end, step int) []int {
 	clampTo := func(v, lo, hi int) int { return min(max(v, lo), hi) }
 	var out []int
@@ -129,7 +130,7 @@ func pySlice(n, start, end, step int) []int {
 		}
 		return out
 	}
-	for i := clampTo(start, -1, n-1); i > clampTo(end, -1, n-1); i += step {
+	for i := min(clampTo(start, 0, n-1), n-1); i > clampTo(end, -1, n-1); i += step {
 		out = append(out, i)
 	}
 	return out

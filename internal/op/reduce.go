@@ -28,7 +28,7 @@ type reduce struct {
 	types     Types
 	kind      reduceKind
 	keep      bool
-	emptyNoop bool    // no axes means that nothing is reduced, not everything
+	emptyNoop bool    // no axes means that each element is reduced by itself, not everything
 	fixed     []int64 // if not nil, the axes in place of those of input 1
 }
 
@@ -182,11 +182,6 @@ func (o *reduce) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		return err
 	}
 	if out[0].Elems() == 0 {
-		return nil
-	}
-	if len(axes) == 0 && o.emptyNoop {
-		// Without axes the operator is the identity, not the reduction of single elements.
-		copy(out[0].Bytes(), x.Bytes())
 		return nil
 	}
 	if st.moved && x.Elems() > 0 {

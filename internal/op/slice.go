@@ -70,14 +70,15 @@ func (o slice) spans(out []span, s tensor.Shape, starts, ends, axes, steps []int
 	return out, nil
 }
 
-// sliceAxis selects start:end:step of an axis of d elements, with numpy's clamping.
+// sliceAxis selects start:end:step of an axis of d elements. Unlike in Python, a start before
+// the first element is the first element where the step is negative too.
 func sliceAxis(d, start, end, step int64) span {
 	// lo and hi bound the positions that start and end can take.
 	lo, hi := int64(0), d
 	if step < 0 {
 		lo, hi = -1, d-1
 	}
-	pos := func(v int64) int64 {
+	pos := func(v, lo int64) int64 {
 		if v < 0 {
 			v += d
 			if v < 0 {
@@ -86,7 +87,7 @@ func sliceAxis(d, start, end, step int64) span {
 		}
 		return min(max(v, lo), hi)
 	}
-	b, e := pos(start), pos(end)
+	b, e := min(pos(start, 0), hi), pos(end, lo)
 	// Beyond the axis's length, all steps are alike.
 	step = min(max(step, -d-1), d+1)
 	n := int64(0)
