@@ -37,6 +37,9 @@ func (e *UnsupportedError) Error() string {
 		if n := len(m.Nodes) - 1; n > 0 {
 			fmt.Fprintf(&b, " and %d more", n)
 		}
+		if op.LeftOut(m.Domain, m.OpType) {
+			b.WriteString("; left out of this program by the build tag aekit_core")
+		}
 		b.WriteString(")")
 	}
 	return b.String()

@@ -48,10 +48,12 @@ type row struct {
 	versions []Version
 }
 
-func newSet(rows []row) Set {
-	s := make(Set, len(rows))
-	for _, r := range rows {
-		s[r.Key] = r.versions
+func newSet(core, more []row) Set {
+	s := make(Set, len(core)+len(more))
+	for _, rows := range [2][]row{core, more} {
+		for _, r := range rows {
+			s[r.Key] = r.versions
+		}
 	}
 	return s
 }

@@ -14,8 +14,12 @@ import (
 // operators on 8-bit integers. Nodes are visited in order. A value that is the dequantised
 // form of an 8-bit value is remembered with it; operators that only move data are applied
 // to the 8-bit value as well; and where a QuantizeLinear ends an island, one integer
-// operator takes its place. What nobody reads any more is removed at the end.
+// operator takes its place. What nobody reads any more is removed at the end. A program
+// without the integer operators computes such models in float32.
 func (b *builder) makeIslands() error {
+	if !op.Complete {
+		return nil
+	}
 	if !slices.ContainsFunc(b.g.Nodes, func(n *graph.Node) bool { return n.OpType == "QuantizeLinear" || n.OpType == "DequantizeLinear" }) {
 		return nil
 	}
