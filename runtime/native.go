@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -184,7 +185,7 @@ func (n *native) Close() error {
 
 // prepare builds the plan for batch 1 where no other axis is open, so that errors of the model
 // are found when it is loaded, and weights are packed. A model may demand another batch than
-// 1: errors that depend on the batch are left to Run.
+// 1: it loads if there is one with which it works.
 func (n *native) prepare() error {
 	shapes := make([]tensor.Shape, len(n.ins))
 	dtypes := make([]tensor.DType, len(n.ins))
@@ -208,28 +209,68 @@ func (n *native) prepare() error {
 	}
 	_, err := n.build(context.Background(), shapes, dtypes)
 	var limit *plan.LimitError
-	if err == nil || len(open) == 0 || errors.As(err, &limit) {
+	if err == nil || len(open) == 0 || errors.As(err, &limit) || errors.Is(err, ErrLimit) {
 		return err
 	}
-	for _, d := range open {
-		*d = 2
+	fixed := 1
+	for k, d := range shapes[0] {
+		if k > 0 {
+			fixed *= d
+		}
 	}
-	_, again := n.build(context.Background(), shapes, dtypes)
-	if again == nil || innermost(again).Error() != innermost(err).Error() {
-		return nil
+	for _, batch := range n.batches(fixed) {
+		for _, d := range open {
+			*d = batch
+		}
+		if _, again := n.build(context.Background(), shapes, dtypes); again == nil {
+			return nil
+		}
 	}
 	return err
 }
 
-// innermost returns the error at the end of a chain.
-func innermost(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err
+// maxBatches bounds how many batches prepare tries, maxDims how long a constant is that may
+// be a shape.
+const (
+	maxBatches = 32
+	maxDims    = 8
+)
+
+// batches returns extents, other than 1, that the model may demand of its batch: those of
+// its values, and those that turn one image of fixed elements into a constant shape.
+func (n *native) batches(fixed int) []int {
+	var found []int
+	add := func(d int64) {
+		if d > 1 && d <= math.MaxInt32 && len(found) < 1<<12 {
+			found = append(found, int(d))
 		}
-		err = next
 	}
+	for _, v := range n.graph.Values {
+		for _, d := range v.Type.Shape {
+			add(d.Value)
+		}
+		if v.Data == nil {
+			continue
+		}
+		for _, d := range v.Data.Shape() {
+			add(int64(d))
+		}
+		if v.Data.DType() == tensor.Int64 && v.Data.Elems() <= maxDims {
+			elems := int64(1)
+			for _, d := range v.Data.Int64s() {
+				add(d)
+				if elems *= max(d, 1); elems > math.MaxInt32 {
+					break
+				}
+			}
+			if fixed > 0 {
+				add(elems / int64(fixed))
+			}
+		}
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	return found[:min(len(found), maxBatches)]
 }
 
 // reservePlan checks that there is memory for a plan.

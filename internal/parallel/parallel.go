@@ -57,6 +57,7 @@ type lane struct {
 type worker struct {
 	parked atomic.Bool
 	wake   chan struct{}
+	seen   uint32 // the newest task that it has worked on
 }
 
 const closedNext = 1<<32 - 1
@@ -209,11 +210,10 @@ func (p *Pool) wait() {
 }
 
 func (p *Pool) serve(w *worker, id int) {
-	var seen uint32
-	ready := func() bool { return p.closed.Load() || p.current.Load() != seen }
+	ready := func() bool { return p.closed.Load() || p.current.Load() != w.seen }
 	for !p.closed.Load() {
 		if poll(ready) {
-			seen = p.current.Load()
+			w.seen = p.current.Load()
 			p.work(id)
 			continue
 		}
