@@ -174,6 +174,10 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 			return nil, fmt.Errorf("node %q (%s): %w", nodeName(n, i), n.OpType, err)
 		}
 	}
+	if err := g.align(g.legacy); err != nil {
+		return nil, err
+	}
+	g.legacy = nil
 	for _, o := range og.Outputs {
 		id, err := g.resolve(o.Name, outer)
 		if err != nil {
@@ -235,6 +239,9 @@ func (g *Graph) addNode(on *onnx.Node, index int, cfg Config, types map[string]o
 	}
 	if err := g.lift(n); err != nil {
 		return err
+	}
+	if a, ok := g.takeAlignment(n); ok {
+		g.legacy = append(g.legacy, a)
 	}
 	if err := g.makeOp(n, bodies); err != nil {
 		return err

@@ -83,9 +83,11 @@ type Graph struct {
 	Set      op.Set
 	Captured []string // of a body: names of outer values, which are its last inputs
 
-	body  BodyFunc
-	names map[string]ValueID
-	fresh int
+	body BodyFunc
+	// legacy lists, while the graph is built, nodes that align what they broadcast.
+	legacy []alignment
+	names  map[string]ValueID
+	fresh  int
 
 	folding *op.FoldBudget // nil until something is folded
 }

@@ -50,8 +50,8 @@ func newBinary(kind binaryKind) func(*Attrs) (Op, error) {
 	}
 }
 
-// legacyBroadcast reads the attributes of broadcasting before opset 7. Only the forms that
-// mean the same as today's broadcasting are accepted.
+// legacyBroadcast reads the attributes of broadcasting before opset 7. Package graph turns
+// forms that do not mean the same as today's broadcasting into others that do.
 func legacyBroadcast(a *Attrs) {
 	if a.Opset() >= 7 {
 		return
