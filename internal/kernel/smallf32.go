@@ -1,9 +1,7 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"sync"
 )
 
@@ -146,7 +144,11 @@ func (s *smallPanels) expand(dst []float32, panel, p, k, nr int, scaled bool) {
 	case SmallS8:
 		DequantizeS8(dst, s.Data[at:at+len(dst)], one, s.Zero)
 	default:
-		widenHalf(dst, s.Data[2*at:2*(at+len(dst))], s.Kind == SmallBF16)
+		if half := s.Data[2*at : 2*(at+len(dst))]; s.Kind == SmallBF16 {
+			WidenBF16(dst, half)
+		} else {
+			WidenF16(dst, half)
+		}
 		if one != 1 {
 			MulScalarF32(dst, dst, one)
 		}
@@ -167,26 +169,5 @@ func (s *smallPanels) expand(dst []float32, panel, p, k, nr int, scaled bool) {
 		if s.Rows != nil {
 			MulScalarF32(row, row, s.Rows[q])
 		}
-	}
-}
-
-// widenHalf converts half-precision values in the byte order of the machine.
-func widenHalf(dst []float32, src []byte, bf16 bool) {
-	src = src[:2*len(dst)]
-	if bf16 {
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.NativeEndian.Uint16(src[2*i:])) << 16)
-		}
-		return
-	}
-	for i := range dst {
-		h := uint32(binary.NativeEndian.Uint16(src[2*i:]))
-		// The product moves the exponent from bias 15 to bias 127, also of subnormals.
-		v := math.Float32frombits(h&0x7fff<<13) * 0x1p112
-		bits := math.Float32bits(v) | h&0x8000<<16
-		if h&0x7c00 == 0x7c00 {
-			bits = 0x7f800000 | h&0x3ff<<13 | h&0x8000<<16
-		}
-		dst[i] = math.Float32frombits(bits)
 	}
 }

@@ -109,27 +109,6 @@ func TestGemmSmallF32(t *testing.T) {
 	})
 }
 
-// TestWidenHalf converts every half-precision value.
-func TestWidenHalf(t *testing.T) {
-	src := make([]byte, 2<<16)
-	for i := range 1 << 16 {
-		binary.NativeEndian.PutUint16(src[2*i:], uint16(i))
-	}
-	got := make([]float32, 1<<16)
-	for _, bf16 := range []bool{false, true} {
-		widenHalf(got, src, bf16)
-		for i, v := range got {
-			want := tensor.F16(i).Float32()
-			if bf16 {
-				want = tensor.BF16(i).Float32()
-			}
-			if math.Float32bits(v) != math.Float32bits(want) && !(v != v && want != want) {
-				t.Fatalf("bf16 %t: %#04x is %v, want %v", bf16, i, v, want)
-			}
-		}
-	}
-}
-
 func BenchmarkGemmSmallF32(b *testing.B) {
 	const k, n = 784, 400
 	r := rand.New(rand.NewPCG(3, 4))

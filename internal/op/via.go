@@ -1,6 +1,9 @@
 package op
 
-import "github.com/aekit/aekit/tensor"
+import (
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
 
 // runner is the Run of an operator.
 type runner func(ctx *Context, out, in []*tensor.Tensor) error
@@ -93,14 +96,11 @@ func (b *wideBuffers) next(ctx *Context, dtype tensor.DType, shape tensor.Shape)
 
 // widen converts a float16 or bfloat16 tensor to float32.
 func widen(dst []float32, src *tensor.Tensor) {
+	dst = dst[:src.Elems()]
 	if src.DType() == tensor.Float16 {
-		for i, v := range tensor.Data[tensor.F16](src) {
-			dst[i] = v.Float32()
-		}
-		return
-	}
-	for i, v := range tensor.Data[tensor.BF16](src) {
-		dst[i] = v.Float32()
+		kernel.WidenF16(dst, src.Bytes())
+	} else {
+		kernel.WidenBF16(dst, src.Bytes())
 	}
 }
 

@@ -203,6 +203,7 @@ const (
 	cmpLT    = 0x11
 	cmpUNORD = 0x03
 	cmpNLT   = 0x15 // not less than, or unordered
+	cmpGE    = 0x1d
 	cmpGT    = 0x1e
 )
 
