@@ -185,11 +185,13 @@ func (n *native) Close() error {
 
 // prepare builds the plan for batch 1 where no other axis is open, so that errors of the model
 // are found when it is loaded, and weights are packed. A model may demand another batch than
-// 1: it loads if there is one with which it works.
+// 1: it loads if there is one with which it works, and if several extents are open, which
+// may differ.
 func (n *native) prepare() error {
 	shapes := make([]tensor.Shape, len(n.ins))
 	dtypes := make([]tensor.DType, len(n.ins))
 	var open []*int
+	names := map[string]bool{}
 	for i, v := range n.ins {
 		if v.Shape == nil || v.DType == tensor.Undefined {
 			return nil
@@ -205,12 +207,20 @@ func (n *native) prepare() error {
 			}
 			shapes[i][k] = 1
 			open = append(open, &shapes[i][k])
+			name := v.Dims[k]
+			if name == "" {
+				name = "of " + strconv.Itoa(i)
+			}
+			names[name] = true
 		}
 	}
 	_, err := n.build(context.Background(), shapes, dtypes)
 	var limit *plan.LimitError
 	if err == nil || len(open) == 0 || errors.As(err, &limit) || errors.Is(err, ErrLimit) {
 		return err
+	}
+	if len(names) > 1 {
+		return nil
 	}
 	fixed := 1
 	for k, d := range shapes[0] {
