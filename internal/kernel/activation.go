@@ -70,6 +70,20 @@ func EpilogueF32(m, n int, c []float32, ldc, col int, ep *Epilogue) {
 // it is in cache.
 func inRegisters(a Act) bool { return a <= ActClip }
 
+// parameters returns the slope of negative values and the bounds with which tiles apply the activations of inRegisters.
+func (e *Epilogue) parameters() (alpha, lo, hi float32) {
+	alpha, lo, hi = 1, ninf32, inf32
+	switch e.Act {
+	case ActRelu:
+		lo = 0
+	case ActLeakyRelu:
+		alpha = e.Alpha
+	case ActClip:
+		lo, hi = e.Lo, e.Hi
+	}
+	return alpha, lo, hi
+}
+
 // activate1 is the activation of one element for those that inRegisters reports.
 func activate1(v float32, act Act, alpha, lo, hi float32) float32 {
 	switch act {

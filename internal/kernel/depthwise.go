@@ -49,15 +49,7 @@ func DepthF32(y []float32, stride int, x []float32, step, n, c int, w []float32,
 	}
 	if inRegisters(ep.Act) {
 		t.act = int(ep.Act)
-		t.alpha, t.lo, t.hi = 1, ninf32, inf32
-		switch ep.Act {
-		case ActRelu:
-			t.lo = 0
-		case ActLeakyRelu:
-			t.alpha = ep.Alpha
-		case ActClip:
-			t.lo, t.hi = ep.Lo, ep.Hi
-		}
+		t.alpha, t.lo, t.hi = ep.parameters()
 		depthRowF32(&t)
 		return
 	}

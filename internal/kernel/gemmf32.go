@@ -204,15 +204,7 @@ func (t *tileF32) activation(ep *Epilogue) (act, last Act) {
 	if ep == nil {
 		return ActNone, ActNone
 	}
-	t.alpha, t.lo, t.hi = 1, ninf32, inf32
-	switch ep.Act {
-	case ActRelu:
-		t.lo = 0
-	case ActLeakyRelu:
-		t.alpha = ep.Alpha
-	case ActClip:
-		t.lo, t.hi = ep.Lo, ep.Hi
-	}
+	t.alpha, t.lo, t.hi = ep.parameters()
 	if inRegisters(ep.Act) {
 		return ep.Act, ep.Act
 	}

@@ -147,15 +147,7 @@ func WinogradOutputF32(dst []float32, row, pix int, src []float32, ldf, n, c int
 	t := winogradOut{dst: &dst[0], src: &src[0], bias: &bias[0], row: row, pix: pix, ldf: ldf, lds: c, n: n, c: c}
 	if inRegisters(ep.Act) {
 		t.act = int(ep.Act)
-		t.alpha, t.lo, t.hi = 1, ninf32, inf32
-		switch ep.Act {
-		case ActRelu:
-			t.lo = 0
-		case ActLeakyRelu:
-			t.alpha = ep.Alpha
-		case ActClip:
-			t.lo, t.hi = ep.Lo, ep.Hi
-		}
+		t.alpha, t.lo, t.hi = ep.parameters()
 	}
 	winogradOutputF32(&t)
 	if inRegisters(ep.Act) {
