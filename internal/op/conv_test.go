@@ -440,7 +440,7 @@ func TestConvDoesNotAllocate(t *testing.T) {
 	defer pool.Close()
 	runs := 10
 	if testing.Short() {
-		runs = 2 // for emulators
+		runs = 5 // for emulators
 	}
 	for _, c := range []convCase{
 		{n: 2, c: 16, o: 32, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
