@@ -191,6 +191,7 @@ func (n *native) prepare() error {
 	shapes := make([]tensor.Shape, len(n.ins))
 	dtypes := make([]tensor.DType, len(n.ins))
 	var open []*int
+	var elems int // of one row of the last input with an open extent
 	names := map[string]bool{}
 	for i, v := range n.ins {
 		if v.Shape == nil || v.DType == tensor.Undefined {
@@ -207,6 +208,7 @@ func (n *native) prepare() error {
 			}
 			shapes[i][k] = 1
 			open = append(open, &shapes[i][k])
+			elems, _ = shapes[i].Elems()
 			name := v.Dims[k]
 			if name == "" {
 				name = "of " + strconv.Itoa(i)
@@ -222,13 +224,7 @@ func (n *native) prepare() error {
 	if len(names) > 1 {
 		return nil
 	}
-	fixed := 1
-	for k, d := range shapes[0] {
-		if k > 0 {
-			fixed *= d
-		}
-	}
-	for _, batch := range n.batches(fixed) {
+	for _, batch := range n.batches(elems) {
 		for _, d := range open {
 			*d = batch
 		}
@@ -239,19 +235,19 @@ func (n *native) prepare() error {
 	return err
 }
 
-// maxBatches bounds how many batches prepare tries, maxDims how long a constant is that may
-// be a shape.
 const (
-	maxBatches = 32
-	maxDims    = 8
+	smallBatches = 64      // prepare tries all batches up to here
+	batchWork    = 1 << 13 // nodes that prepare looks at for other batches than 1
+	leastBatches = 8       // that it tries of a graph of any size
+	maxDims      = 8       // length of a constant that may be a shape
 )
 
 // batches returns extents, other than 1, that the model may demand of its batch: those of
-// its values, and those that turn one image of fixed elements into a constant shape.
-func (n *native) batches(fixed int) []int {
+// its values, those that turn rows of elems elements into a constant shape, and small ones.
+func (n *native) batches(elems int) []int {
 	var found []int
 	add := func(d int64) {
-		if d > 1 && d <= math.MaxInt32 && len(found) < 1<<12 {
+		if d > 1 && d <= math.MaxInt32 && !slices.Contains(found, int(d)) && len(found) < batchWork/leastBatches {
 			found = append(found, int(d))
 		}
 	}
@@ -266,21 +262,22 @@ func (n *native) batches(fixed int) []int {
 			add(int64(d))
 		}
 		if v.Data.DType() == tensor.Int64 && v.Data.Elems() <= maxDims {
-			elems := int64(1)
+			product := int64(1)
 			for _, d := range v.Data.Int64s() {
 				add(d)
-				if elems *= max(d, 1); elems > math.MaxInt32 {
+				if product *= max(d, 1); product > math.MaxInt32 {
 					break
 				}
 			}
-			if fixed > 0 {
-				add(elems / int64(fixed))
+			if elems > 0 {
+				add(product / int64(elems))
 			}
 		}
 	}
-	slices.Sort(found)
-	found = slices.Compact(found)
-	return found[:min(len(found), maxBatches)]
+	for d := range int64(smallBatches) {
+		add(d + 1)
+	}
+	return found[:min(len(found), max(leastBatches, batchWork/max(1, len(n.graph.Nodes))))]
 }
 
 // reservePlan checks that there is memory for a plan.
