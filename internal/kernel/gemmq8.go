@@ -15,6 +15,7 @@ type gemmQ8 struct {
 	mr, nr int
 	kr     int // steps that are packed side by side
 	a      i8Left
+	exact  bool // only the columns that are wanted are written
 	pairs  bool // sums of two products must fit in 16 bits, whatever the left values are
 }
 
@@ -53,6 +54,9 @@ type tileQ8 struct {
 	cols   int     // columns of each panel that are wanted; likewise
 	nan    int     // 1 if a product of a sum and its factor may be no number
 	low    int     // 1 if b may hold -128
+	fits   int     // 1 if the products of sums and factors fit in 32 bits and lo and hi are the bounds of the type
+	words  int32   // zero, plus 128 where results are signed
+	flip   uint32  // the bytes that turn results less 128 into those: 0x80808080 where they are signed, else 0
 }
 
 // PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
@@ -200,7 +204,9 @@ type ColumnsQ8 struct {
 	scale  []float32 // likewise
 	zero   int32
 	lo, hi int32
-	nan    int // 1 if a factor is no finite number
+	nan    int  // 1 if a factor is no finite number
+	fits   int  // as in tileQ8
+	signed bool // results are
 }
 
 // Columns returns the constants for left values with zero point aZero, int8 if signed, and for results
@@ -218,7 +224,10 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 		panic(fmt.Sprintf("kernel: Columns with zero point %d and range [%d,%d]", zero, lo, hi))
 	}
 	n := p.Panels() * p.NR
-	c := &ColumnsQ8{init: make([]int32, n), scale: make([]float32, n), zero: zero, lo: lo, hi: hi}
+	c := &ColumnsQ8{init: make([]int32, n), scale: make([]float32, n), zero: zero, lo: lo, hi: hi, signed: result}
+	if lo == least && hi == most {
+		c.fits = 1
+	}
 	shift := int32(0)
 	if p.kern.a != leftI16 {
 		if shift = aZero; p.flips(signed) {
@@ -237,6 +246,9 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 		c.scale[j] = scale[j%len(scale)]
 		if !(abs1(c.scale[j]) < inf32) {
 			c.nan = 1
+		}
+		if !(abs1(c.scale[j]) < 1) {
+			c.fits = 0
 		}
 	}
 	return c
@@ -263,7 +275,10 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
 	}
 	g := p.kern
-	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero), cols: g.nr, nan: c.nan, low: p.low}
+	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero), cols: g.nr, nan: c.nan, low: p.low, fits: c.fits, words: c.zero}
+	if c.signed {
+		t.words, t.flip = c.zero+128, 0x80808080
+	}
 	full := p1
 	if j1 < p1*p.NR {
 		full--
@@ -289,20 +304,26 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	if full == p1 {
 		return
 	}
-	// The results of a panel that is not full lie apart first.
-	var part [14 * 32]uint8
 	if t.cols = j1 - full*p.NR; 2*t.cols <= p.NR {
 		t.half = 1
 	}
+	// The results of a panel that is not full lie apart first, unless the kernel writes nothing else.
+	var part [14 * 32]uint8
 	for i, left := 0, tiles; i < m; left-- {
 		t.rows = (m - i + left - 1) / left
 		t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[full*p.panelLen()])
-		t.dst, t.ds = &part[0], p.NR
 		t.init, t.scale = &c.init[full*p.NR], &c.scale[full*p.NR]
 		t.panels = 1
-		archTileQ8(g.id, &t)
-		for r := range t.rows {
-			copy(dst[(i+r)*ldd+full*p.NR-j0:][:j1-full*p.NR], part[r*p.NR:])
+		to := dst[i*ldd+full*p.NR-j0:]
+		if g.exact {
+			t.dst, t.ds = &to[0], ldd
+			archTileQ8(g.id, &t)
+		} else {
+			t.dst, t.ds = &part[0], p.NR
+			archTileQ8(g.id, &t)
+			for r := range t.rows {
+				copy(to[r*ldd:][:t.cols], part[r*p.NR:])
+			}
 		}
 		i += t.rows
 	}

@@ -13,7 +13,7 @@ var useAVXVNNI = cpufeat.Has(cpufeat.AVXVNNI)
 
 func archGemmQ8() []gemmQ8 {
 	return []gemmQ8{
-		{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, kr: 4, a: leftU8},
+		{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, kr: 4, a: leftU8, exact: true},
 		{name: "avxvnni-6x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: 6, nr: 16, kr: 4, a: leftU8},
 		{name: "avx2-pairs-5x16", id: tilePairs, use: &useAVX2I8, mr: 5, nr: 16, kr: 4, a: leftU8, pairs: true},
 		{name: "avx2-6x16", id: tileWide, use: &useAVX2I8, mr: 6, nr: 16, kr: 2, a: leftI16},
@@ -66,7 +66,8 @@ func tileQ8Pairs(t *tileQ8)
 //go:noescape
 func tileQ8AVXVNNI(t *tileQ8)
 
-// tileQ8VNNI is the loop of tileQ8AVX2 for uint8 rows, kr = 4, nr = 32 and up to 14 rows.
+// tileQ8VNNI is the loop of tileQ8AVX2 for uint8 rows, kr = 4, nr = 32 and up to 14 rows. It writes cols columns, and does
+// not bound products where fits is set but saturates.
 //
 //go:noescape
 func tileQ8VNNI(t *tileQ8)

@@ -19,8 +19,9 @@ func TestTileQ8Layout(t *testing.T) {
 		unsafe.Offsetof(x.k), unsafe.Offsetof(x.segs), unsafe.Offsetof(x.skip), unsafe.Offsetof(x.rows), unsafe.Offsetof(x.panels),
 		unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ds), unsafe.Offsetof(x.zero), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.half),
 		unsafe.Offsetof(x.cols), unsafe.Offsetof(x.nan), unsafe.Offsetof(x.low),
+		unsafe.Offsetof(x.fits), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip),
 	}
-	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136} {
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156} {
 		if got[i] != want {
 			t.Errorf("field %d of tileQ8 is at offset %d, the assembly reads %d", i, got[i], want)
 		}
@@ -99,10 +100,14 @@ func TestPackedQ8(t *testing.T) {
 					a = place(ga, raw, variant%2 == 0)
 				}
 				bias, scale := make([]int32, s.n), make([]float32, s.n)
+				tame := r.IntN(2) == 0 // bounds are those of the type and all factors below 1
 				for j := range s.n {
 					bias[j] = int32(r.Uint32()) >> (12 + r.IntN(16))
 					scale[j] = r.Float32() * float32(math.Ldexp(1, -r.IntN(18)))
-					if r.IntN(6) == 0 {
+					if tame && r.IntN(6) == 0 {
+						bias[j], scale[j] = int32(r.Uint32())|1<<30, math.Nextafter32(1, 0)
+					}
+					if !tame && r.IntN(6) == 0 {
 						scale[j] = []float32{0.5, nan32, inf32, 0, 1e30}[r.IntN(5)]
 					}
 				}
@@ -110,6 +115,9 @@ func TestPackedQ8(t *testing.T) {
 					bias = nil
 				}
 				zero, lo, hi := int32(r.IntN(256)), int32(r.IntN(100)), int32(150+r.IntN(106))
+				if tame {
+					lo, hi = 0, 255
+				}
 				if result {
 					zero, lo, hi = zero-128, lo-128, hi-128
 				}

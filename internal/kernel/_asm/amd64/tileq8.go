@@ -14,7 +14,8 @@ import (
 const (
 	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip      = 16, 24, 32, 40, 48, 56
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
-	q8Half                                           = 112
+	q8Half, q8Cols, q8Fits                           = 112, 120, 144
+	q8Words, q8Flip                                  = 152, 156
 )
 
 // dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
@@ -61,6 +62,11 @@ func tilesQ8(g *gen) {
 	g.tileQ8(dotQ8{suffix: "AVXVNNI", rows: 6, step: 64, chains: 10, begin: func() {}, loadB: load, dot: func(b, a VecPhysical, half int, acc VecPhysical) {
 		g.vexDotBytes(b, a, acc)
 	}}, order)
+	order = g.StaticGlobal("wordOrder")
+	g.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i := range 16 {
+		g.AddDatum(4*i, U32(i%4*4+i/4))
+	}
 	g.tier(avx512)
 	g.tileQ8(dotQ8{suffix: "VNNI", rows: 14, step: 128, chains: 10, begin: func() {}, loadB: func(b [2]VecPhysical, halves int) {
 		for h := range halves {
@@ -127,7 +133,13 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 		}
 	}
 	g.Label(name("panel"))
-	for i := range halves * rows * sets {
+	g.loadHalves(q8Init, halves, b)
+	for i := range rows {
+		for h := range halves {
+			g.VMOVUPS(b[h], acc(0, i, h))
+		}
+	}
+	for i := halves * rows; i < halves*rows*sets; i++ {
 		g.zero(g.phys(i))
 	}
 	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
@@ -170,7 +182,7 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 		}
 	}
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
-	g.requantRows(rows, halves, sum, temps, order)
+	g.requantRows(rows, halves, name, sum, temps, order)
 	n := uint32(2 * g.t.lanes)
 	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Init})
 	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Scale})
@@ -181,8 +193,16 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	g.RET()
 }
 
+// loadHalves reads the vectors of one panel of the array at a field.
+func (g *gen) loadHalves(field, halves int, to [2]VecPhysical) {
+	g.MOVQ(Mem{Base: rT, Disp: field}, rTemp)
+	for h := range halves {
+		g.VMOVUPS(Mem{Base: rTemp, Disp: h * g.bytes()}, to[h])
+	}
+}
+
 // requantRows converts sums to 8-bit values, as requantU8Generic does, and stores them.
-func (g *gen) requantRows(rows, halves int, sum func(row, half int) VecPhysical, temps [4]VecPhysical, order Mem) {
+func (g *gen) requantRows(rows, halves int, name func(string) string, sum func(row, half int) VecPhysical, temps [4]VecPhysical, order Mem) {
 	each := func(f func(v VecPhysical, half int)) {
 		for i := range rows {
 			for h := range halves {
@@ -190,37 +210,27 @@ func (g *gen) requantRows(rows, halves int, sum func(row, half int) VecPhysical,
 			}
 		}
 	}
-	columns := func(disp int) {
-		g.MOVQ(Mem{Base: rT, Disp: disp}, rTemp)
-		for h := range halves {
-			g.VMOVUPS(Mem{Base: rTemp, Disp: h * g.bytes()}, temps[h])
-		}
+	g.loadHalves(q8Scale, halves, [2]VecPhysical{temps[0], temps[1]})
+	each(func(v VecPhysical, h int) {
+		g.VCVTDQ2PS(v, v)
+		g.VMULPS(temps[h], v, v)
+	})
+	if g.t.wide {
+		g.CMPQ(Mem{Base: rT, Disp: q8Fits}, U8(0))
+		g.JNE(LabelRef(name("fits")))
 	}
-	columns(q8Init)
-	each(func(v VecPhysical, h int) { g.VPADDD(temps[h], v, v) })
-	columns(q8Scale)
-	each(func(v VecPhysical, h int) { g.VCVTDQ2PS(v, v) })
-	each(func(v VecPhysical, h int) { g.VMULPS(temps[h], v, v) })
 	g.VBROADCASTSS(Mem{Base: rT, Disp: q8Lo}, temps[0])
 	g.VBROADCASTSS(Mem{Base: rT, Disp: q8Hi}, temps[1])
 	// The bound is the operand that a comparison with NaN returns.
 	each(func(v VecPhysical, h int) { g.VMAXPS(temps[0], v, v) })
 	each(func(v VecPhysical, h int) { g.VMINPS(temps[1], v, v) })
-	each(func(v VecPhysical, h int) { g.VCVTPS2DQ(v, v) })
 	g.MOVQ(Mem{Base: rT, Disp: q8Dst}, rC)
 	if g.t.wide {
-		g.VPBROADCASTD(Mem{Base: rT, Disp: q8Zero}, temps[0])
-		each(func(v VecPhysical, h int) { g.VPADDD(temps[0], v, v) })
-		for i := range rows {
-			for h := range halves {
-				g.VPMOVDB(sum(i, h), Mem{Base: rC, Disp: 16 * h})
-			}
-			if i < rows-1 {
-				g.ADDQ(rCS, rC)
-			}
-		}
+		g.Label(name("fits"))
+		g.storeBytes(rows, halves, name, sum, temps, order)
 		return
 	}
+	each(func(v VecPhysical, h int) { g.VCVTPS2DQ(v, v) })
 	g.VPBROADCASTW(Mem{Base: rT, Disp: q8Zero}, temps[0])
 	g.VPCMPEQW(temps[1], temps[1], temps[1])
 	g.VPSRLW(U8(8), temps[1], temps[1])
@@ -242,6 +252,85 @@ func (g *gen) requantRows(rows, halves int, sum func(row, half int) VecPhysical,
 		}
 		if i+2 < rows {
 			g.ADDQ(rCS, rC)
+		}
+	}
+}
+
+// storeBytes rounds four vectors of 512 bits at a time and packs them into one, whose halves or quarters are rows. The
+// packing saturates, so that values beyond the range of the results need no bounds of their own as long as they fit in
+// 32 bits.
+func (g *gen) storeBytes(rows, halves int, name func(string) string, sum func(row, half int) VecPhysical, temps [4]VecPhysical, order Mem) {
+	per := 4 / halves
+	zero, flip, index := temps[0], temps[1], temps[2]
+	g.VPBROADCASTW(Mem{Base: rT, Disp: q8Words}, zero)
+	g.VPBROADCASTD(Mem{Base: rT, Disp: q8Flip}, flip)
+	g.VMOVDQU32(order, index)
+	for i := 0; i < rows; i += per {
+		var v [4]VecPhysical
+		for k := range v {
+			row := i + k/halves
+			v[k] = sum(min(row, rows-1), k%halves)
+			if row < rows {
+				g.VCVTPS2DQ(v[k], v[k])
+			}
+		}
+		g.VPACKSSDW(v[1], v[0], v[0])
+		g.VPADDSW(zero, v[0], v[0])
+		if i+per/2 < rows {
+			g.VPACKSSDW(v[3], v[2], v[2])
+			g.VPADDSW(zero, v[2], v[2])
+		} else {
+			v[2] = v[0]
+		}
+		g.VPACKUSWB(v[2], v[0], v[0])
+		g.VPXORD(flip, v[0], v[0])
+		g.VPERMD(v[0], index, v[0])
+	}
+	g.MOVQ(Mem{Base: rT, Disp: q8Dst}, rC)
+	all := 16 * halves
+	g.CMPQ(Mem{Base: rT, Disp: q8Cols}, U8(all))
+	g.JLT(LabelRef(name("part")))
+	g.storePacked(rows, halves, sum, nil)
+	g.JMP(LabelRef(name("stored")))
+	g.Label(name("part"))
+	g.MOVQ(Mem{Base: rT, Disp: q8Cols}, rTemp)
+	g.MOVL(I32(-1), rKS.As32())
+	g.BZHIL(rTemp.As32(), rKS.As32(), rKS.As32())
+	g.KMOVD(rKS.As32(), K1)
+	g.storePacked(rows, halves, sum, K1)
+	g.Label(name("stored"))
+}
+
+// storePacked stores the rows that storeBytes packed, or of each the columns that mask selects.
+func (g *gen) storePacked(rows, halves int, sum func(row, half int) VecPhysical, mask Op) {
+	per, to := 4/halves, Mem{Base: rC}
+	for i := range rows {
+		if i > 0 {
+			g.ADDQ(rCS, rC)
+		}
+		v, part := sum(i/per*per, 0), U8(i%per)
+		row := func(r VecPhysical) VecPhysical {
+			if halves == 1 {
+				return r.(Vec).AsX().(VecPhysical)
+			}
+			return r.(Vec).AsY().(VecPhysical)
+		}
+		extract := g.VEXTRACTI64X4
+		if halves == 1 {
+			extract = g.VEXTRACTI32X4
+		}
+		switch {
+		case part > 0 && mask == nil:
+			extract(part, v, to)
+			continue
+		case part > 0:
+			extract(part, v, row(g.phys(31)))
+			v = g.phys(31)
+		}
+		if mask == nil {
+			g.VMOVDQU64(row(v), to)
+		} else {
+			g.VMOVDQU8(row(v), mask, to)
 		}
 	}
 }
