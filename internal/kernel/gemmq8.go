@@ -189,13 +189,10 @@ func (p *PackedQ8) Border(dst []byte, signed bool, zero int32) {
 	if p.flips(signed) {
 		v ^= 0x80
 	}
-	if v == 0 || p.ValueBytes() == 2 {
-		clear(dst)
-		return
+	if p.ValueBytes() == 2 {
+		v = 0
 	}
-	for i := range dst {
-		dst[i] = v
-	}
+	FillU8(dst, v)
 }
 
 // ColumnsQ8 says what is made of the sums of the columns of a product. It is immutable.

@@ -8,26 +8,6 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-func TestTransposeBytes(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1))
-	for rows := range 20 {
-		for cols := range 20 {
-			src, dst := make([]uint8, rows*cols), make([]uint8, rows*cols)
-			for i := range src {
-				src[i] = uint8(r.Uint32())
-			}
-			transposeBytes(dst, src, rows, cols)
-			for i := range rows {
-				for j := range cols {
-					if dst[j*rows+i] != src[i*cols+j] {
-						t.Fatalf("%d×%d: element %d, %d is %d, want %d", rows, cols, j, i, dst[j*rows+i], src[i*cols+j])
-					}
-				}
-			}
-		}
-	}
-}
-
 // TestTransposeOfBytes compares transposes of bytes, some of which are transposes of
 // matrices, with those of int32.
 func TestTransposeOfBytes(t *testing.T) {
@@ -50,13 +30,5 @@ func TestTransposeOfBytes(t *testing.T) {
 				t.Fatalf("perm %v: element %d is %d, want %d", perm, i, got.Bytes()[i], v)
 			}
 		}
-	}
-}
-
-func BenchmarkTransposeBytes(b *testing.B) {
-	src, dst := make([]uint8, 49*64), make([]uint8, 49*64)
-	b.SetBytes(int64(len(src)))
-	for b.Loop() {
-		transposeBytes(dst, src, 49, 64)
 	}
 }

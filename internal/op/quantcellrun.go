@@ -132,14 +132,14 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tens
 	if !t.last {
 		t.x, t.y = t.scratch[:t.n*channels*positions], t.scratch[t.source:][:t.n*outs*results]
 		for n := range t.n {
-			transposeBytes(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
+			kernel.TransposeU8(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
 		}
 		t.scratch = t.scratch[t.source+t.result:]
 	}
 	ctx.Pool.Run(t.chunks, t)
 	if !t.last {
 		for n := range t.n {
-			transposeBytes(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
+			kernel.TransposeU8(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
 		}
 	}
 	t.x, t.y, t.scratch = nil, nil, nil
@@ -216,22 +216,19 @@ func (t *cellRun) cellRow(i, n, g, j, at int, mem []byte) {
 // the result. Those of a cell lie side by side, as far as they exist.
 func (t *cellRun) placeRow(line []uint8, n int, y []uint8, w *cellAxis, outs int) {
 	nw, stride := w.hi-w.lo, t.cube[2].stride
-	for i := range w.count {
-		ow := (w.first+i)*stride + w.lo - t.cube[2].begin
-		from, to := max(0, -ow), min(nw, t.dst[2]-ow)
-		if from >= to {
+	first := w.first*stride + w.lo - t.cube[2].begin
+	for i := 0; i < w.count; {
+		ow := first + i*stride
+		if whole := (t.dst[2] - ow) / stride; ow >= 0 && whole > 0 && nw == stride && outs == t.o {
+			// Cells with all results follow one another.
+			whole = min(whole, w.count-i)
+			kernel.JoinRunsU8(y[ow*outs:][:whole*nw*outs], line[i*n:], n, whole, nw*outs)
+			i += whole
 			continue
 		}
-		src := line[i*n:]
-		if outs == t.o {
-			dst := y[(ow+from)*outs:][:(to-from)*outs]
-			for k, v := range src[from*outs:][:len(dst)] {
-				dst[k] = v
-			}
-			continue
+		for r := max(0, -ow); r < min(nw, t.dst[2]-ow); r++ {
+			copy(y[(ow+r)*outs:][:t.o], line[i*n+r*t.o:])
 		}
-		for r := from; r < to; r++ {
-			copy(y[(ow+r)*outs:][:t.o], src[r*t.o:])
-		}
+		i++
 	}
 }

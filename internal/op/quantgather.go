@@ -1,5 +1,7 @@
 package op
 
+import "github.com/aekit/aekit/internal/kernel"
+
 // gather writes the taps of group g for m positions of image n as rows; taps outside the
 // operand are its zero point.
 func (t *quantConvState) gather(rows []byte, n, g, first, m int) {
@@ -19,7 +21,7 @@ func (t *quantConvState) gather(rows []byte, n, g, first, m int) {
 				row := rows[:segment]
 				rows = rows[segment:]
 				if d < 0 || d >= t.src[0] || h < 0 || h >= t.src[1] || w0 >= w1 {
-					fillByte(row, zero)
+					kernel.FillU8(row, zero)
 					continue
 				}
 				line := (d*t.src[1] + h) * t.src[2]
@@ -29,8 +31,8 @@ func (t *quantConvState) gather(rows []byte, n, g, first, m int) {
 					}
 					continue
 				}
-				fillByte(row[:w0*t.c], zero)
-				fillByte(row[w1*t.c:], zero)
+				kernel.FillU8(row[:w0*t.c], zero)
+				kernel.FillU8(row[w1*t.c:], zero)
 				if t.groups == 1 && a[2].dilation == 1 {
 					copy(row[w0*t.c:w1*t.c], x[(line+wAt+w0)*c:])
 					continue
@@ -40,11 +42,5 @@ func (t *quantConvState) gather(rows []byte, n, g, first, m int) {
 				}
 			}
 		}
-	}
-}
-
-func fillByte(b []byte, v byte) {
-	for i := range b {
-		b[i] = v
 	}
 }

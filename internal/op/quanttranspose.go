@@ -262,14 +262,14 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if !t.last {
 		t.x, t.y = t.scratch[:t.n*channels*positions], t.scratch[t.source:][:t.n*outs*results]
 		for n := range t.n {
-			transposeBytes(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
+			kernel.TransposeU8(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
 		}
 		t.scratch = t.scratch[t.source+t.result:]
 	}
 	ctx.Pool.Run(t.chunks, t)
 	if !t.last {
 		for n := range t.n {
-			transposeBytes(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
+			kernel.TransposeU8(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
 		}
 	}
 	t.packed, t.x, t.y, t.scratch = nil, nil, nil, nil
@@ -374,11 +374,11 @@ func (t *cellState) gatherCells(rows []uint8, g *cellGroup, n, c, first, m int) 
 				row := rows[:segment]
 				rows = rows[segment:]
 				if sd < 0 || sd >= t.src[0] || sh < 0 || sh >= t.src[1] || from >= to {
-					fillByte(row, zero)
+					kernel.FillU8(row, zero)
 					continue
 				}
-				fillByte(row[:from*t.c], zero)
-				fillByte(row[to*t.c:], zero)
+				kernel.FillU8(row[:from*t.c], zero)
+				kernel.FillU8(row[to*t.c:], zero)
 				line := ((sd*t.src[1]+sh)*t.src[2] + w0) * channels
 				if t.groups == 1 {
 					copy(row[from*t.c:to*t.c], x[line+from*channels:])
