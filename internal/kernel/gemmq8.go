@@ -16,6 +16,7 @@ type gemmQ8 struct {
 	kr     int // steps that are packed side by side
 	a      i8Left
 	exact  bool // only the columns that are wanted are written
+	narrow bool // for up to nr columns where that takes fewer steps of 64 products than wide tiles of half their columns
 	pairs  bool // sums of two products must fit in 16 bits, whatever the left values are
 }
 
@@ -86,7 +87,7 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 	p := &PackedQ8{Segs: segs, N: n, segK: segK}
 	for i := range gemmQ8Kernels {
 		g := &gemmQ8Kernels[i]
-		if *g.use && (!g.pairs || pairsFit(segs, segK, n, b, rs, cs)) {
+		if *g.use && (!g.pairs || pairsFit(segs, segK, n, b, rs, cs)) && (!g.narrow || g.narrows(segK, n)) {
 			p.kern = g
 			break
 		}
@@ -115,6 +116,12 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 		p.colSum[j] = sum
 	}
 	return p
+}
+
+// narrows reports whether the narrow kernel g takes products of n columns. It multiplies sixteen steps by four columns at a
+// time, a wide one four steps by sixteen.
+func (g *gemmQ8) narrows(segK, n int) bool {
+	return n <= g.nr && roundUp(segK, g.kr)/g.kr*(g.nr/4) < (segK+3)/4
 }
 
 // pairsFit reports whether the sum of any two products of neighbours in a group of four steps of a segment fits in 16

@@ -7,12 +7,18 @@ import "github.com/aekit/aekit/internal/cpufeat"
 const (
 	tilePairs tileID = iota + 20
 	tileAVXVNNI
+	tileVNNI4
+	tileVNNI8
+	tileVNNI12
 )
 
 var useAVXVNNI = cpufeat.Has(cpufeat.AVXVNNI)
 
 func archGemmQ8() []gemmQ8 {
 	return []gemmQ8{
+		{name: "vnni-14x4", id: tileVNNI4, use: &useVNNI, mr: 14, nr: 4, kr: 16, a: leftU8, exact: true, narrow: true},
+		{name: "vnni-14x8", id: tileVNNI8, use: &useVNNI, mr: 14, nr: 8, kr: 16, a: leftU8, exact: true, narrow: true},
+		{name: "vnni-9x12", id: tileVNNI12, use: &useVNNI, mr: 9, nr: 12, kr: 16, a: leftU8, exact: true, narrow: true},
 		{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, kr: 4, a: leftU8, exact: true},
 		{name: "avxvnni-6x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: 6, nr: 16, kr: 4, a: leftU8},
 		{name: "avx2-pairs-5x16", id: tilePairs, use: &useAVX2I8, mr: 5, nr: 16, kr: 4, a: leftU8, pairs: true},
@@ -24,6 +30,12 @@ func archTileQ8(id tileID, t *tileQ8) {
 	switch id {
 	case tileVNNI:
 		tileQ8VNNI(t)
+	case tileVNNI4:
+		tileQ8VNNI4(t)
+	case tileVNNI8:
+		tileQ8VNNI8(t)
+	case tileVNNI12:
+		tileQ8VNNI12(t)
 	case tileAVXVNNI:
 		tileQ8AVXVNNI(t)
 	case tilePairs:
@@ -71,3 +83,18 @@ func tileQ8AVXVNNI(t *tileQ8)
 //
 //go:noescape
 func tileQ8VNNI(t *tileQ8)
+
+// tileQ8VNNI4 is tileQ8VNNI for kr = 16, nr = 4 and one panel.
+//
+//go:noescape
+func tileQ8VNNI4(t *tileQ8)
+
+// tileQ8VNNI8 is tileQ8VNNI for kr = 16, nr = 8 and one panel.
+//
+//go:noescape
+func tileQ8VNNI8(t *tileQ8)
+
+// tileQ8VNNI12 is tileQ8VNNI for kr = 16, nr = 12, one panel and up to 9 rows.
+//
+//go:noescape
+func tileQ8VNNI12(t *tileQ8)

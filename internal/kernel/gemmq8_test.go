@@ -35,7 +35,13 @@ func TestPackedQ8(t *testing.T) {
 	for m := range 30 {
 		shapes = append(shapes, shape{m, 1, 11, 35, 12, 0}, shape{m, 3, 6, 64, 7, 300})
 	}
+	for m := range 20 {
+		shapes = append(shapes, shape{m, 2, 40, 12, 33, 700}, shape{m, 3, 16, 7, 18, 400}, shape{m, 1, 70, 4, 70, 0})
+	}
 	for n := 1; n < 70; n++ {
+		if n < 14 {
+			shapes = append(shapes, shape{11, 2, 64, n, 32, 500})
+		}
 		shapes = append(shapes, shape{3, 1, 6, n, 6, 0}, shape{17, 2, 9, n, 9, 200})
 	}
 	for k := 1; k < 24; k++ {

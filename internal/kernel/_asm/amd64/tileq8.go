@@ -73,6 +73,9 @@ func tilesQ8(g *gen) {
 			g.VMOVDQU32(Mem{Base: rB, Disp: 64 * h}, b[h])
 		}
 	}, dot: func(b, a VecPhysical, half int, acc VecPhysical) { g.VPDPBUSD(b, a, acc) }}, order)
+	g.narrowQ8(14, 1, order)
+	g.narrowQ8(14, 2, order)
+	g.narrowQ8(9, 3, order)
 }
 
 func (g *gen) tileQ8(d dotQ8, order Mem) {
@@ -127,10 +130,6 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 				d.dot(b[h], a, h, acc(set, i, h))
 			}
 		}
-		g.ADDQ(U8(4), rA)
-		if rows > 7 {
-			g.ADDQ(U8(4), rA7)
-		}
 	}
 	g.Label(name("panel"))
 	g.loadHalves(q8Init, halves, b)
@@ -142,36 +141,7 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	for i := halves * rows; i < halves*rows*sets; i++ {
 		g.zero(g.phys(i))
 	}
-	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
-	if rows > 7 {
-		g.LEAQ(Mem{Base: rA, Index: rRS, Scale: 4}, rA7)
-		g.ADDQ(rRS3, rA7)
-	}
-	g.MOVQ(Mem{Base: rT, Disp: q8Segs}, rKS)
-	g.Label(name("segment"))
-	g.MOVQ(Mem{Base: rT, Disp: q8K}, rK)
-	g.SUBQ(U8(4), rK)
-	g.JLT(LabelRef(name("rest")))
-	g.Label(name("quad"))
-	for u := range 4 {
-		step(u % sets)
-	}
-	g.SUBQ(U8(4), rK)
-	g.JGE(LabelRef(name("quad")))
-	g.Label(name("rest"))
-	g.ADDQ(U8(4), rK)
-	g.JEQ(LabelRef(name("summed")))
-	g.Label(name("single"))
-	step(0)
-	g.DECQ(rK)
-	g.JNE(LabelRef(name("single")))
-	g.Label(name("summed"))
-	g.ADDQ(rBS, rA)
-	if rows > 7 {
-		g.ADDQ(rBS, rA7)
-	}
-	g.DECQ(rKS)
-	g.JNE(LabelRef(name("segment")))
+	g.segments(rows, sets, 1, name, step)
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
@@ -191,6 +161,48 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	g.JNE(LabelRef(name("panel")))
 	g.VZEROUPPER()
 	g.RET()
+}
+
+// segments emits the loops over the segments of the rows and the steps of each. step multiplies and adds to a set of sums;
+// a step takes 4*lanes bytes of each row.
+func (g *gen) segments(rows, sets, lanes int, name func(string) string, step func(set int)) {
+	next := func(set int) {
+		step(set)
+		g.ADDQ(U8(4*lanes), rA)
+		if rows > 7 {
+			g.ADDQ(U8(4*lanes), rA7)
+		}
+	}
+	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
+	if rows > 7 {
+		g.LEAQ(Mem{Base: rA, Index: rRS, Scale: 4}, rA7)
+		g.ADDQ(rRS3, rA7)
+	}
+	g.MOVQ(Mem{Base: rT, Disp: q8Segs}, rKS)
+	g.Label(name("segment"))
+	g.MOVQ(Mem{Base: rT, Disp: q8K}, rK)
+	g.SUBQ(U8(4), rK)
+	g.JLT(LabelRef(name("rest")))
+	g.Label(name("quad"))
+	for u := range 4 {
+		next(u % sets)
+	}
+	g.SUBQ(U8(4), rK)
+	g.JGE(LabelRef(name("quad")))
+	g.Label(name("rest"))
+	g.ADDQ(U8(4), rK)
+	g.JEQ(LabelRef(name("summed")))
+	g.Label(name("single"))
+	next(0)
+	g.DECQ(rK)
+	g.JNE(LabelRef(name("single")))
+	g.Label(name("summed"))
+	g.ADDQ(rBS, rA)
+	if rows > 7 {
+		g.ADDQ(rBS, rA7)
+	}
+	g.DECQ(rKS)
+	g.JNE(LabelRef(name("segment")))
 }
 
 // loadHalves reads the vectors of one panel of the array at a field.
