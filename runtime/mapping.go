@@ -25,6 +25,12 @@ func (m *mapping) holds(b []byte) bool {
 	return at >= from && at < from+uintptr(len(m.data))
 }
 
+// enter makes a fault on the memory of this goroutine a panic, until leave is called.
+func (m *mapping) enter() (leave func()) {
+	old := debug.SetPanicOnFault(true)
+	return func() { debug.SetPanicOnFault(old) }
+}
+
 // guard makes a fault on the mapped memory an error of the function that defers its result:
 //
 //	defer m.guard(&err)()

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
+
+	"github.com/aekit/aekit/internal/hugepage"
 )
 
 // memoryBound is one limit on the memory of the process.
@@ -75,7 +77,7 @@ func memoryBounds() []memoryBound {
 	total, released, idle := read(0), read(1), read(2)
 	var out []memoryBound
 	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
-		out = append(out, memoryBound{"GOMEMLIMIT", limit, limit - (total - released - idle)})
+		out = append(out, memoryBound{"GOMEMLIMIT", limit, limit - (total - released - idle) - hugepage.Outside()})
 	}
 	// What Go has taken from the system and does not use is there for the next allocation.
 	if b, ok := systemBound(); ok {

@@ -88,6 +88,34 @@ func bigLayer(t *testing.T, n int) *onnx.Model {
 	return m
 }
 
+// TestFileTruncatedWhilePacking cuts the file short after it has been decoded: the threads that
+// pack its weights run into the end, which is an error.
+func TestFileTruncatedWhilePacking(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	for range 5 {
+		if err := onnx.WriteFile(path, bigLayer(t, 1024)); err != nil {
+			t.Fatal(err)
+		}
+		file, err := mapFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := onnx.Decode(file.data, onnx.DecodeOptions{Unaligned: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, 1<<16); err != nil {
+			t.Fatal(err)
+		}
+		sh := &shared{file: file}
+		_, err = newSession(m, Options{Threads: 3}, sh)
+		sh.drop()
+		if !errors.Is(err, errFileChanged) {
+			t.Fatalf("%v, want %v", err, errFileChanged)
+		}
+	}
+}
+
 // TestMemoryIsCheckedBeforehand: a model whose weights do not fit is refused before they are
 // packed, and a batch whose activations do not fit before they are allocated; the error
 // names both limits. Before, with room enough, both work.

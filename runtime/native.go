@@ -32,7 +32,8 @@ func (sh *shared) init(threads int) {
 	sh.once.Do(func() {
 		sh.weights = plan.NewWeights()
 		if sh.file != nil {
-			sh.weights.Packed = func(t *tensor.Tensor) { sh.file.forget(t.Bytes()) }
+			sh.weights.Packed = sh.file.forget
+			sh.weights.Enter = sh.file.enter
 		}
 		sh.pool = parallel.New(threads)
 	})
@@ -218,7 +219,7 @@ func (n *native) prepare() error {
 	}
 	_, err := n.build(context.Background(), shapes, dtypes)
 	var limit *plan.LimitError
-	if err == nil || len(open) == 0 || errors.As(err, &limit) || errors.Is(err, ErrLimit) {
+	if err == nil || len(open) == 0 || errors.As(err, &limit) || errors.Is(err, ErrLimit) || errors.Is(err, errFileChanged) {
 		return err
 	}
 	if len(names) > 1 {

@@ -8,14 +8,9 @@ func RepackF32(p *PackedF32, k, n int, b []float32, ldb int, transB bool) *Packe
 	if p == nil || p.kern != g || cap(p.data) < (n+g.nr-1)/g.nr*k*g.nr {
 		return PackF32(k, n, b, ldb, transB)
 	}
-	if transB {
-		checkMatrix("b", n, k, len(b), ldb)
-	} else {
-		checkMatrix("b", k, n, len(b), ldb)
-	}
 	p.K, p.N, p.NR = k, n, g.nr
 	p.data = p.data[:p.Panels()*k*g.nr]
-	packF32(p.data, g.nr, k, n, b, ldb, transB)
+	p.packAll(b, ldb, transB)
 	return p
 }
 

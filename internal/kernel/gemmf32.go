@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	goruntime "runtime"
 
 	"github.com/aekit/aekit/internal/hugepage"
 )
@@ -65,7 +66,7 @@ func (g *gemmF32) tile(t *tileF32) {
 
 // PackedF32 is a matrix packed for GemmPackedF32: panels of NR columns, each K×NR and contiguous, the last padded with
 // zeros. It is immutable after packing and safe for concurrent use. It belongs to the kernel that was best when it was
-// packed and is not meant to outlive the process.
+// packed and is not meant to outlive the process. Its memory, if large, is not in Go's heap and lives as long as it does.
 type PackedF32 struct {
 	K, N, NR int
 	kern     *gemmF32
@@ -75,18 +76,82 @@ type PackedF32 struct {
 
 // PackF32 packs the k×n matrix b, or the transpose of the n×k matrix b if transB. It copies b.
 func PackF32(k, n int, b []float32, ldb int, transB bool) *PackedF32 {
-	g := bestGemmF32()
-	if transB {
-		checkMatrix("b", n, k, len(b), ldb)
-	} else {
-		checkMatrix("b", k, n, len(b), ldb)
-	}
-	p := &PackedF32{K: k, N: n, NR: g.nr, kern: g}
-	p.data = make([]float32, p.Panels()*k*g.nr)
-	hugepage.Advise(p.data)
-	packF32(p.data, g.nr, k, n, b, ldb, transB)
+	p := NewPackedF32(k, n)
+	p.packAll(b, ldb, transB)
 	return p
 }
+
+func (p *PackedF32) packAll(b []float32, ldb int, transB bool) {
+	rows := p.K
+	if transB {
+		rows = p.N
+	}
+	p.Pack(b, ldb, transB, 0, rows)
+}
+
+// NewPackedF32 returns a packed k×n matrix of zeros, which [PackedF32.Pack] is to fill.
+func NewPackedF32(k, n int) *PackedF32 {
+	g := bestGemmF32()
+	if k < 0 || n < 0 {
+		panic(fmt.Sprintf("kernel: matrix b is %d×%d", k, n))
+	}
+	p := &PackedF32{K: k, N: n, NR: g.nr, kern: g}
+	data, release := hugepage.Make[float32](p.Panels() * k * g.nr)
+	p.data = data
+	if release != nil {
+		goruntime.AddCleanup(p, func(release func()) { release() }, release)
+	}
+	return p
+}
+
+// Pack fills the columns or rows of p that rows [from, to) of b hold: rows of the K×N matrix b, or columns of the product
+// if b is the transpose, an N×K matrix; from is then a multiple of NR, and to is one or is N. It copies b. Calls for
+// disjoint rows may run concurrently.
+func (p *PackedF32) Pack(b []float32, ldb int, transB bool, from, to int) {
+	rows, cols := p.K, p.N
+	if transB {
+		rows, cols = cols, rows
+	}
+	checkMatrix("b", rows, cols, len(b), ldb)
+	if from < 0 || from > to || to > rows || p.small != nil || transB && (from%p.NR != 0 || to%p.NR != 0 && to != p.N) {
+		panic(fmt.Sprintf("kernel: rows [%d,%d) of %d cannot be packed in panels of %d", from, to, rows, p.NR))
+	}
+	if transB {
+		packTransPanelsF32(p.data[from*p.K:], p.NR, p.K, to-from, b[min(from*ldb, len(b)):], ldb)
+	} else {
+		packPanelsF32(p.data, p.NR, p.K, p.N, b, ldb, from, to)
+	}
+	goruntime.KeepAlive(p)
+}
+
+// packF32 packs the k×n matrix b (or its transpose) into dst as panels of nr columns, and pads the last with zeros.
+func packF32(dst []float32, nr, k, n int, b []float32, ldb int, transB bool) {
+	if transB {
+		packTransPanelsF32(dst, nr, k, n, b, ldb)
+	} else {
+		packPanelsF32(dst, nr, k, n, b, ldb, 0, k)
+	}
+}
+
+func packTransPanelsF32(dst []float32, nr, k, n int, b []float32, ldb int) {
+	for j := 0; j < n && k > 0; j += nr {
+		packTransF32(dst[j*k:][:k*nr], nr, k, min(nr, n-j), b[j*ldb:], ldb)
+	}
+}
+
+// packPanelsF32 packs rows [from, to) of the k×n matrix b.
+func packPanelsF32(dst []float32, nr, k, n int, b []float32, ldb, from, to int) {
+	for p := from; p < to; p += packRows {
+		rows := min(packRows, to-p)
+		for j := 0; j < n; j += nr {
+			packRowsF32(dst[j*k+p*nr:][:rows*nr], nr, rows, min(nr, n-j), b[p*ldb+j:], ldb)
+		}
+	}
+}
+
+// packRows is how many rows of a matrix are packed before the next panel: enough for runs of a few cache lines, and few
+// enough to read the matrix nearly in order.
+const packRows = 16
 
 // Panels returns the number of panels.
 func (p *PackedF32) Panels() int { return (p.N + p.NR - 1) / p.NR }
@@ -97,20 +162,6 @@ func (p *PackedF32) Bytes() int {
 		return p.small.bytes()
 	}
 	return 4 * len(p.data)
-}
-
-// packF32 packs the k×n matrix b (or its transpose) into dst as panels of nr columns, and pads the last with zeros.
-func packF32(dst []float32, nr, k, n int, b []float32, ldb int, transB bool) {
-	for j := 0; j < n && k > 0; j += nr {
-		cols := min(nr, n-j)
-		panel := dst[:k*nr]
-		dst = dst[k*nr:]
-		if transB {
-			packTransF32(panel, nr, k, cols, b[j*ldb:], ldb)
-		} else {
-			packRowsF32(panel, nr, k, cols, b[j:], ldb)
-		}
-	}
 }
 
 // rowBlockBytes is how much of a stays in cache while the panels of b pass by.
@@ -148,6 +199,7 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 		return
 	}
 	blockGemmF32(b.kern, m, b.K, a, lda, 1, b.data[p0*b.K*b.NR:], j0, j1, c, ldc, acc, ep)
+	goruntime.KeepAlive(b)
 }
 
 // activationCols is how many columns are finished between applications of an activation that tiles cannot apply: the

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	goruntime "runtime"
 	"unsafe"
 )
 
@@ -113,6 +114,7 @@ func GemmRowsF32(m *RowMap, r0, r1 int, a []float32, b *PackedF32, p0, p1 int, c
 		}
 		active = end
 	}
+	goruntime.KeepAlive(b)
 }
 
 // mappedRows runs t over rows r0 to r1 of m from tap p, in tiles of nearly equal height.

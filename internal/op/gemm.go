@@ -102,12 +102,17 @@ func (o *gemm) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *gemm) Prepack(_ int, in []Fact) (Packed, error) {
+func (o *gemm) Prepack(i int, in []Fact) (Packed, error) {
+	return o.PrepackSlices(i, in, Slices{})
+}
+
+// PrepackSlices implements [SlicePacker].
+func (o *gemm) PrepackSlices(_ int, in []Fact, s Slices) (Packed, error) {
 	_, n, k, err := o.extents(in[0].Shape, in[1].Shape)
 	if err != nil {
 		return nil, err
 	}
-	return packB(in[1].Const, k, n, o.transB, o.alpha), nil
+	return packB(in[1].Const, k, n, o.transB, o.alpha, s), nil
 }
 
 // Fuse implements [Fuser].
@@ -226,7 +231,7 @@ func gemmGeneric[T number](o *gemm, out, in []*tensor.Tensor) error {
 }
 
 var (
-	_ Prepacker = (*gemm)(nil)
-	_ Fuser     = (*gemm)(nil)
-	_ Coster    = (*gemm)(nil)
+	_ SlicePacker = (*gemm)(nil)
+	_ Fuser       = (*gemm)(nil)
+	_ Coster      = (*gemm)(nil)
 )

@@ -23,10 +23,15 @@ func packKey(trans bool, alpha float32) string {
 }
 
 // packB packs the k×n matrix alpha·t, or n×k if trans. Half-precision values stay so.
-func packB(t *tensor.Tensor, k, n int, trans bool, alpha float32) *packedB {
+func packB(t *tensor.Tensor, k, n int, trans bool, alpha float32, s Slices) *packedB {
 	ldb := n
 	if trans {
 		ldb = k
+	}
+	if t.DType() == tensor.Float32 && alpha == 1 {
+		p := packTask{p: kernel.NewPackedF32(k, n), t: t, ldb: ldb, trans: trans, s: s}
+		p.run()
+		return &packedB{p.p, t.Shape().Clone()}
 	}
 	if isHalf(t.DType()) {
 		return &packedB{kernel.PackSmallF32(k, n, halfSource(t, alpha).SmallB, ldb, trans), t.Shape().Clone()}
@@ -38,6 +43,43 @@ func packB(t *tensor.Tensor, k, n int, trans bool, alpha float32) *packedB {
 		b = s
 	}
 	return &packedB{kernel.PackF32(k, n, b, ldb, trans), t.Shape().Clone()}
+}
+
+// packSlice is how many bytes of a matrix a goroutine packs at a time.
+const packSlice = 512 << 10
+
+// packTask packs a float32 matrix slice by slice. A chunk is a slice.
+type packTask struct {
+	p     *kernel.PackedF32
+	t     *tensor.Tensor
+	ldb   int
+	trans bool
+	s     Slices
+	rows  int // of a slice
+}
+
+func (p *packTask) run() {
+	rows := p.p.K
+	p.rows = max(1, packSlice/(4*p.ldb))
+	if p.trans {
+		rows = p.p.N
+		p.rows = (p.rows + p.p.NR - 1) / p.p.NR * p.p.NR
+	}
+	p.s.Pool.Run((rows+p.rows-1)/p.rows, p)
+}
+
+// Do implements [parallel.Task].
+func (p *packTask) Do(chunk, _ int) {
+	if p.s.Enter != nil {
+		defer p.s.Enter()()
+	}
+	rows := len(p.t.Bytes()) / (4 * p.ldb)
+	from := chunk * p.rows
+	to := min(from+p.rows, rows)
+	p.p.Pack(p.t.Float32s(), p.ldb, p.trans, from, to)
+	if p.s.Packed != nil {
+		p.s.Packed(p.t.Bytes()[4*from*p.ldb : 4*to*p.ldb])
+	}
 }
 
 // gemmTask is one product c = alpha·op(a)·op(b), or c += … if acc, with an epilogue, cut

@@ -94,6 +94,23 @@ type Prepacker interface {
 	Prepack(i int, in []Fact) (Packed, error)
 }
 
+// SlicePacker is a Prepacker of large constants.
+type SlicePacker interface {
+	Prepacker
+	// PrepackSlices is Prepack, several slices at once, each of which it reads once.
+	PrepackSlices(i int, in []Fact, s Slices) (Packed, error)
+}
+
+// Slices is what packing a constant slice by slice finds around it.
+type Slices struct {
+	Pool *parallel.Pool
+	// Enter is called on every goroutine before it reads the constant, and what it returns
+	// afterwards.
+	Enter func() (leave func())
+	// Packed is told of the bytes of each slice after they have been packed.
+	Packed func(b []byte)
+}
+
 // InPlacer is an Op that may write output 0 over an input of the same type and shape.
 type InPlacer interface {
 	InPlace() []int // the inputs that output 0 may overwrite

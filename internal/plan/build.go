@@ -338,6 +338,10 @@ func (b *builder) pack(jobs []packing) error {
 	for _, j := range jobs {
 		s := j.step
 		packed, err := b.plan.weights.get(j.in[j.input].Const, j.form, func() (op.Packed, error) {
+			if p, ok := s.op.(op.SlicePacker); ok {
+				w := b.plan.weights
+				return p.PrepackSlices(j.input, j.in, op.Slices{Pool: b.plan.pool, Enter: w.Enter, Packed: w.Packed})
+			}
 			return s.op.(op.Prepacker).Prepack(j.input, j.in)
 		})
 		if err != nil {

@@ -48,7 +48,7 @@ func TestShapesShareWeights(t *testing.T) {
 	g := anySize(t)
 	packs := 0
 	w := NewWeights()
-	w.Packed = func(*tensor.Tensor) { packs++ }
+	w.Packed = func([]byte) { packs++ }
 	r := rand.New(rand.NewPCG(23, 24))
 	first, bytes := 0, 0
 	for i, s := range [][3]int{{1, 8, 8}, {5, 8, 8}, {1, 12, 6}, {2, 6, 20}, {3, 8, 8}} {

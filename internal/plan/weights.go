@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/aekit/aekit/internal/op"
@@ -10,9 +11,12 @@ import (
 // Weights holds packed constants, so that plans for other shapes and sessions over parts of
 // the same model share them. It is safe for concurrent use.
 type Weights struct {
-	// Packed, if not nil, is called after a constant has been packed: its plain form is
-	// then rarely needed again.
-	Packed func(t *tensor.Tensor)
+	// Packed, if not nil, is called after bytes of a constant have been packed: their plain
+	// form is then rarely needed again. Calls may be concurrent.
+	Packed func(b []byte)
+	// Enter, if not nil, is called on every goroutine before it reads constants, and what it
+	// returns afterwards.
+	Enter func() (leave func())
 
 	mu    sync.Mutex
 	items map[weightKey]*weight
@@ -29,6 +33,9 @@ type weight struct {
 	err    error
 }
 
+// errNotPacked is what users of a constant get whose packing has failed with a panic.
+var errNotPacked = errors.New("the constant could not be read")
+
 // NewWeights returns an empty store.
 func NewWeights() *Weights { return &Weights{items: map[weightKey]*weight{}} }
 
@@ -43,9 +50,10 @@ func (w *Weights) get(t *tensor.Tensor, form string, pack func() (op.Packed, err
 	}
 	w.mu.Unlock()
 	it.once.Do(func() {
+		it.err = errNotPacked // if pack panics
 		it.packed, it.err = pack()
 		if it.err == nil && w.Packed != nil {
-			w.Packed(t)
+			w.Packed(t.Bytes())
 		}
 	})
 	return it.packed, it.err

@@ -4,7 +4,8 @@
 //
 //	go run ./tools/footprint [--ort LIBRARY] [--runs N] [MODEL…]
 //
-// Without models it makes a dense VAE of 4 MB and a convolutional one. The programs that it
+// Without models it makes a dense VAE of 4 MB, a convolutional one, and a model that is one
+// large layer. The programs that it
 // starts are built from the folders native (without cgo) and ort (with cgo; left out where
 // there is no library). Model files are in the page cache: every file is read once before.
 package main
@@ -24,6 +25,7 @@ import (
 
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
+	"github.com/aekit/aekit/tensor"
 	"github.com/aekit/aekit/train/arch"
 )
 
@@ -186,7 +188,25 @@ func examples(dir string) ([]string, error) {
 		}
 		files = append(files, file)
 	}
-	return files, nil
+	model, err := layer(2048)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "layer.onnx")
+	return append(files, file), onnx.WriteFile(file, model)
+}
+
+// layer returns a model that is one dense layer of n×n weights.
+func layer(n int) (*onnx.Model, error) {
+	b := onnx.NewBuilder(17)
+	w, err := tensor.New(tensor.Float32, n, n)
+	if err != nil {
+		return nil, err
+	}
+	dims := []onnx.Dim{onnx.NamedDim("batch"), onnx.FixedDim(int64(n))}
+	x := b.Input("x", tensor.Float32, dims...)
+	b.Output(b.Op("Gemm", "y", []string{x, b.Initializer("w", w)}, onnx.AttrI("transB", 1)), tensor.Float32, dims...)
+	return b.Model()
 }
 
 // describe returns a model's inputs with their shapes at batch 1, as "image=1,1,28,28", and
