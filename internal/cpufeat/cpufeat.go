@@ -22,6 +22,7 @@ const (
 	AVX2    Feature = "avx2"    // amd64: AVX2, FMA and BMI2, with the operating system saving ymm registers
 	AVX512  Feature = "avx512"  // amd64: AVX-512 F, BW, CD, DQ and VL
 	VNNI    Feature = "vnni"    // amd64: AVX512_VNNI
+	VBMI    Feature = "vbmi"    // amd64: AVX512_VBMI
 	AVXVNNI Feature = "avxvnni" // amd64: AVX_VNNI, which processors without AVX-512 may have
 	NEON    Feature = "neon"    // arm64: Advanced SIMD
 	DotProd Feature = "dotprod" // arm64: SDOT and UDOT
@@ -33,6 +34,7 @@ var features = []struct{ name, base Feature }{
 	{AVX2, ""},
 	{AVX512, AVX2},
 	{VNNI, AVX512},
+	{VBMI, AVX512},
 	{AVXVNNI, AVX2},
 	{NEON, ""},
 	{DotProd, NEON},

@@ -14,14 +14,14 @@ func TestParse(t *testing.T) {
 		want    []Feature
 		unknown []string
 	}{
-		{"", all, []Feature{AVX2, AVX512, VNNI, AVXVNNI, NEON, DotProd, I8MM}, nil},
-		{"", noVNNI, []Feature{AVX2, AVX512, AVXVNNI, NEON, DotProd, I8MM}, nil},
+		{"", all, []Feature{AVX2, AVX512, VNNI, VBMI, AVXVNNI, NEON, DotProd, I8MM}, nil},
+		{"", noVNNI, []Feature{AVX2, AVX512, VBMI, AVXVNNI, NEON, DotProd, I8MM}, nil},
 		{"-avx2", all, []Feature{NEON, DotProd, I8MM}, nil},
 		{"-avx512", all, []Feature{AVX2, AVXVNNI, NEON, DotProd, I8MM}, nil},
-		{"-vnni", all, []Feature{AVX2, AVX512, AVXVNNI, NEON, DotProd, I8MM}, nil},
+		{"-vnni", all, []Feature{AVX2, AVX512, VBMI, AVXVNNI, NEON, DotProd, I8MM}, nil},
 		{" -AVX512 , -dotprod,-avxvnni", all, []Feature{AVX2, NEON}, nil},
 		{"-neon,-avx2", all, nil, nil},
-		{"-sse9,avx2,-i8mm", all, []Feature{AVX2, AVX512, VNNI, AVXVNNI, NEON, DotProd}, []string{"-sse9", "avx2"}},
+		{"-sse9,avx2,-i8mm", all, []Feature{AVX2, AVX512, VNNI, VBMI, AVXVNNI, NEON, DotProd}, []string{"-sse9", "avx2"}},
 	}
 	for _, tt := range tests {
 		on, unknown := parse(tt.mask, tt.has)

@@ -11,6 +11,8 @@ func detect(f Feature) bool {
 		return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL
 	case VNNI:
 		return x.HasAVX512VNNI
+	case VBMI:
+		return x.HasAVX512VBMI
 	case AVXVNNI:
 		return x.HasAVXVNNI
 	}

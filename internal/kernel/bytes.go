@@ -29,6 +29,40 @@ func quantizeF32Generic(dst []uint8, x []float32, scale float32, zero, lo, hi in
 	}
 }
 
+// quotient returns a scale in the form in which vector routines divide by it: roundHalfEven(x/scale), for quotients that
+// 8-bit values can hold, is that of fma(x, recip, x*rest). recip is below 1/scale and rest, which is positive, is what it
+// lacks, so that infinities stay what they are. ok is false for scales so small or large that a product might overflow or
+// lose bits, and for those significands with which, of all, the rounded quotient of some x is another.
+func quotient(scale float32) (recip, rest float32, ok bool) {
+	if !(scale >= 1.0/(1<<23) && scale <= 1<<60) {
+		return 0, 0, false
+	}
+	for _, b := range inexactScales {
+		if math.Float32bits(scale)&(1<<23-1) == b {
+			return 0, 0, false
+		}
+	}
+	s := float64(scale)
+	recip = float32(1 / s)
+	// The product of two float32 is exact in float64.
+	less := 1 - float64(recip)*s
+	if less < 0 {
+		recip = math.Float32frombits(math.Float32bits(recip) - 1)
+		less = 1 - float64(recip)*s
+	}
+	if rest = float32(less / s); rest == 0 {
+		rest = recip / (1 << 30) / (1 << 30)
+	}
+	return recip, rest, true
+}
+
+// inexactScales are the significands, without the leading one, for which a quotient of [quotient] that should be a half
+// is not: with -exhaustive, TestQuotient tries all significands.
+var inexactScales = [...]uint32{
+	0x11ffff, 0x38ffff, 0x47fffe, 0x53ffff, 0x59fffe,
+	0x61ffff, 0x66fffd, 0x67ffff, 0x69fffe, 0x71ffff, 0x74ffff, 0x75fffd,
+}
+
 // saturate8 rounds v, at most half away from the bounds lo and hi, which are integers, and adds zero.
 func saturate8(v float32, zero int32, lo, hi float32) uint8 {
 	// Adding 1.5·2²³ rounds half to even to an integer, which the low bits then hold.
@@ -57,6 +91,38 @@ func DequantizeS8(dst []float32, src []uint8, scale float32, zero int32) {
 func dequantize8Generic(dst []float32, src []uint8, scale float32, zero int32, signed bool) {
 	for i, v := range src {
 		dst[i] = float32(value8(v, signed)-zero) * scale
+	}
+}
+
+// ScaleI32 sets dst[i] to float32(src[i])*scale[i] + add[i], in single-rounded float32 operations. add may be nil; the
+// others are as long as dst.
+func ScaleI32(dst []float32, src []int32, scale, add []float32) {
+	n := len(dst)
+	if add == nil {
+		scaleI32(dst, src[:n], scale[:n])
+		return
+	}
+	scaleAddI32(dst, src[:n], scale[:n], add[:n])
+}
+
+// FloatsI32 sets dst[i] to float32(src[i]). dst and src have the same length.
+func FloatsI32(dst []float32, src []int32) { floatsI32(dst, src[:len(dst)]) }
+
+func floatsI32Generic(dst []float32, src []int32) {
+	for i, v := range src {
+		dst[i] = float32(v)
+	}
+}
+
+func scaleI32Generic(dst []float32, src []int32, scale []float32) {
+	for i, v := range src {
+		dst[i] = float32(float32(v) * scale[i])
+	}
+}
+
+func scaleAddI32Generic(dst []float32, src []int32, scale, add []float32) {
+	for i, v := range src {
+		dst[i] = float32(float32(v)*scale[i]) + add[i]
 	}
 }
 

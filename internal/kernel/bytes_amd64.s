@@ -14,63 +14,68 @@ DATA byteOrder<>+24(SB)/4, $0x00000003
 DATA byteOrder<>+28(SB)/4, $0x00000007
 GLOBL byteOrder<>(SB), RODATA|NOPTR, $32
 
-// func quantizeF32AVX2(dst *uint8, x *float32, n int, scale float32, zero int32, lo float32, hi float32)
-// Requires: AVX, AVX2
-TEXT ·quantizeF32AVX2(SB), NOSPLIT, $0-40
+// func quantizeF32AVX2(dst *uint8, x *float32, n int, recip float32, rest float32, zero int32, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·quantizeF32AVX2(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
-	VBROADCASTSS scale+24(FP), Y0
-	VBROADCASTSS lo+32(FP), Y1
-	VBROADCASTSS hi+36(FP), Y2
-	VBROADCASTSS zero+28(FP), Y3
-	VPACKSSDW    Y3, Y3, Y3
-	VPCMPEQW     Y4, Y4, Y4
-	VPSRLW       $0x08, Y4, Y4
-	VMOVUPS      byteOrder<>+0(SB), Y5
+	VBROADCASTSS recip+24(FP), Y0
+	VBROADCASTSS rest+28(FP), Y1
+	VBROADCASTSS lo+36(FP), Y2
+	VBROADCASTSS hi+40(FP), Y3
+	VBROADCASTSS zero+32(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
+	VPCMPEQW     Y5, Y5, Y5
+	VPSRLW       $0x08, Y5, Y5
+	VMOVUPS      byteOrder<>+0(SB), Y6
 
 next:
-	VMOVUPS   (CX), Y6
-	VDIVPS    Y0, Y6, Y6
-	VCMPPS    $0x07, Y6, Y6, Y7
-	VANDPS    Y7, Y6, Y6
-	VMAXPS    Y1, Y6, Y6
-	VMINPS    Y2, Y6, Y6
-	VMOVUPS   32(CX), Y7
-	VDIVPS    Y0, Y7, Y7
-	VCMPPS    $0x07, Y7, Y7, Y8
-	VANDPS    Y8, Y7, Y7
-	VMAXPS    Y1, Y7, Y7
-	VMINPS    Y2, Y7, Y7
-	VMOVUPS   64(CX), Y8
-	VDIVPS    Y0, Y8, Y8
-	VCMPPS    $0x07, Y8, Y8, Y9
-	VANDPS    Y9, Y8, Y8
-	VMAXPS    Y1, Y8, Y8
-	VMINPS    Y2, Y8, Y8
-	VMOVUPS   96(CX), Y9
-	VDIVPS    Y0, Y9, Y9
-	VCMPPS    $0x07, Y9, Y9, Y10
-	VANDPS    Y10, Y9, Y9
-	VMAXPS    Y1, Y9, Y9
-	VMINPS    Y2, Y9, Y9
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
-	VCVTPS2DQ Y8, Y8
-	VCVTPS2DQ Y9, Y9
-	VPACKSSDW Y7, Y6, Y6
-	VPACKSSDW Y9, Y8, Y8
-	VPADDW    Y3, Y6, Y6
-	VPAND     Y4, Y6, Y6
-	VPADDW    Y3, Y8, Y8
-	VPAND     Y4, Y8, Y8
-	VPACKUSWB Y8, Y6, Y6
-	VPERMD    Y6, Y5, Y6
-	VMOVDQU   Y6, (AX)
-	ADDQ      $0x00000080, CX
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, DX
-	JNE       next
+	VMOVUPS     (CX), Y7
+	VMULPS      Y1, Y7, Y8
+	VFMADD231PS Y7, Y0, Y8
+	VCMPPS      $0x07, Y8, Y8, Y7
+	VANDPS      Y7, Y8, Y8
+	VMAXPS      Y2, Y8, Y8
+	VMINPS      Y3, Y8, Y8
+	VMOVUPS     32(CX), Y7
+	VMULPS      Y1, Y7, Y9
+	VFMADD231PS Y7, Y0, Y9
+	VCMPPS      $0x07, Y9, Y9, Y7
+	VANDPS      Y7, Y9, Y9
+	VMAXPS      Y2, Y9, Y9
+	VMINPS      Y3, Y9, Y9
+	VMOVUPS     64(CX), Y7
+	VMULPS      Y1, Y7, Y10
+	VFMADD231PS Y7, Y0, Y10
+	VCMPPS      $0x07, Y10, Y10, Y7
+	VANDPS      Y7, Y10, Y10
+	VMAXPS      Y2, Y10, Y10
+	VMINPS      Y3, Y10, Y10
+	VMOVUPS     96(CX), Y7
+	VMULPS      Y1, Y7, Y11
+	VFMADD231PS Y7, Y0, Y11
+	VCMPPS      $0x07, Y11, Y11, Y7
+	VANDPS      Y7, Y11, Y11
+	VMAXPS      Y2, Y11, Y11
+	VMINPS      Y3, Y11, Y11
+	VCVTPS2DQ   Y8, Y8
+	VCVTPS2DQ   Y9, Y9
+	VCVTPS2DQ   Y10, Y10
+	VCVTPS2DQ   Y11, Y11
+	VPACKSSDW   Y9, Y8, Y8
+	VPACKSSDW   Y11, Y10, Y10
+	VPADDW      Y4, Y8, Y8
+	VPAND       Y5, Y8, Y8
+	VPADDW      Y4, Y10, Y10
+	VPAND       Y5, Y10, Y10
+	VPACKUSWB   Y10, Y8, Y8
+	VPERMD      Y8, Y6, Y8
+	VMOVDQU     Y8, (AX)
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x20, AX
+	SUBQ        $0x20, DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -608,5 +613,749 @@ next:
 	ADDQ      $0x20, DX
 	SUBQ      $0x20, BX
 	JNE       next
+	VZEROUPPER
+	RET
+
+DATA wordOrder<>+0(SB)/4, $0x00000000
+DATA wordOrder<>+4(SB)/4, $0x00000004
+DATA wordOrder<>+8(SB)/4, $0x00000008
+DATA wordOrder<>+12(SB)/4, $0x0000000c
+DATA wordOrder<>+16(SB)/4, $0x00000001
+DATA wordOrder<>+20(SB)/4, $0x00000005
+DATA wordOrder<>+24(SB)/4, $0x00000009
+DATA wordOrder<>+28(SB)/4, $0x0000000d
+DATA wordOrder<>+32(SB)/4, $0x00000002
+DATA wordOrder<>+36(SB)/4, $0x00000006
+DATA wordOrder<>+40(SB)/4, $0x0000000a
+DATA wordOrder<>+44(SB)/4, $0x0000000e
+DATA wordOrder<>+48(SB)/4, $0x00000003
+DATA wordOrder<>+52(SB)/4, $0x00000007
+DATA wordOrder<>+56(SB)/4, $0x0000000b
+DATA wordOrder<>+60(SB)/4, $0x0000000f
+GLOBL wordOrder<>(SB), RODATA|NOPTR, $64
+
+// func quantizeU8AVX512(dst *uint8, x *float32, n int, recip float32, rest float32, zero int32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·quantizeU8AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS recip+24(FP), Z0
+	VBROADCASTSS rest+28(FP), Z1
+	VBROADCASTSS zero+32(FP), Z2
+	VPACKSSDW    Z2, Z2, Z3
+	VMOVUPS      const49800000<>+0(SB), Z4
+	VMOVUPS      wordOrder<>+0(SB), Z5
+	SUBQ         $0x40, DX
+	JLT          rest
+
+next:
+	VMOVUPS     (CX), Z6
+	VMULPS      Z1, Z6, Z7
+	VFMADD231PS Z6, Z0, Z7
+	VCMPPS      $0x07, Z6, Z6, K1
+	VMINPS      Z4, Z7, Z7
+	VCVTPS2DQ.Z Z7, K1, Z6
+	VMOVUPS     64(CX), Z7
+	VMULPS      Z1, Z7, Z8
+	VFMADD231PS Z7, Z0, Z8
+	VCMPPS      $0x07, Z7, Z7, K1
+	VMINPS      Z4, Z8, Z8
+	VCVTPS2DQ.Z Z8, K1, Z7
+	VMOVUPS     128(CX), Z8
+	VMULPS      Z1, Z8, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VCMPPS      $0x07, Z8, Z8, K1
+	VMINPS      Z4, Z9, Z9
+	VCVTPS2DQ.Z Z9, K1, Z8
+	VMOVUPS     192(CX), Z9
+	VMULPS      Z1, Z9, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VCMPPS      $0x07, Z9, Z9, K1
+	VMINPS      Z4, Z10, Z10
+	VCVTPS2DQ.Z Z10, K1, Z9
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z3, Z6, Z6
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z3, Z8, Z8
+	VPACKUSWB   Z8, Z6, Z6
+	VPERMD      Z6, Z5, Z6
+	VMOVDQU32   Z6, (AX)
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x40, DX
+	JGE         next
+
+rest:
+	ADDQ $0x40, DX
+	JEQ  done
+	MOVQ $-1, BX
+
+part:
+	BZHIQ       DX, BX, SI
+	KMOVQ       SI, K2
+	VMOVUPS.Z   (CX), K2, Z3
+	VMULPS      Z1, Z3, Z5
+	VFMADD231PS Z3, Z0, Z5
+	VCMPPS      $0x07, Z3, Z3, K1
+	VMINPS      Z4, Z5, Z5
+	VCVTPS2DQ.Z Z5, K1, Z3
+	VPMAXSD     constffff8000<>+0(SB), Z3, Z3
+	VPADDD      Z2, Z3, Z3
+	VPMAXSD     const00000000<>+0(SB), Z3, Z3
+	VPMOVUSDB   Z3, K2, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x10, AX
+	SUBQ        $0x10, DX
+	JGT         part
+
+done:
+	VZEROUPPER
+	RET
+
+DATA const49800000<>+0(SB)/4, $0x49800000
+DATA const49800000<>+4(SB)/4, $0x49800000
+DATA const49800000<>+8(SB)/4, $0x49800000
+DATA const49800000<>+12(SB)/4, $0x49800000
+DATA const49800000<>+16(SB)/4, $0x49800000
+DATA const49800000<>+20(SB)/4, $0x49800000
+DATA const49800000<>+24(SB)/4, $0x49800000
+DATA const49800000<>+28(SB)/4, $0x49800000
+DATA const49800000<>+32(SB)/4, $0x49800000
+DATA const49800000<>+36(SB)/4, $0x49800000
+DATA const49800000<>+40(SB)/4, $0x49800000
+DATA const49800000<>+44(SB)/4, $0x49800000
+DATA const49800000<>+48(SB)/4, $0x49800000
+DATA const49800000<>+52(SB)/4, $0x49800000
+DATA const49800000<>+56(SB)/4, $0x49800000
+DATA const49800000<>+60(SB)/4, $0x49800000
+GLOBL const49800000<>(SB), RODATA|NOPTR, $64
+
+DATA constffff8000<>+0(SB)/4, $0xffff8000
+DATA constffff8000<>+4(SB)/4, $0xffff8000
+DATA constffff8000<>+8(SB)/4, $0xffff8000
+DATA constffff8000<>+12(SB)/4, $0xffff8000
+DATA constffff8000<>+16(SB)/4, $0xffff8000
+DATA constffff8000<>+20(SB)/4, $0xffff8000
+DATA constffff8000<>+24(SB)/4, $0xffff8000
+DATA constffff8000<>+28(SB)/4, $0xffff8000
+DATA constffff8000<>+32(SB)/4, $0xffff8000
+DATA constffff8000<>+36(SB)/4, $0xffff8000
+DATA constffff8000<>+40(SB)/4, $0xffff8000
+DATA constffff8000<>+44(SB)/4, $0xffff8000
+DATA constffff8000<>+48(SB)/4, $0xffff8000
+DATA constffff8000<>+52(SB)/4, $0xffff8000
+DATA constffff8000<>+56(SB)/4, $0xffff8000
+DATA constffff8000<>+60(SB)/4, $0xffff8000
+GLOBL constffff8000<>(SB), RODATA|NOPTR, $64
+
+DATA const00000000<>+0(SB)/4, $0x00000000
+DATA const00000000<>+4(SB)/4, $0x00000000
+DATA const00000000<>+8(SB)/4, $0x00000000
+DATA const00000000<>+12(SB)/4, $0x00000000
+DATA const00000000<>+16(SB)/4, $0x00000000
+DATA const00000000<>+20(SB)/4, $0x00000000
+DATA const00000000<>+24(SB)/4, $0x00000000
+DATA const00000000<>+28(SB)/4, $0x00000000
+DATA const00000000<>+32(SB)/4, $0x00000000
+DATA const00000000<>+36(SB)/4, $0x00000000
+DATA const00000000<>+40(SB)/4, $0x00000000
+DATA const00000000<>+44(SB)/4, $0x00000000
+DATA const00000000<>+48(SB)/4, $0x00000000
+DATA const00000000<>+52(SB)/4, $0x00000000
+DATA const00000000<>+56(SB)/4, $0x00000000
+DATA const00000000<>+60(SB)/4, $0x00000000
+GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+
+// func dequantizeU8AVX512(dst *float32, src *uint8, n int, scale float32, zero int32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·dequantizeU8AVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS scale+24(FP), Z0
+	VBROADCASTSS zero+28(FP), Z1
+	SUBQ         $0x40, DX
+	JLT          rest
+
+next:
+	VPMOVZXBD (CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, (AX)
+	VPMOVZXBD 16(CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 64(AX)
+	VPMOVZXBD 32(CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 128(AX)
+	VPMOVZXBD 48(CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 192(AX)
+	ADDQ      $0x00000100, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x40, DX
+	JGE       next
+
+rest:
+	ADDQ $0x40, DX
+	JEQ  done
+	MOVQ $-1, BX
+
+part:
+	BZHIQ       DX, BX, SI
+	KMOVQ       SI, K1
+	VPMOVZXBD.Z (CX), K1, Z2
+	VPSUBD      Z1, Z2, Z2
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, K1, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x10, CX
+	SUBQ        $0x10, DX
+	JGT         part
+
+done:
+	VZEROUPPER
+	RET
+
+// func quantizeS8AVX512(dst *uint8, x *float32, n int, recip float32, rest float32, zero int32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·quantizeS8AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS recip+24(FP), Z0
+	VBROADCASTSS rest+28(FP), Z1
+	VBROADCASTSS zero+32(FP), Z2
+	VPACKSSDW    Z2, Z2, Z3
+	VMOVUPS      const49800000<>+0(SB), Z4
+	VMOVUPS      wordOrder<>+0(SB), Z5
+	SUBQ         $0x40, DX
+	JLT          rest
+
+next:
+	VMOVUPS     (CX), Z6
+	VMULPS      Z1, Z6, Z7
+	VFMADD231PS Z6, Z0, Z7
+	VCMPPS      $0x07, Z6, Z6, K1
+	VMINPS      Z4, Z7, Z7
+	VCVTPS2DQ.Z Z7, K1, Z6
+	VMOVUPS     64(CX), Z7
+	VMULPS      Z1, Z7, Z8
+	VFMADD231PS Z7, Z0, Z8
+	VCMPPS      $0x07, Z7, Z7, K1
+	VMINPS      Z4, Z8, Z8
+	VCVTPS2DQ.Z Z8, K1, Z7
+	VMOVUPS     128(CX), Z8
+	VMULPS      Z1, Z8, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VCMPPS      $0x07, Z8, Z8, K1
+	VMINPS      Z4, Z9, Z9
+	VCVTPS2DQ.Z Z9, K1, Z8
+	VMOVUPS     192(CX), Z9
+	VMULPS      Z1, Z9, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VCMPPS      $0x07, Z9, Z9, K1
+	VMINPS      Z4, Z10, Z10
+	VCVTPS2DQ.Z Z10, K1, Z9
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z3, Z6, Z6
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z3, Z8, Z8
+	VPACKSSWB   Z8, Z6, Z6
+	VPERMD      Z6, Z5, Z6
+	VMOVDQU32   Z6, (AX)
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x40, DX
+	JGE         next
+
+rest:
+	ADDQ $0x40, DX
+	JEQ  done
+	MOVQ $-1, BX
+
+part:
+	BZHIQ       DX, BX, SI
+	KMOVQ       SI, K2
+	VMOVUPS.Z   (CX), K2, Z3
+	VMULPS      Z1, Z3, Z5
+	VFMADD231PS Z3, Z0, Z5
+	VCMPPS      $0x07, Z3, Z3, K1
+	VMINPS      Z4, Z5, Z5
+	VCVTPS2DQ.Z Z5, K1, Z3
+	VPMAXSD     constffff8000<>+0(SB), Z3, Z3
+	VPADDD      Z2, Z3, Z3
+	VPMOVSDB    Z3, K2, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x10, AX
+	SUBQ        $0x10, DX
+	JGT         part
+
+done:
+	VZEROUPPER
+	RET
+
+// func dequantizeS8AVX512(dst *float32, src *uint8, n int, scale float32, zero int32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·dequantizeS8AVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS scale+24(FP), Z0
+	VBROADCASTSS zero+28(FP), Z1
+	SUBQ         $0x40, DX
+	JLT          rest
+
+next:
+	VPMOVSXBD (CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, (AX)
+	VPMOVSXBD 16(CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 64(AX)
+	VPMOVSXBD 32(CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 128(AX)
+	VPMOVSXBD 48(CX), Z2
+	VPSUBD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 192(AX)
+	ADDQ      $0x00000100, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x40, DX
+	JGE       next
+
+rest:
+	ADDQ $0x40, DX
+	JEQ  done
+	MOVQ $-1, BX
+
+part:
+	BZHIQ       DX, BX, SI
+	KMOVQ       SI, K1
+	VPMOVSXBD.Z (CX), K1, Z2
+	VPSUBD      Z1, Z2, Z2
+	VCVTDQ2PS   Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, K1, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x10, CX
+	SUBQ        $0x10, DX
+	JGT         part
+
+done:
+	VZEROUPPER
+	RET
+
+// func tableU8VBMI(dst *uint8, src *uint8, n int, values *uint8)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·tableU8VBMI(SB), NOSPLIT, $0-32
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      n+16(FP), DX
+	MOVQ      values+24(FP), BX
+	VMOVDQU32 (BX), Z0
+	VMOVDQU32 64(BX), Z1
+	VMOVDQU32 128(BX), Z2
+	VMOVDQU32 192(BX), Z3
+	SUBQ      $0x40, DX
+	JLT       rest
+
+next:
+	VMOVDQU32 (CX), Z4
+	VMOVDQA32 Z4, Z5
+	VPMOVB2M  Z4, K1
+	VPERMI2B  Z1, Z0, Z4
+	VPERMI2B  Z3, Z2, Z5
+	VMOVDQU8  Z5, K1, Z4
+	VMOVDQU32 Z4, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x40, DX
+	JGE       next
+
+rest:
+	ADDQ $0x40, DX
+	JEQ  done
+	MOVQ $-1, BX
+
+part:
+	BZHIQ      DX, BX, SI
+	KMOVQ      SI, K2
+	VMOVDQU8.Z (CX), K2, Z4
+	VMOVDQA32  Z4, Z5
+	VPMOVB2M   Z4, K1
+	VPERMI2B   Z1, Z0, Z4
+	VPERMI2B   Z3, Z2, Z5
+	VMOVDQU8   Z5, K1, Z4
+	VMOVDQU8   Z4, K2, (AX)
+	SUBQ       $0x40, DX
+	JGT        part
+
+done:
+	VZEROUPPER
+	RET
+
+// func floatsI32AVX2(dst []float32, src []int32)
+// Requires: AVX
+TEXT ·floatsI32AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_len+8(FP), DX
+	XORL BX, BX
+
+many1:
+	CMPQ      DX, $0x00000010
+	JLT       one2
+	VMOVUPS   (CX)(BX*1), Y0
+	VCVTDQ2PS Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*1)
+	VMOVUPS   32(CX)(BX*1), Y0
+	VCVTDQ2PS Y0, Y0
+	VMOVUPS   Y0, 32(AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, DX
+	JMP       many1
+
+one2:
+vector3:
+	CMPQ      DX, $0x00000008
+	JLT       tail4
+	VMOVUPS   (CX)(BX*1), Y0
+	VCVTDQ2PS Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*1)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000008, DX
+	JMP       vector3
+
+tail4:
+	TESTQ      DX, DX
+	JEQ        end5
+	LEAQ       lanes<>+32(SB), SI
+	NEGQ       DX
+	VMOVDQU    (SI)(DX*4), Y0
+	VMASKMOVPS (CX)(BX*1), Y0, Y1
+	VCVTDQ2PS  Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+DATA lanes<>+0(SB)/4, $0xffffffff
+DATA lanes<>+4(SB)/4, $0xffffffff
+DATA lanes<>+8(SB)/4, $0xffffffff
+DATA lanes<>+12(SB)/4, $0xffffffff
+DATA lanes<>+16(SB)/4, $0xffffffff
+DATA lanes<>+20(SB)/4, $0xffffffff
+DATA lanes<>+24(SB)/4, $0xffffffff
+DATA lanes<>+28(SB)/4, $0xffffffff
+DATA lanes<>+32(SB)/4, $0x00000000
+DATA lanes<>+36(SB)/4, $0x00000000
+DATA lanes<>+40(SB)/4, $0x00000000
+DATA lanes<>+44(SB)/4, $0x00000000
+DATA lanes<>+48(SB)/4, $0x00000000
+DATA lanes<>+52(SB)/4, $0x00000000
+DATA lanes<>+56(SB)/4, $0x00000000
+DATA lanes<>+60(SB)/4, $0x00000000
+GLOBL lanes<>(SB), RODATA|NOPTR, $64
+
+// func scaleI32AVX2(dst []float32, src []int32, scale []float32)
+// Requires: AVX
+TEXT ·scaleI32AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ scale_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+	XORL SI, SI
+
+many6:
+	CMPQ      BX, $0x00000010
+	JLT       one7
+	VMOVUPS   (CX)(SI*1), Y0
+	VMOVUPS   (DX)(SI*1), Y1
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(SI*1)
+	VMOVUPS   32(CX)(SI*1), Y0
+	VMOVUPS   32(DX)(SI*1), Y1
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VMOVUPS   Y0, 32(AX)(SI*1)
+	ADDQ      $0x00000040, SI
+	SUBQ      $0x00000010, BX
+	JMP       many6
+
+one7:
+vector8:
+	CMPQ      BX, $0x00000008
+	JLT       tail9
+	VMOVUPS   (CX)(SI*1), Y0
+	VMOVUPS   (DX)(SI*1), Y1
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(SI*1)
+	ADDQ      $0x00000020, SI
+	SUBQ      $0x00000008, BX
+	JMP       vector8
+
+tail9:
+	TESTQ      BX, BX
+	JEQ        end10
+	LEAQ       lanes<>+32(SB), DI
+	NEGQ       BX
+	VMOVDQU    (DI)(BX*4), Y0
+	VMASKMOVPS (CX)(SI*1), Y0, Y1
+	VMASKMOVPS (DX)(SI*1), Y0, Y2
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+
+end10:
+	VZEROUPPER
+	RET
+
+// func scaleAddI32AVX2(dst []float32, src []int32, scale []float32, add []float32)
+// Requires: AVX
+TEXT ·scaleAddI32AVX2(SB), NOSPLIT, $0-96
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ scale_base+48(FP), DX
+	MOVQ add_base+72(FP), BX
+	MOVQ dst_len+8(FP), SI
+	XORL DI, DI
+
+many11:
+	CMPQ      SI, $0x00000010
+	JLT       one12
+	VMOVUPS   (CX)(DI*1), Y0
+	VMOVUPS   (DX)(DI*1), Y1
+	VMOVUPS   (BX)(DI*1), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VADDPS    Y2, Y0, Y0
+	VMOVUPS   Y0, (AX)(DI*1)
+	VMOVUPS   32(CX)(DI*1), Y0
+	VMOVUPS   32(DX)(DI*1), Y1
+	VMOVUPS   32(BX)(DI*1), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VADDPS    Y2, Y0, Y0
+	VMOVUPS   Y0, 32(AX)(DI*1)
+	ADDQ      $0x00000040, DI
+	SUBQ      $0x00000010, SI
+	JMP       many11
+
+one12:
+vector13:
+	CMPQ      SI, $0x00000008
+	JLT       tail14
+	VMOVUPS   (CX)(DI*1), Y0
+	VMOVUPS   (DX)(DI*1), Y1
+	VMOVUPS   (BX)(DI*1), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VADDPS    Y2, Y0, Y0
+	VMOVUPS   Y0, (AX)(DI*1)
+	ADDQ      $0x00000020, DI
+	SUBQ      $0x00000008, SI
+	JMP       vector13
+
+tail14:
+	TESTQ      SI, SI
+	JEQ        end15
+	LEAQ       lanes<>+32(SB), R8
+	NEGQ       SI
+	VMOVDQU    (R8)(SI*4), Y0
+	VMASKMOVPS (CX)(DI*1), Y0, Y1
+	VMASKMOVPS (DX)(DI*1), Y0, Y2
+	VMASKMOVPS (BX)(DI*1), Y0, Y3
+	VCVTDQ2PS  Y1, Y1
+	VMULPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(DI*1)
+
+end15:
+	VZEROUPPER
+	RET
+
+// func floatsI32AVX512(dst []float32, src []int32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·floatsI32AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_len+8(FP), DX
+	XORL BX, BX
+
+many16:
+	CMPQ      DX, $0x00000020
+	JLT       one17
+	VMOVUPS   (CX)(BX*1), Z0
+	VCVTDQ2PS Z0, Z0
+	VMOVUPS   Z0, (AX)(BX*1)
+	VMOVUPS   64(CX)(BX*1), Z0
+	VCVTDQ2PS Z0, Z0
+	VMOVUPS   Z0, 64(AX)(BX*1)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000020, DX
+	JMP       many16
+
+one17:
+vector18:
+	CMPQ      DX, $0x00000010
+	JLT       tail19
+	VMOVUPS   (CX)(BX*1), Z0
+	VCVTDQ2PS Z0, Z0
+	VMOVUPS   Z0, (AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, DX
+	JMP       vector18
+
+tail19:
+	TESTQ     DX, DX
+	JEQ       end20
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z0
+	VCVTDQ2PS Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*1)
+
+end20:
+	VZEROUPPER
+	RET
+
+// func scaleI32AVX512(dst []float32, src []int32, scale []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleI32AVX512(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ scale_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+	XORL SI, SI
+
+many21:
+	CMPQ      BX, $0x00000020
+	JLT       one22
+	VMOVUPS   (CX)(SI*1), Z0
+	VMOVUPS   (DX)(SI*1), Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, (AX)(SI*1)
+	VMOVUPS   64(CX)(SI*1), Z0
+	VMOVUPS   64(DX)(SI*1), Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, 64(AX)(SI*1)
+	ADDQ      $0x00000080, SI
+	SUBQ      $0x00000020, BX
+	JMP       many21
+
+one22:
+vector23:
+	CMPQ      BX, $0x00000010
+	JLT       tail24
+	VMOVUPS   (CX)(SI*1), Z0
+	VMOVUPS   (DX)(SI*1), Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, (AX)(SI*1)
+	ADDQ      $0x00000040, SI
+	SUBQ      $0x00000010, BX
+	JMP       vector23
+
+tail24:
+	TESTQ     BX, BX
+	JEQ       end25
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX)(SI*1), K1, Z0
+	VMOVUPS.Z (DX)(SI*1), K1, Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*1)
+
+end25:
+	VZEROUPPER
+	RET
+
+// func scaleAddI32AVX512(dst []float32, src []int32, scale []float32, add []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleAddI32AVX512(SB), NOSPLIT, $0-96
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ scale_base+48(FP), DX
+	MOVQ add_base+72(FP), BX
+	MOVQ dst_len+8(FP), SI
+	XORL DI, DI
+
+many26:
+	CMPQ      SI, $0x00000020
+	JLT       one27
+	VMOVUPS   (CX)(DI*1), Z0
+	VMOVUPS   (DX)(DI*1), Z1
+	VMOVUPS   (BX)(DI*1), Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (AX)(DI*1)
+	VMOVUPS   64(CX)(DI*1), Z0
+	VMOVUPS   64(DX)(DI*1), Z1
+	VMOVUPS   64(BX)(DI*1), Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, 64(AX)(DI*1)
+	ADDQ      $0x00000080, DI
+	SUBQ      $0x00000020, SI
+	JMP       many26
+
+one27:
+vector28:
+	CMPQ      SI, $0x00000010
+	JLT       tail29
+	VMOVUPS   (CX)(DI*1), Z0
+	VMOVUPS   (DX)(DI*1), Z1
+	VMOVUPS   (BX)(DI*1), Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (AX)(DI*1)
+	ADDQ      $0x00000040, DI
+	SUBQ      $0x00000010, SI
+	JMP       vector28
+
+tail29:
+	TESTQ     SI, SI
+	JEQ       end30
+	MOVL      $-1, R8
+	BZHIL     SI, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (CX)(DI*1), K1, Z0
+	VMOVUPS.Z (DX)(DI*1), K1, Z1
+	VMOVUPS.Z (BX)(DI*1), K1, Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(DI*1)
+
+end30:
 	VZEROUPPER
 	RET

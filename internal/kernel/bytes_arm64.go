@@ -121,3 +121,11 @@ func flipWide(dst, src []uint8, mask uint8) int {
 //
 //go:noescape
 func flipBytesNEON(dst, src *uint8, n int, mask uint8)
+
+func floatsI32(dst []float32, src []int32) { floatsI32Generic(dst, src) }
+
+func scaleI32(dst []float32, src []int32, scale []float32) { scaleI32Generic(dst, src, scale) }
+
+func scaleAddI32(dst []float32, src []int32, scale, add []float32) {
+	scaleAddI32Generic(dst, src, scale, add)
+}

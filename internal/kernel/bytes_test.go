@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"bytes"
+	"flag"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -152,6 +154,88 @@ func TestBinaryQ8(t *testing.T) {
 					want := uint8(int32(math.Max(float64(lo), math.Min(float64(hi), w+float64(p.Zero)))))
 					if got != want {
 						t.Fatalf("n=%d mul=%v %+v: %d and %d give %d, want %d", n, mul, p, x, y, got, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+var exhaustive = flag.Bool("exhaustive", false, "test all cases where a sample is tested otherwise; minutes")
+
+// TestQuotient compares quotients beside all thresholds at which a rounded quotient changes with divisions. The
+// significand of the scale decides: other exponents give the same bits.
+func TestQuotient(t *testing.T) {
+	step := uint32(20011)
+	if *exhaustive {
+		step = 1
+	}
+	var scales []uint32
+	for s := uint32(0); s < 1<<23; s += step {
+		scales = append(scales, s)
+	}
+	scales = append(scales, inexactScales[:]...)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		x, got, want := make([]float32, 0, 2048), make([]uint8, 2048), make([]uint8, 2048)
+		for i, s := range scales {
+			scale := math.Float32frombits(0x3f800000 | s)
+			x = x[:0]
+			for n := range 255 {
+				half := float32(n) + 0.5
+				for _, beside := range []int32{-1, 1} {
+					other := math.Float32frombits(uint32(int32(math.Float32bits(half)) + beside))
+					at := float32((float64(half) + float64(other)) / 2 * float64(scale))
+					for d := range int32(3) {
+						x = append(x, math.Float32frombits(uint32(int32(math.Float32bits(at))+d-1)))
+					}
+				}
+			}
+			QuantizeF32(got[:len(x)], x, scale, 0, 0, 255)
+			quantizeF32Generic(want[:len(x)], x, scale, 0, 0, 255)
+			if !bytes.Equal(got[:len(x)], want[:len(x)]) {
+				for j := range x {
+					if got[j] != want[j] {
+						t.Fatalf("scale %d, %v: %v / %v is rounded to %d, want %d", i, scale, x[j], scale, got[j], want[j])
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestScaleI32(t *testing.T) {
+	var guards [4]guard
+	for i := range guards {
+		guards[i] = newGuard(t, 4096)
+	}
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		r := rand.New(rand.NewPCG(11, 12))
+		for n := range 140 {
+			atEnd := n%2 == 0
+			dst, src := place(guards[0], make([]float32, n), atEnd), place(guards[1], make([]int32, n), atEnd)
+			scale, add := place(guards[2], randF32(uint64(n), n), atEnd), place(guards[3], randF32(uint64(n)+1, n), atEnd)
+			for i := range src {
+				src[i] = int32(r.Uint32()) >> r.IntN(20)
+			}
+			FloatsI32(dst, src)
+			for i, got := range dst {
+				if want := float32(src[i]); got != want {
+					t.Fatalf("n=%d: %d becomes %v, want %v", n, src[i], got, want)
+				}
+			}
+			for _, with := range []bool{false, true} {
+				a := add
+				if !with {
+					a = nil
+				}
+				ScaleI32(dst, src, scale, a)
+				for i, got := range dst {
+					want := float32(float64(float32(src[i])) * float64(scale[i]))
+					if with {
+						want = float32(float64(want) + float64(add[i]))
+					}
+					if got != want {
+						t.Fatalf("n=%d: %d * %v + %v (%v) is %v, want %v", n, src[i], scale[i], add[i], with, got, want)
 					}
 				}
 			}

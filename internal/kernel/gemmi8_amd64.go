@@ -13,12 +13,16 @@ const (
 )
 
 var (
-	useVNNI   = cpufeat.Has(cpufeat.VNNI)
-	useAVX2I8 = cpufeat.Has(cpufeat.AVX2)
+	useVNNI     = cpufeat.Has(cpufeat.VNNI)
+	useVBMI     = cpufeat.Has(cpufeat.VBMI)
+	useAVX512I8 = cpufeat.Has(cpufeat.AVX512)
+	useAVX2I8   = cpufeat.Has(cpufeat.AVX2)
 )
 
 func init() {
 	impl.Register("kernel/i8", "vnni", &useVNNI)
+	impl.Register("kernel/i8", "vbmi", &useVBMI)
+	impl.Register("kernel/i8", "avx512", &useAVX512I8)
 	impl.Register("kernel/i8", "avxvnni", &useAVXVNNI)
 	impl.Register("kernel/i8", "avx2", &useAVX2I8)
 }

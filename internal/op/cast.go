@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -100,6 +101,9 @@ func convert(dst, src *tensor.Tensor) {
 			return
 		case dst.DType() == tensor.Float32 && src.DType() == tensor.Uint8:
 			convertEach(dst.Float32s(), src.Bytes())
+			return
+		case dst.DType() == tensor.Float32 && src.DType() == tensor.Int32:
+			kernel.FloatsI32(dst.Float32s(), tensor.Data[int32](src))
 			return
 		}
 		var buf [512]int64

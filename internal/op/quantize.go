@@ -455,10 +455,10 @@ func (dynamicQuantize) Run(ctx *Context, out, in []*tensor.Tensor) error {
 // dynamicRange returns the scale and zero point that spread the range of x and zero over
 // uint8. Where x is all zeros, the scale is 1.
 func dynamicRange(x []float32) (scale float32, zero uint8) {
-	lo, hi := float32(0), float32(0)
-	for _, v := range x {
-		lo, hi = min(lo, v), max(hi, v)
+	if len(x) == 0 {
+		return 1, 0
 	}
+	lo, hi := min(0, kernel.MinF32(x)), max(0, kernel.MaxF32(x))
 	scale = (hi - lo) / 255
 	if scale == 0 || scale != scale {
 		return 1, 0

@@ -195,23 +195,22 @@ func (t *product8) finish(r0, r1, j0, j1 int) {
 		bias = t.bias[j0:j1]
 	}
 	if t.y.DType() == tensor.Float32 {
-		y := t.y.Float32s()[at:]
+		y, scale, add := t.y.Float32s()[at:], t.scale[j0:j1], t.add
+		if add != nil {
+			add = add[j0:j1]
+		}
+		if t.rowScale != nil {
+			scale = make([]float32, n)
+		}
 		for i := range m {
-			row, sums := y[i*t.ldy:][:n], c[i*t.n:][:n]
-			for j, s := range sums {
-				if bias != nil {
-					s += bias[j]
-				}
-				k := t.scale[j0+j]
-				if t.rowScale != nil {
-					k = t.rowScale[r0+i] * k
-				}
-				v := float32(float32(s) * k)
-				if t.add != nil {
-					v += t.add[j0+j]
-				}
-				row[j] = v
+			sums := c[i*t.n:][:n]
+			for j, v := range bias {
+				sums[j] += v
 			}
+			if t.rowScale != nil {
+				kernel.MulScalarF32(scale, t.scale[j0:j1], t.rowScale[r0+i])
+			}
+			kernel.ScaleI32(y[i*t.ldy:][:n], sums, scale, add)
 		}
 		return
 	}

@@ -73,15 +73,16 @@ func (g *gen) bounded(v, lo, hi VecVirtual) {
 }
 
 func (g *gen) quantize(order Mem) {
-	g.text("quantizeF32AVX2", "func(dst *uint8, x *float32, n int, scale float32, zero int32, lo, hi float32)")
+	g.text("quantizeF32AVX2", "func(dst *uint8, x *float32, n int, recip, rest float32, zero int32, lo, hi float32)")
 	p := g.pointers("dst", "x", "n")
-	scale, lo, hi, zero := g.broadcast("scale"), g.broadcast("lo"), g.broadcast("hi"), g.broadcastWord("zero")
+	recip, rest, lo, hi, zero := g.broadcast("recip"), g.broadcast("rest"), g.broadcast("lo"), g.broadcast("hi"), g.broadcastWord("zero")
 	mask, perm := g.lowBytes(), g.load(order)
 	g.Label("next")
 	var v []VecVirtual
 	for i := range 4 {
-		r := g.load(Mem{Base: p[1], Disp: 32 * i})
-		g.VDIVPS(scale, r, r)
+		x, r := g.load(Mem{Base: p[1], Disp: 32 * i}), g.YMM()
+		g.VMULPS(rest, x, r)
+		g.VFMADD231PS(x, recip, r)
 		g.bounded(r, lo, hi)
 		v = append(v, r)
 	}

@@ -26,7 +26,7 @@ var files = []struct {
 
 	{name: "gemmi8_amd64.s", f: func(g *gen) { tileI8AVX2(g); tileI8VNNI(g); widenAndRequant(g) }},
 	{name: "tileq8_amd64.s", f: tilesQ8},
-	{name: "bytes_amd64.s", f: byteVectors},
+	{name: "bytes_amd64.s", f: func(g *gen) { byteVectors(g); byteVectors512(g); g.eachTier(sums) }},
 	{name: "move_amd64.s", f: moves},
 	{name: "half_amd64.s", f: halves},
 	{name: "runs_amd64.s", f: runs},

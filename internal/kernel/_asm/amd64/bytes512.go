@@ -1,0 +1,168 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/attr"
+
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// byteVectors512 emits the elementwise routines on 8-bit values for AVX-512. They take any number of values; what is
+// beyond a multiple of a vector is masked.
+func byteVectors512(g *gen) {
+	g.tier(avx512)
+	order := g.StaticGlobal("wordOrder")
+	g.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i := range 16 {
+		g.AddDatum(4*i, U32(i%4*4+i/4))
+	}
+	for _, signed := range []bool{false, true} {
+		g.quantize512(signed, order)
+		g.dequantize512(signed)
+	}
+	g.table512()
+}
+
+// byRows emits a loop over whole vectors of 64 bytes, and one over vectors of step bytes with a mask for what they hold.
+// Bodies advance the pointers.
+func (g *gen) byRows(n Register, step int, whole func(), part func(mask Op)) {
+	g.SUBQ(U8(64), n)
+	g.JLT(LabelRef("rest"))
+	g.Label("next")
+	whole()
+	g.SUBQ(U8(64), n)
+	g.JGE(LabelRef("next"))
+	g.Label("rest")
+	g.ADDQ(U8(64), n)
+	g.JEQ(LabelRef("done"))
+	ones, bits := g.GP64(), g.GP64()
+	g.MOVQ(I32(-1), ones)
+	mask := g.K()
+	g.Label("part")
+	g.BZHIQ(n, ones, bits)
+	g.KMOVQ(bits, mask)
+	part(mask)
+	g.SUBQ(U8(step), n)
+	g.JGT(LabelRef("part"))
+	g.Label("done")
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// quantize512 emits quantisation to the whole range of uint8 or int8: saturating conversions are the bounds. Only the
+// conversion of a large float32 needs one of its own.
+func (g *gen) quantize512(signed bool, order Mem) {
+	name, pack, most := "quantizeU8AVX512", g.VPACKUSWB, g.VPMOVUSDB
+	if signed {
+		name, pack, most = "quantizeS8AVX512", g.VPACKSSWB, g.VPMOVSDB
+	}
+	g.text(name, "func(dst *uint8, x *float32, n int, recip, rest float32, zero int32)")
+	p := g.pointers("dst", "x", "n")
+	recip, rest, zero := g.broadcast("recip"), g.broadcast("rest"), g.broadcast("zero")
+	words := g.vec()
+	g.VPACKSSDW(zero, zero, words)
+	g.holdF32(1 << 20)
+	perm := g.load(order)
+	ordered := g.K()
+	quotient := func(x VecVirtual) {
+		q := g.vec()
+		g.VMULPS(rest, x, q)
+		g.VFMADD231PS(x, recip, q)
+		g.VCMPPS(U8(7), x, x, ordered)
+		g.VMINPS(g.f32(1<<20), q, q)
+		g.VCVTPS2DQ_Z(q, ordered, x)
+	}
+	g.byRows(p[2], 16, func() {
+		var v []VecVirtual
+		for i := range 4 {
+			v = append(v, g.load(Mem{Base: p[1], Disp: 64 * i}))
+			quotient(v[i])
+		}
+		for _, i := range []int{0, 2} {
+			g.VPACKSSDW(v[i+1], v[i], v[i])
+			g.VPADDSW(words, v[i], v[i])
+		}
+		pack(v[2], v[0], v[0])
+		g.VPERMD(v[0], perm, v[0])
+		g.VMOVDQU32(v[0], Mem{Base: p[0]})
+		g.ADDQ(U32(256), p[1])
+		g.ADDQ(U8(64), p[0])
+	}, func(mask Op) {
+		v := g.loadMasked(Mem{Base: p[1]}, mask)
+		quotient(v)
+		g.VPMAXSD(g.bits(0xffff8000), v, v)
+		g.VPADDD(zero, v, v)
+		if !signed {
+			g.VPMAXSD(g.bits(0), v, v)
+		}
+		most(v, mask, Mem{Base: p[0]})
+		g.ADDQ(U8(64), p[1])
+		g.ADDQ(U8(16), p[0])
+	})
+}
+
+func (g *gen) dequantize512(signed bool) {
+	name, extend, masked := "dequantizeU8AVX512", g.VPMOVZXBD, g.VPMOVZXBD_Z
+	if signed {
+		name, extend, masked = "dequantizeS8AVX512", g.VPMOVSXBD, g.VPMOVSXBD_Z
+	}
+	g.text(name, "func(dst *float32, src *uint8, n int, scale float32, zero int32)")
+	p := g.pointers("dst", "src", "n")
+	scale, zero := g.broadcast("scale"), g.broadcast("zero")
+	value := func(v VecVirtual) {
+		g.VPSUBD(zero, v, v)
+		g.VCVTDQ2PS(v, v)
+		g.VMULPS(scale, v, v)
+	}
+	g.byRows(p[2], 16, func() {
+		for i := range 4 {
+			v := g.vec()
+			extend(Mem{Base: p[1], Disp: 16 * i}, v)
+			value(v)
+			g.VMOVUPS(v, Mem{Base: p[0], Disp: 64 * i})
+		}
+		g.ADDQ(U32(256), p[0])
+		g.ADDQ(U8(64), p[1])
+	}, func(mask Op) {
+		v := g.vec()
+		masked(Mem{Base: p[1]}, mask, v)
+		value(v)
+		g.storeMasked(v, mask, Mem{Base: p[0]})
+		g.ADDQ(U8(64), p[0])
+		g.ADDQ(U8(16), p[1])
+	})
+}
+
+// table512 emits the look-up of 256 bytes with VBMI: the low seven bits choose among the 128 bytes of two registers,
+// the top bit between the results of both halves.
+func (g *gen) table512() {
+	g.text("tableU8VBMI", "func(dst, src *uint8, n int, values *uint8)")
+	p := g.pointers("dst", "src", "n", "values")
+	var rows []VecVirtual
+	for i := range 4 {
+		v := g.vec()
+		g.VMOVDQU32(Mem{Base: p[3], Disp: 64 * i}, v)
+		rows = append(rows, v)
+	}
+	top := g.K()
+	look := func(x VecVirtual) VecVirtual {
+		y := g.vec()
+		g.VMOVDQA32(x, y)
+		g.VPMOVB2M(x, top)
+		g.VPERMI2B(rows[1], rows[0], x)
+		g.VPERMI2B(rows[3], rows[2], y)
+		g.VMOVDQU8(y, top, x)
+		return x
+	}
+	g.byRows(p[2], 64, func() {
+		x := g.vec()
+		g.VMOVDQU32(Mem{Base: p[1]}, x)
+		g.VMOVDQU32(look(x), Mem{Base: p[0]})
+		g.ADDQ(U8(64), p[0])
+		g.ADDQ(U8(64), p[1])
+	}, func(mask Op) {
+		x := g.vec()
+		g.VMOVDQU8_Z(Mem{Base: p[1]}, mask, x)
+		g.VMOVDQU8(look(x), mask, Mem{Base: p[0]})
+	})
+}
