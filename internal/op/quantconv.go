@@ -100,7 +100,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
 	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && planWindows(&f.shape, o.last).bytes == math.MaxInt ||
-		o.last && isDepth8(&f.shape) && planDepth8(&f.shape).bytes == math.MaxInt {
+		o.last && isDepth8(&f.shape) && max(planDepth8(&f.shape, false).bytes, planDepth8(&f.shape, true).bytes) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -136,7 +136,7 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 		return "int32", closed && in[i].Const != nil
 	}
 	if o.byDepth(in, &f.shape) {
-		return depth8Key(&f.shape), true
+		return depth8Key(&f.shape, o.byQuads(&f.shape)), true
 	}
 	if closed {
 		return fmt.Sprintf("conv-q8 g%d", o.group), true
@@ -157,7 +157,7 @@ func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
 		return nil, err
 	}
 	if o.byDepth(in, &f.shape) {
-		return packDepth8(&f.shape, in[o.w].Const), nil
+		return packDepth8(&f.shape, in[o.w].Const, o.byQuads(&f.shape)), nil
 	}
 	if o.closed(in, &f.shape) {
 		return packWindows(&f.shape, in[o.w].Const), nil
@@ -242,7 +242,7 @@ func (o *quantConv) Workspace(in []Fact) int {
 		return 0
 	}
 	if o.byDepth(in, &f.shape) {
-		return planDepth8(&f.shape).bytes
+		return planDepth8(&f.shape, o.byQuads(&f.shape)).bytes
 	}
 	if o.closed(in, &f.shape) {
 		return max(o.plan(&f.shape).bytes, planWindows(&f.shape, o.last).bytes)
@@ -326,7 +326,7 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
 		t.convShape, t.conv8Plan, t.transpose, t.last = f.shape, o.plan(&f.shape), t.transposeImages, o.last
 		if depth != nil {
-			t.depth.lay(&f.shape)
+			t.depth.lay(&f.shape, depth.sums != nil)
 		}
 		if closed != nil {
 			t.windows.convShape, t.windows.windowPlan = f.shape, planWindows(&f.shape, o.last)

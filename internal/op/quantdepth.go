@@ -9,7 +9,8 @@ import (
 
 // A depthwise convolution of 8-bit values has nothing to multiply as matrices. A band of the
 // image becomes pairs of 16-bit values, each with its neighbour along the row, less the zero
-// point and with a border of zeros, so that one instruction multiplies two taps of a row.
+// point and with a border of zeros, so that one instruction multiplies two taps of a row. Where the processor multiplies
+// four bytes at a time and results have 8 bits, a row of results reads words of four rows of the image instead.
 
 // isDepth8 reports whether a convolution is one of images where each channel is a group.
 func isDepth8(s *convShape) bool {
@@ -28,17 +29,29 @@ func (o *quantConv) byDepth(in []Fact, s *convShape) bool {
 	return isCentred(z, in[o.w].DType)
 }
 
-// packedDepth8 is the weights of a depthwise convolution as pairs of neighbouring taps of a row.
+// byQuads reports whether a convolution that byDepth accepts is computed by [kernel.DepthQ8].
+func (o *quantConv) byQuads(s *convShape) bool {
+	return kernel.HasDepthQ8() && !o.integer && s.groups%16 == 0 && mulSize(s.src[2], s.groups) >= 64 && s.dst[2] >= 4
+}
+
+// packedDepth8 is the weights of a depthwise convolution as pairs of neighbouring taps of a row,
+// or as four taps of a column.
 type packedDepth8 struct {
-	w     []int32 // [pairs, channels]
-	zeros []int32 // in place of a bias
+	w     []int32 // [pairs or quads, channels]
+	zeros []int32 // in place of a bias; nil for quads
+	sums  []int32 // of the weights of each channel, for quads
 	shape tensor.Shape
 }
 
 // Bytes implements [Packed].
-func (p *packedDepth8) Bytes() int { return 4 * (len(p.w) + len(p.zeros)) }
+func (p *packedDepth8) Bytes() int { return 4 * (len(p.w) + len(p.zeros) + len(p.sums)) }
 
-func depth8Key(s *convShape) string { return fmt.Sprintf("depth-i8 d%d", s.cube[2].dilation) }
+func depth8Key(s *convShape, quads bool) string {
+	if quads {
+		return "depth-q8"
+	}
+	return fmt.Sprintf("depth-i8 d%d", s.cube[2].dilation)
+}
 
 // pairTaps calls f for each pair of taps, or single tap, of each row of the kernel.
 func (s *convShape) pairTaps(f func(row, tap int, pair bool)) {
@@ -54,7 +67,10 @@ func (s *convShape) pairTaps(f func(row, tap int, pair bool)) {
 	}
 }
 
-func packDepth8(s *convShape, w *tensor.Tensor) *packedDepth8 {
+func packDepth8(s *convShape, w *tensor.Tensor, quads bool) *packedDepth8 {
+	if quads {
+		return packQuads(s, w)
+	}
 	v, taps := signed8(w), s.taps()
 	p := &packedDepth8{shape: w.Shape().Clone(), zeros: make([]int32, s.groups)}
 	s.pairTaps(func(row, tap int, pair bool) {
@@ -70,16 +86,35 @@ func packDepth8(s *convShape, w *tensor.Tensor) *packedDepth8 {
 	return p
 }
 
+// packQuads packs four rows of the kernel at a time.
+func packQuads(s *convShape, w *tensor.Tensor) *packedDepth8 {
+	v, kh, kw := signed8(w), s.cube[1].kernel, s.cube[2].kernel
+	p := &packedDepth8{shape: w.Shape().Clone(), sums: make([]int32, s.groups)}
+	for row := 0; row < kh; row += 4 {
+		for col := range kw {
+			for c := range s.groups {
+				var q [4]int8
+				for i := range min(4, kh-row) {
+					q[i] = v[(c*kh+row+i)*kw+col]
+					p.sums[c] += int32(q[i])
+				}
+				p.w = append(p.w, kernel.QuadWeights(q[0], q[1], q[2], q[3]))
+			}
+		}
+	}
+	return p
+}
+
 // depth8Plan is the division of a run into bands of result rows, and the scratch memory of a
 // chunk.
 type depth8Plan struct {
 	rows, bands        int // result rows of a band; bands of an image
 	units, chunks      int
-	band, sums, border int // bytes of a chunk
+	band, sums, border int // bytes of a chunk: the image or a row of quads, sums of a row, and zero points
 	bytes              int
 }
 
-func planDepth8(s *convShape) depth8Plan {
+func planDepth8(s *convShape, quads bool) depth8Plan {
 	var p depth8Plan
 	h, c := s.cube[1], s.groups
 	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), c, depthCost)
@@ -98,6 +133,10 @@ func planDepth8(s *convShape) depth8Plan {
 	p.band = scratchBytes(mulSize(inRows(p.rows), pitch/4))
 	p.sums = scratchBytes(mulSize(s.dst[2], c))
 	p.border = scratchBytes(c/4 + 1)
+	if quads {
+		p.band, p.sums = scratchBytes(mulSize(ceilDiv(h.kernel, 4), pitch/4)), 0
+		p.border = scratchBytes(mulSize(s.src[2], c)/4 + 1)
+	}
 	p.bytes = mulSize(p.chunks, addSize(p.band, addSize(p.sums, p.border)))
 	return p
 }
@@ -116,10 +155,19 @@ type depth8Run struct {
 	scale   []float32
 	bias    []int32
 	scratch []byte
+	quads   kernel.DepthQ8
 }
 
-func (t *depth8Run) lay(s *convShape) {
-	t.convShape, t.depth8Plan, t.taps = *s, planDepth8(s), t.taps[:0]
+func (t *depth8Run) lay(s *convShape, quads bool) {
+	t.convShape, t.depth8Plan, t.taps = *s, planDepth8(s, quads), t.taps[:0]
+	if quads {
+		for row := range ceilDiv(s.cube[1].kernel, 4) {
+			for col := range s.cube[2].kernel {
+				t.taps = append(t.taps, kernel.DepthTap{X: (row*s.padded[2] + col*s.cube[2].dilation) * s.groups, W: len(t.taps) * s.groups})
+			}
+		}
+		return
+	}
 	s.pairTaps(func(row, tap int, _ bool) {
 		at := row*s.cube[1].dilation*s.padded[2] + tap*s.cube[2].dilation
 		t.taps = append(t.taps, kernel.DepthTap{X: at * s.groups, W: len(t.taps) * s.groups})
@@ -139,12 +187,19 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 		t.scale, t.bias, t.yZero = st.scale, st.bias, st.yZero
 	}
 	t.scratch = ctx.Scratch
+	if p.sums != nil {
+		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, t.y.DType() == tensor.Int8)
+	}
 	ctx.Pool.Run(t.chunks, t)
 	t.packed, t.x, t.y, t.scale, t.bias, t.scratch, st.bias = nil, nil, nil, nil, nil, nil, nil
 }
 
 // Do implements [parallel.Task]: one chunk of bands.
 func (t *depth8Run) Do(chunk, _ int) {
+	if t.packed.sums != nil {
+		t.doQuads(chunk)
+		return
+	}
 	c, h := t.groups, t.cube[1]
 	mem := t.scratch[chunk*(t.band+t.sums+t.border):]
 	words, mem := floatsOf(mem, t.band/4)
@@ -166,6 +221,37 @@ func (t *depth8Run) Do(chunk, _ int) {
 			row := band[(y-first)*h.stride*pitch:]
 			kernel.DepthI16(acc, c, row, t.cube[2].stride*c, t.dst[2], c, t.packed.w, t.taps, t.packed.zeros)
 			t.store(acc, (n*t.dst[1]+y)*t.dst[2]*c)
+		}
+	}
+}
+
+// doQuads is Do for quads.
+func (t *depth8Run) doQuads(chunk int) {
+	c, h := t.groups, t.cube[1]
+	mem := t.scratch[chunk*(t.band+t.border):]
+	words, mem := floatsOf(mem, t.band/4)
+	band, outside := intsIn(words), mem[:t.src[2]*c]
+	kernel.FillU8(outside, uint8(t.zero))
+	pitch, lead := t.padded[2]*c, t.before[2]*c
+	for at := 0; at < ceilDiv(h.kernel, 4)*pitch; at += pitch {
+		t.quads.Border(band[at:][:lead], t.zero)
+		t.quads.Border(band[at:][lead+len(outside):pitch], t.zero)
+	}
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	for u := lo; u < hi; u++ {
+		n, first := u/t.bands, u%t.bands*t.rows
+		for y := first; y < min(first+t.rows, t.dst[1]); y++ {
+			for k := 0; k < h.kernel; k += 4 {
+				var rows [4][]uint8
+				for i := range rows {
+					rows[i] = outside
+					if r := y*h.stride - t.before[1] + (k+i)*h.dilation; k+i < h.kernel && r >= 0 && r < t.src[1] {
+						rows[i] = t.x[(n*t.src[1]+r)*len(outside):]
+					}
+				}
+				t.quads.Quads(band[k/4*pitch+lead:][:len(outside)], &rows)
+			}
+			t.quads.Run(t.y.Bytes()[(n*t.dst[1]+y)*t.dst[2]*c:], c, band, t.cube[2].stride*c, t.dst[2], t.packed.w, t.taps)
 		}
 	}
 }

@@ -32,6 +32,7 @@ var files = []struct {
 	{name: "runs_amd64.s", f: runs},
 	{name: "depthf32_amd64.s", f: func(g *gen) { g.eachTier(depthwise) }},
 	{name: "depthi16_amd64.s", f: func(g *gen) { g.eachTier(depthwise16); pairs(g) }},
+	{name: "depthq8_amd64.s", f: depthQ8},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
 	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},
 }

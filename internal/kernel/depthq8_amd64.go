@@ -1,0 +1,36 @@
+//go:build !noasm && !gccgo
+
+package kernel
+
+func hasDepthQ8() bool { return useVNNI }
+
+func depthRowQ8(t *depthQ8) { depthQ8VNNI(t) }
+
+// depthQ8VNNI is, for c = 16*vectors,
+//
+//	for i := range n {
+//		for j := range c {
+//			s := init[j]
+//			for k := range taps {
+//				for b := range 4 {
+//					s += int32(byte b of x[i*step/4+offs[k].X+j]) * int32(signed byte b of w[offs[k].W+j])
+//				}
+//			}
+//			v := min(max(float32(s)*scale[j], lo), hi) // lo where it is NaN; where fits is set, the result saturates instead
+//			y[i*stride+j] = uint8(int32(roundHalfEven(v)) + words) ^ uint8(flip)
+//		}
+//	}
+//
+// It changes t.
+//
+//go:noescape
+func depthQ8VNNI(t *depthQ8)
+
+func quadsU8(dst *int32, a, b, c, d *uint8, n int, flip uint32) {
+	quadsU8AVX512(dst, a, b, c, d, n, flip)
+}
+
+// quadsU8AVX512 is for i := range n { dst[i] = (a[i] | b[i]<<8 | c[i]<<16 | d[i]<<24) ^ flip }, for n of at least 64.
+//
+//go:noescape
+func quadsU8AVX512(dst *int32, a, b, c, d *uint8, n int, flip uint32)
