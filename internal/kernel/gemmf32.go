@@ -14,7 +14,8 @@ type gemmF32 struct {
 	id     tileID
 	use    *bool
 	mr, nr int
-	rowsMR int // rows of the tile of GemmRowsF32, or 0 if there is none
+	rowsMR int  // rows of the tile of GemmRowsF32, or 0 if there is none
+	gemv   bool // there is a routine for one row by many panels, archGemvF32
 }
 
 // tileID selects the direct call of a tile; a call through a func value would move the arguments to the heap.
@@ -198,17 +199,47 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 		gemmSmallF32(b, m, a, lda, p0, j0, j1, c, ldc, acc, ep)
 		return
 	}
-	blockGemmF32(b.kern, m, b.K, a, lda, 1, b.data[p0*b.K*b.NR:], j0, j1, c, ldc, acc, ep)
+	panels := b.data[p0*b.K*b.NR:]
+	if m == 1 && b.kern.gemv {
+		rowGemmF32(b.kern, b.K, a, panels, j0, j1, c, acc, ep)
+	} else {
+		blockGemmF32(b.kern, m, b.K, a, lda, panels, j0, j1, c, ldc, acc, ep)
+	}
 	goruntime.KeepAlive(b)
+}
+
+// rowBytes is how much of b one call of assembly multiplies by a row: about 25 µs if it comes from memory.
+const rowBytes = 1 << 20
+
+// rowGemmF32 multiplies the row a by packed panels that hold columns j0 to j1.
+func rowGemmF32(g *gemmF32, k int, a, b []float32, j0, j1 int, c []float32, acc bool, ep *Epilogue) {
+	t := tileF32{a: &a[0], k: k, rows: 1, ks: 1, bs: g.nr}
+	act, last := t.activation(ep)
+	t.act = int(last)
+	if acc {
+		t.acc = 1
+	}
+	per := max(1, rowBytes/(4*k*g.nr)) * g.nr
+	for j := j0; j < j1; j += per {
+		t.cols = min(per, j1-j)
+		t.b, t.c = &b[(j-j0)*k], &c[j]
+		if ep != nil && ep.Bias != nil {
+			t.bias = &ep.Bias[j]
+		}
+		archGemvF32(g.id, &t)
+	}
+	if act != last {
+		ActivateF32(c[j0:j1], c[j0:j1], ep)
+	}
 }
 
 // activationCols is how many columns are finished between applications of an activation that tiles cannot apply: the
 // values are then still in a cache near, and the runs are long enough for vectors.
 const activationCols = 192
 
-// blockGemmF32 multiplies rows a[i*rs+p*ks] by packed panels that hold columns j0 to j1, in blocks that fit the caches.
-func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
-	t := tileF32{rs: rs, ks: ks, bs: g.nr, cs: ldc}
+// blockGemmF32 multiplies rows of a by packed panels that hold columns j0 to j1, in blocks that fit the caches.
+func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
+	t := tileF32{rs: lda, ks: 1, bs: g.nr, cs: ldc}
 	act, last := t.activation(ep)
 	kc := k
 	if m > 1 {
@@ -235,7 +266,7 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, rs, ks int, b []float32, j0
 					}
 					t.act = int(last)
 				}
-				g.rows(&t, i0, i1, a[p*ks:], c[j:])
+				g.rows(&t, i0, i1, a[p:], c[j:])
 			}
 			end := j + t.cols
 			if act == last || end < j1 && end-active < activationCols {

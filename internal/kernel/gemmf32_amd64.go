@@ -12,8 +12,8 @@ const (
 // two and two make 16.
 func archGemmF32() []gemmF32 {
 	return []gemmF32{
-		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10},
-		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6},
+		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10, gemv: true},
+		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6, gemv: true},
 	}
 }
 
@@ -27,6 +27,26 @@ func archTileF32(id tileID, t *tileF32) {
 		panic("kernel: no such tile")
 	}
 }
+
+func archGemvF32(id tileID, t *tileF32) {
+	if id == tileAVX512 {
+		gemvF32AVX512(t)
+	} else {
+		gemvF32AVX2(t)
+	}
+}
+
+// gemvF32AVX512 is tileF32AVX512 of one row, with ks = 1 and bs = 32, for each of the consecutive panels of t.cols
+// columns. It changes c, bias and cols of t.
+//
+//go:noescape
+func gemvF32AVX512(t *tileF32)
+
+// gemvF32AVX2 is tileF32AVX2 of one row, with ks = 1 and bs = 16, for each of the consecutive panels of t.cols columns.
+// It changes c, bias and cols of t.
+//
+//go:noescape
+func gemvF32AVX2(t *tileF32)
 
 // tileF32AVX512 is tileF32Generic for up to 14 rows and 32 columns, with fused multiply-adds.
 //

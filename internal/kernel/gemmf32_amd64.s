@@ -227,6 +227,8 @@ freshFull6:
 unbiasedFull6:
 	CMPQ         96(DI), $0x00
 	JEQ          storeFull6
+	CMPQ         96(DI), $0x02
+	JNE          boundsFull6
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -252,32 +254,37 @@ unbiasedFull6:
 	VBLENDVPS    Y10, Y15, Y10, Y10
 	VMULPS       Y14, Y11, Y15
 	VBLENDVPS    Y11, Y15, Y11, Y11
+	JMP          storeFull6
+
+boundsFull6:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y14, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y14, Y7
-	VMINPS       Y7, Y15, Y7
 	VMAXPS       Y8, Y14, Y8
-	VMINPS       Y8, Y15, Y8
 	VMAXPS       Y9, Y14, Y9
-	VMINPS       Y9, Y15, Y9
 	VMAXPS       Y10, Y14, Y10
-	VMINPS       Y10, Y15, Y10
 	VMAXPS       Y11, Y14, Y11
-	VMINPS       Y11, Y15, Y11
+	CMPQ         96(DI), $0x03
+	JNE          storeFull6
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
+	VMINPS       Y10, Y14, Y10
+	VMINPS       Y11, Y14, Y11
 
 storeFull6:
 	VMOVUPS Y0, (DX)
@@ -366,6 +373,8 @@ freshPart6:
 unbiasedPart6:
 	CMPQ         96(DI), $0x00
 	JEQ          storePart6
+	CMPQ         96(DI), $0x02
+	JNE          boundsPart6
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -391,32 +400,37 @@ unbiasedPart6:
 	VBLENDVPS    Y10, Y15, Y10, Y10
 	VMULPS       Y14, Y11, Y15
 	VBLENDVPS    Y11, Y15, Y11, Y11
+	JMP          storePart6
+
+boundsPart6:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y14, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y14, Y7
-	VMINPS       Y7, Y15, Y7
 	VMAXPS       Y8, Y14, Y8
-	VMINPS       Y8, Y15, Y8
 	VMAXPS       Y9, Y14, Y9
-	VMINPS       Y9, Y15, Y9
 	VMAXPS       Y10, Y14, Y10
-	VMINPS       Y10, Y15, Y10
 	VMAXPS       Y11, Y14, Y11
-	VMINPS       Y11, Y15, Y11
+	CMPQ         96(DI), $0x03
+	JNE          storePart6
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
+	VMINPS       Y10, Y14, Y10
+	VMINPS       Y11, Y14, Y11
 
 storePart6:
 	VMASKMOVPS Y0, Y12, (DX)
@@ -620,6 +634,8 @@ freshFull5:
 unbiasedFull5:
 	CMPQ         96(DI), $0x00
 	JEQ          storeFull5
+	CMPQ         96(DI), $0x02
+	JNE          boundsFull5
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -641,28 +657,33 @@ unbiasedFull5:
 	VBLENDVPS    Y8, Y15, Y8, Y8
 	VMULPS       Y14, Y9, Y15
 	VBLENDVPS    Y9, Y15, Y9, Y9
+	JMP          storeFull5
+
+boundsFull5:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y14, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y14, Y7
-	VMINPS       Y7, Y15, Y7
 	VMAXPS       Y8, Y14, Y8
-	VMINPS       Y8, Y15, Y8
 	VMAXPS       Y9, Y14, Y9
-	VMINPS       Y9, Y15, Y9
+	CMPQ         96(DI), $0x03
+	JNE          storeFull5
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
 
 storeFull5:
 	VMOVUPS Y0, (DX)
@@ -741,6 +762,8 @@ freshPart5:
 unbiasedPart5:
 	CMPQ         96(DI), $0x00
 	JEQ          storePart5
+	CMPQ         96(DI), $0x02
+	JNE          boundsPart5
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -762,28 +785,33 @@ unbiasedPart5:
 	VBLENDVPS    Y8, Y15, Y8, Y8
 	VMULPS       Y14, Y9, Y15
 	VBLENDVPS    Y9, Y15, Y9, Y9
+	JMP          storePart5
+
+boundsPart5:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y14, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y14, Y7
-	VMINPS       Y7, Y15, Y7
 	VMAXPS       Y8, Y14, Y8
-	VMINPS       Y8, Y15, Y8
 	VMAXPS       Y9, Y14, Y9
-	VMINPS       Y9, Y15, Y9
+	CMPQ         96(DI), $0x03
+	JNE          storePart5
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
 
 storePart5:
 	VMASKMOVPS Y0, Y12, (DX)
@@ -960,6 +988,8 @@ freshFull4:
 unbiasedFull4:
 	CMPQ         96(DI), $0x00
 	JEQ          storeFull4
+	CMPQ         96(DI), $0x02
+	JNE          boundsFull4
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -977,24 +1007,29 @@ unbiasedFull4:
 	VBLENDVPS    Y6, Y15, Y6, Y6
 	VMULPS       Y14, Y7, Y15
 	VBLENDVPS    Y7, Y15, Y7, Y7
+	JMP          storeFull4
+
+boundsFull4:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y14, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y14, Y7
-	VMINPS       Y7, Y15, Y7
+	CMPQ         96(DI), $0x03
+	JNE          storeFull4
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
 
 storeFull4:
 	VMOVUPS Y0, (DX)
@@ -1063,6 +1098,8 @@ freshPart4:
 unbiasedPart4:
 	CMPQ         96(DI), $0x00
 	JEQ          storePart4
+	CMPQ         96(DI), $0x02
+	JNE          boundsPart4
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -1080,24 +1117,29 @@ unbiasedPart4:
 	VBLENDVPS    Y6, Y15, Y6, Y6
 	VMULPS       Y14, Y7, Y15
 	VBLENDVPS    Y7, Y15, Y7, Y7
+	JMP          storePart4
+
+boundsPart4:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y14, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y14, Y7
-	VMINPS       Y7, Y15, Y7
+	CMPQ         96(DI), $0x03
+	JNE          storePart4
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
 
 storePart4:
 	VMASKMOVPS Y0, Y12, (DX)
@@ -1259,6 +1301,8 @@ freshFull3:
 unbiasedFull3:
 	CMPQ         96(DI), $0x00
 	JEQ          storeFull3
+	CMPQ         96(DI), $0x02
+	JNE          boundsFull3
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -1272,20 +1316,25 @@ unbiasedFull3:
 	VBLENDVPS    Y4, Y15, Y4, Y4
 	VMULPS       Y14, Y5, Y15
 	VBLENDVPS    Y5, Y15, Y5, Y5
+	JMP          storeFull3
+
+boundsFull3:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
+	CMPQ         96(DI), $0x03
+	JNE          storeFull3
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
 
 storeFull3:
 	VMOVUPS Y0, (DX)
@@ -1344,6 +1393,8 @@ freshPart3:
 unbiasedPart3:
 	CMPQ         96(DI), $0x00
 	JEQ          storePart3
+	CMPQ         96(DI), $0x02
+	JNE          boundsPart3
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -1357,20 +1408,25 @@ unbiasedPart3:
 	VBLENDVPS    Y4, Y15, Y4, Y4
 	VMULPS       Y14, Y5, Y15
 	VBLENDVPS    Y5, Y15, Y5, Y5
+	JMP          storePart3
+
+boundsPart3:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y14, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y14, Y5
-	VMINPS       Y5, Y15, Y5
+	CMPQ         96(DI), $0x03
+	JNE          storePart3
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
 
 storePart3:
 	VMASKMOVPS Y0, Y12, (DX)
@@ -1501,6 +1557,8 @@ freshFull2:
 unbiasedFull2:
 	CMPQ         96(DI), $0x00
 	JEQ          storeFull2
+	CMPQ         96(DI), $0x02
+	JNE          boundsFull2
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -1510,16 +1568,21 @@ unbiasedFull2:
 	VBLENDVPS    Y2, Y15, Y2, Y2
 	VMULPS       Y14, Y3, Y15
 	VBLENDVPS    Y3, Y15, Y3, Y3
+	JMP          storeFull2
+
+boundsFull2:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
+	CMPQ         96(DI), $0x03
+	JNE          storeFull2
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
 
 storeFull2:
 	VMOVUPS Y0, (DX)
@@ -1568,6 +1631,8 @@ freshPart2:
 unbiasedPart2:
 	CMPQ         96(DI), $0x00
 	JEQ          storePart2
+	CMPQ         96(DI), $0x02
+	JNE          boundsPart2
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
@@ -1577,16 +1642,21 @@ unbiasedPart2:
 	VBLENDVPS    Y2, Y15, Y2, Y2
 	VMULPS       Y14, Y3, Y15
 	VBLENDVPS    Y3, Y15, Y3, Y3
+	JMP          storePart2
+
+boundsPart2:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y14, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y14, Y3
-	VMINPS       Y3, Y15, Y3
+	CMPQ         96(DI), $0x03
+	JNE          storePart2
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
 
 storePart2:
 	VMASKMOVPS Y0, Y12, (DX)
@@ -1611,10 +1681,6 @@ below2:
 	JLT    rest1
 
 quad1:
-	PREFETCHT0   (BX)(AX*1)
-	PREFETCHT0   64(BX)(AX*1)
-	PREFETCHT0   128(BX)(AX*1)
-	PREFETCHT0   192(BX)(AX*1)
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	ADDQ         R13, BX
@@ -1692,17 +1758,24 @@ freshFull1:
 unbiasedFull1:
 	CMPQ         96(DI), $0x00
 	JEQ          storeFull1
+	CMPQ         96(DI), $0x02
+	JNE          boundsFull1
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
 	VMULPS       Y14, Y1, Y15
 	VBLENDVPS    Y1, Y15, Y1, Y1
+	JMP          storeFull1
+
+boundsFull1:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
+	CMPQ         96(DI), $0x03
+	JNE          storeFull1
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
 
 storeFull1:
 	VMOVUPS Y0, (DX)
@@ -1741,17 +1814,24 @@ freshPart1:
 unbiasedPart1:
 	CMPQ         96(DI), $0x00
 	JEQ          storePart1
+	CMPQ         96(DI), $0x02
+	JNE          boundsPart1
 	VBROADCASTSS 104(DI), Y14
 	VMULPS       Y14, Y0, Y15
 	VBLENDVPS    Y0, Y15, Y0, Y0
 	VMULPS       Y14, Y1, Y15
 	VBLENDVPS    Y1, Y15, Y1, Y1
+	JMP          storePart1
+
+boundsPart1:
 	VBROADCASTSS 108(DI), Y14
-	VBROADCASTSS 112(DI), Y15
 	VMAXPS       Y0, Y14, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y14, Y1
-	VMINPS       Y1, Y15, Y1
+	CMPQ         96(DI), $0x03
+	JNE          storePart1
+	VBROADCASTSS 112(DI), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
 
 storePart1:
 	VMASKMOVPS Y0, Y12, (DX)
@@ -2206,6 +2286,8 @@ fresh14:
 unbiased14:
 	CMPQ         96(DI), $0x00
 	JEQ          store14
+	CMPQ         96(DI), $0x02
+	JNE          bounds14
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -2263,64 +2345,69 @@ unbiased14:
 	VMULPS       Z30, Z26, K3, Z26
 	VPMOVD2M     Z27, K3
 	VMULPS       Z30, Z27, K3, Z27
+	JMP          store14
+
+bounds14:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
 	VMAXPS       Z16, Z30, Z16
-	VMINPS       Z16, Z31, Z16
 	VMAXPS       Z17, Z30, Z17
-	VMINPS       Z17, Z31, Z17
 	VMAXPS       Z18, Z30, Z18
-	VMINPS       Z18, Z31, Z18
 	VMAXPS       Z19, Z30, Z19
-	VMINPS       Z19, Z31, Z19
 	VMAXPS       Z20, Z30, Z20
-	VMINPS       Z20, Z31, Z20
 	VMAXPS       Z21, Z30, Z21
-	VMINPS       Z21, Z31, Z21
 	VMAXPS       Z22, Z30, Z22
-	VMINPS       Z22, Z31, Z22
 	VMAXPS       Z23, Z30, Z23
-	VMINPS       Z23, Z31, Z23
 	VMAXPS       Z24, Z30, Z24
-	VMINPS       Z24, Z31, Z24
 	VMAXPS       Z25, Z30, Z25
-	VMINPS       Z25, Z31, Z25
 	VMAXPS       Z26, Z30, Z26
-	VMINPS       Z26, Z31, Z26
 	VMAXPS       Z27, Z30, Z27
-	VMINPS       Z27, Z31, Z27
+	CMPQ         96(DI), $0x03
+	JNE          store14
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
+	VMINPS       Z16, Z30, Z16
+	VMINPS       Z17, Z30, Z17
+	VMINPS       Z18, Z30, Z18
+	VMINPS       Z19, Z30, Z19
+	VMINPS       Z20, Z30, Z20
+	VMINPS       Z21, Z30, Z21
+	VMINPS       Z22, Z30, Z22
+	VMINPS       Z23, Z30, Z23
+	VMINPS       Z24, Z30, Z24
+	VMINPS       Z25, Z30, Z25
+	VMINPS       Z26, Z30, Z26
+	VMINPS       Z27, Z30, Z27
 
 store14:
 	VMOVUPS Z0, K1, (DX)
@@ -2752,6 +2839,8 @@ fresh13:
 unbiased13:
 	CMPQ         96(DI), $0x00
 	JEQ          store13
+	CMPQ         96(DI), $0x02
+	JNE          bounds13
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -2805,60 +2894,65 @@ unbiased13:
 	VMULPS       Z30, Z24, K3, Z24
 	VPMOVD2M     Z25, K3
 	VMULPS       Z30, Z25, K3, Z25
+	JMP          store13
+
+bounds13:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
 	VMAXPS       Z16, Z30, Z16
-	VMINPS       Z16, Z31, Z16
 	VMAXPS       Z17, Z30, Z17
-	VMINPS       Z17, Z31, Z17
 	VMAXPS       Z18, Z30, Z18
-	VMINPS       Z18, Z31, Z18
 	VMAXPS       Z19, Z30, Z19
-	VMINPS       Z19, Z31, Z19
 	VMAXPS       Z20, Z30, Z20
-	VMINPS       Z20, Z31, Z20
 	VMAXPS       Z21, Z30, Z21
-	VMINPS       Z21, Z31, Z21
 	VMAXPS       Z22, Z30, Z22
-	VMINPS       Z22, Z31, Z22
 	VMAXPS       Z23, Z30, Z23
-	VMINPS       Z23, Z31, Z23
 	VMAXPS       Z24, Z30, Z24
-	VMINPS       Z24, Z31, Z24
 	VMAXPS       Z25, Z30, Z25
-	VMINPS       Z25, Z31, Z25
+	CMPQ         96(DI), $0x03
+	JNE          store13
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
+	VMINPS       Z16, Z30, Z16
+	VMINPS       Z17, Z30, Z17
+	VMINPS       Z18, Z30, Z18
+	VMINPS       Z19, Z30, Z19
+	VMINPS       Z20, Z30, Z20
+	VMINPS       Z21, Z30, Z21
+	VMINPS       Z22, Z30, Z22
+	VMINPS       Z23, Z30, Z23
+	VMINPS       Z24, Z30, Z24
+	VMINPS       Z25, Z30, Z25
 
 store13:
 	VMOVUPS Z0, K1, (DX)
@@ -3263,6 +3357,8 @@ fresh12:
 unbiased12:
 	CMPQ         96(DI), $0x00
 	JEQ          store12
+	CMPQ         96(DI), $0x02
+	JNE          bounds12
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -3312,56 +3408,61 @@ unbiased12:
 	VMULPS       Z30, Z22, K3, Z22
 	VPMOVD2M     Z23, K3
 	VMULPS       Z30, Z23, K3, Z23
+	JMP          store12
+
+bounds12:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
 	VMAXPS       Z16, Z30, Z16
-	VMINPS       Z16, Z31, Z16
 	VMAXPS       Z17, Z30, Z17
-	VMINPS       Z17, Z31, Z17
 	VMAXPS       Z18, Z30, Z18
-	VMINPS       Z18, Z31, Z18
 	VMAXPS       Z19, Z30, Z19
-	VMINPS       Z19, Z31, Z19
 	VMAXPS       Z20, Z30, Z20
-	VMINPS       Z20, Z31, Z20
 	VMAXPS       Z21, Z30, Z21
-	VMINPS       Z21, Z31, Z21
 	VMAXPS       Z22, Z30, Z22
-	VMINPS       Z22, Z31, Z22
 	VMAXPS       Z23, Z30, Z23
-	VMINPS       Z23, Z31, Z23
+	CMPQ         96(DI), $0x03
+	JNE          store12
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
+	VMINPS       Z16, Z30, Z16
+	VMINPS       Z17, Z30, Z17
+	VMINPS       Z18, Z30, Z18
+	VMINPS       Z19, Z30, Z19
+	VMINPS       Z20, Z30, Z20
+	VMINPS       Z21, Z30, Z21
+	VMINPS       Z22, Z30, Z22
+	VMINPS       Z23, Z30, Z23
 
 store12:
 	VMOVUPS Z0, K1, (DX)
@@ -3739,6 +3840,8 @@ fresh11:
 unbiased11:
 	CMPQ         96(DI), $0x00
 	JEQ          store11
+	CMPQ         96(DI), $0x02
+	JNE          bounds11
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -3784,52 +3887,57 @@ unbiased11:
 	VMULPS       Z30, Z20, K3, Z20
 	VPMOVD2M     Z21, K3
 	VMULPS       Z30, Z21, K3, Z21
+	JMP          store11
+
+bounds11:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
 	VMAXPS       Z16, Z30, Z16
-	VMINPS       Z16, Z31, Z16
 	VMAXPS       Z17, Z30, Z17
-	VMINPS       Z17, Z31, Z17
 	VMAXPS       Z18, Z30, Z18
-	VMINPS       Z18, Z31, Z18
 	VMAXPS       Z19, Z30, Z19
-	VMINPS       Z19, Z31, Z19
 	VMAXPS       Z20, Z30, Z20
-	VMINPS       Z20, Z31, Z20
 	VMAXPS       Z21, Z30, Z21
-	VMINPS       Z21, Z31, Z21
+	CMPQ         96(DI), $0x03
+	JNE          store11
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
+	VMINPS       Z16, Z30, Z16
+	VMINPS       Z17, Z30, Z17
+	VMINPS       Z18, Z30, Z18
+	VMINPS       Z19, Z30, Z19
+	VMINPS       Z20, Z30, Z20
+	VMINPS       Z21, Z30, Z21
 
 store11:
 	VMOVUPS Z0, K1, (DX)
@@ -4180,6 +4288,8 @@ fresh10:
 unbiased10:
 	CMPQ         96(DI), $0x00
 	JEQ          store10
+	CMPQ         96(DI), $0x02
+	JNE          bounds10
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -4221,48 +4331,53 @@ unbiased10:
 	VMULPS       Z30, Z18, K3, Z18
 	VPMOVD2M     Z19, K3
 	VMULPS       Z30, Z19, K3, Z19
+	JMP          store10
+
+bounds10:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
 	VMAXPS       Z16, Z30, Z16
-	VMINPS       Z16, Z31, Z16
 	VMAXPS       Z17, Z30, Z17
-	VMINPS       Z17, Z31, Z17
 	VMAXPS       Z18, Z30, Z18
-	VMINPS       Z18, Z31, Z18
 	VMAXPS       Z19, Z30, Z19
-	VMINPS       Z19, Z31, Z19
+	CMPQ         96(DI), $0x03
+	JNE          store10
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
+	VMINPS       Z16, Z30, Z16
+	VMINPS       Z17, Z30, Z17
+	VMINPS       Z18, Z30, Z18
+	VMINPS       Z19, Z30, Z19
 
 store10:
 	VMOVUPS Z0, K1, (DX)
@@ -4586,6 +4701,8 @@ fresh9:
 unbiased9:
 	CMPQ         96(DI), $0x00
 	JEQ          store9
+	CMPQ         96(DI), $0x02
+	JNE          bounds9
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -4623,44 +4740,49 @@ unbiased9:
 	VMULPS       Z30, Z16, K3, Z16
 	VPMOVD2M     Z17, K3
 	VMULPS       Z30, Z17, K3, Z17
+	JMP          store9
+
+bounds9:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
 	VMAXPS       Z16, Z30, Z16
-	VMINPS       Z16, Z31, Z16
 	VMAXPS       Z17, Z30, Z17
-	VMINPS       Z17, Z31, Z17
+	CMPQ         96(DI), $0x03
+	JNE          store9
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
+	VMINPS       Z16, Z30, Z16
+	VMINPS       Z17, Z30, Z17
 
 store9:
 	VMOVUPS Z0, K1, (DX)
@@ -4957,6 +5079,8 @@ fresh8:
 unbiased8:
 	CMPQ         96(DI), $0x00
 	JEQ          store8
+	CMPQ         96(DI), $0x02
+	JNE          bounds8
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -4990,40 +5114,45 @@ unbiased8:
 	VMULPS       Z30, Z14, K3, Z14
 	VPMOVD2M     Z15, K3
 	VMULPS       Z30, Z15, K3, Z15
+	JMP          store8
+
+bounds8:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
-	VMINPS       Z15, Z31, Z15
+	CMPQ         96(DI), $0x03
+	JNE          store8
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
+	VMINPS       Z14, Z30, Z14
+	VMINPS       Z15, Z30, Z15
 
 store8:
 	VMOVUPS Z0, K1, (DX)
@@ -5288,6 +5417,8 @@ fresh7:
 unbiased7:
 	CMPQ         96(DI), $0x00
 	JEQ          store7
+	CMPQ         96(DI), $0x02
+	JNE          bounds7
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -5317,36 +5448,41 @@ unbiased7:
 	VMULPS       Z30, Z12, K3, Z12
 	VPMOVD2M     Z13, K3
 	VMULPS       Z30, Z13, K3, Z13
+	JMP          store7
+
+bounds7:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
+	CMPQ         96(DI), $0x03
+	JNE          store7
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
+	VMINPS       Z12, Z30, Z12
+	VMINPS       Z13, Z30, Z13
 
 store7:
 	VMOVUPS Z0, K1, (DX)
@@ -5584,6 +5720,8 @@ fresh6:
 unbiased6:
 	CMPQ         96(DI), $0x00
 	JEQ          store6
+	CMPQ         96(DI), $0x02
+	JNE          bounds6
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -5609,32 +5747,37 @@ unbiased6:
 	VMULPS       Z30, Z10, K3, Z10
 	VPMOVD2M     Z11, K3
 	VMULPS       Z30, Z11, K3, Z11
+	JMP          store6
+
+bounds6:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
+	CMPQ         96(DI), $0x03
+	JNE          store6
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
+	VMINPS       Z10, Z30, Z10
+	VMINPS       Z11, Z30, Z11
 
 store6:
 	VMOVUPS Z0, K1, (DX)
@@ -5845,6 +5988,8 @@ fresh5:
 unbiased5:
 	CMPQ         96(DI), $0x00
 	JEQ          store5
+	CMPQ         96(DI), $0x02
+	JNE          bounds5
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -5866,28 +6011,33 @@ unbiased5:
 	VMULPS       Z30, Z8, K3, Z8
 	VPMOVD2M     Z9, K3
 	VMULPS       Z30, Z9, K3, Z9
+	JMP          store5
+
+bounds5:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
+	CMPQ         96(DI), $0x03
+	JNE          store5
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
+	VMINPS       Z8, Z30, Z8
+	VMINPS       Z9, Z30, Z9
 
 store5:
 	VMOVUPS Z0, K1, (DX)
@@ -6071,6 +6221,8 @@ fresh4:
 unbiased4:
 	CMPQ         96(DI), $0x00
 	JEQ          store4
+	CMPQ         96(DI), $0x02
+	JNE          bounds4
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -6088,24 +6240,29 @@ unbiased4:
 	VMULPS       Z30, Z6, K3, Z6
 	VPMOVD2M     Z7, K3
 	VMULPS       Z30, Z7, K3, Z7
+	JMP          store4
+
+bounds4:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
+	CMPQ         96(DI), $0x03
+	JNE          store4
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
+	VMINPS       Z6, Z30, Z6
+	VMINPS       Z7, Z30, Z7
 
 store4:
 	VMOVUPS Z0, K1, (DX)
@@ -6274,6 +6431,8 @@ fresh3:
 unbiased3:
 	CMPQ         96(DI), $0x00
 	JEQ          store3
+	CMPQ         96(DI), $0x02
+	JNE          bounds3
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -6287,20 +6446,25 @@ unbiased3:
 	VMULPS       Z30, Z4, K3, Z4
 	VPMOVD2M     Z5, K3
 	VMULPS       Z30, Z5, K3, Z5
+	JMP          store3
+
+bounds3:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
+	CMPQ         96(DI), $0x03
+	JNE          store3
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
+	VMINPS       Z4, Z30, Z4
+	VMINPS       Z5, Z30, Z5
 
 store3:
 	VMOVUPS Z0, K1, (DX)
@@ -6438,6 +6602,8 @@ fresh2:
 unbiased2:
 	CMPQ         96(DI), $0x00
 	JEQ          store2
+	CMPQ         96(DI), $0x02
+	JNE          bounds2
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
@@ -6447,16 +6613,21 @@ unbiased2:
 	VMULPS       Z30, Z2, K3, Z2
 	VPMOVD2M     Z3, K3
 	VMULPS       Z30, Z3, K3, Z3
+	JMP          store2
+
+bounds2:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
+	CMPQ         96(DI), $0x03
+	JNE          store2
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
+	VMINPS       Z2, Z30, Z2
+	VMINPS       Z3, Z30, Z3
 
 store2:
 	VMOVUPS Z0, K1, (DX)
@@ -6481,14 +6652,6 @@ below2:
 	JLT    rest1
 
 quad1:
-	PREFETCHT0   (BX)(AX*1)
-	PREFETCHT0   64(BX)(AX*1)
-	PREFETCHT0   128(BX)(AX*1)
-	PREFETCHT0   192(BX)(AX*1)
-	PREFETCHT0   256(BX)(AX*1)
-	PREFETCHT0   320(BX)(AX*1)
-	PREFETCHT0   384(BX)(AX*1)
-	PREFETCHT0   448(BX)(AX*1)
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -6569,17 +6732,24 @@ fresh1:
 unbiased1:
 	CMPQ         96(DI), $0x00
 	JEQ          store1
+	CMPQ         96(DI), $0x02
+	JNE          bounds1
 	VBROADCASTSS 104(DI), Z30
 	VPMOVD2M     Z0, K3
 	VMULPS       Z30, Z0, K3, Z0
 	VPMOVD2M     Z1, K3
 	VMULPS       Z30, Z1, K3, Z1
+	JMP          store1
+
+bounds1:
 	VBROADCASTSS 108(DI), Z30
-	VBROADCASTSS 112(DI), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
+	CMPQ         96(DI), $0x03
+	JNE          store1
+	VBROADCASTSS 112(DI), Z30
+	VMINPS       Z0, Z30, Z0
+	VMINPS       Z1, Z30, Z1
 
 store1:
 	VMOVUPS Z0, K1, (DX)

@@ -20,6 +20,8 @@ func archGemmF32() []gemmF32 {
 //go:noescape
 func tileF32NEON(t *tileF32)
 
+func archGemvF32(tileID, *tileF32) { panic("kernel: no such tile") }
+
 func archTileF32(_ tileID, t *tileF32) {
 	if t.cols%4 == 0 {
 		tileF32NEON(t)

@@ -127,6 +127,7 @@ func (g *gen) indirect(rows int, at, taps, source, zeros, minus Mem) {
 	g.rowsOfC = ptr
 	g.columns(name, b0, b1, func(name func(string) string, masks []Op) {
 		g.finish(rows, name, func(row, half int) VecPhysical { return acc(0, row, half) }, masks, temps)
+		g.leave()
 	})
 	g.rowsOfC = nil
 }

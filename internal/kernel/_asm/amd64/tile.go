@@ -15,6 +15,9 @@ const (
 	tileAhead                                                = 120
 )
 
+// Values of the field act.
+const actLeakyRelu, actClip = 2, 3
+
 // General registers of a tile.
 var (
 	rT    = RDI // arguments
@@ -118,7 +121,7 @@ func (g *gen) rows(rows int) {
 	g.SUBQ(U8(4), rK)
 	g.JLT(LabelRef(name("rest")))
 	g.Label(name("quad"))
-	for line := 0; line < 4*2*g.bytes(); line += 64 {
+	for line := 0; rows > 1 && line < 4*2*g.bytes(); line += 64 {
 		m := Mem{Base: rB, Index: rTemp, Scale: 1, Disp: line}
 		if rows <= 2 {
 			g.PREFETCHT0(m)
@@ -143,6 +146,7 @@ func (g *gen) rows(rows int) {
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
 	g.columns(name, b0, b1, func(name func(string) string, masks []Op) {
 		g.finish(rows, name, sum, masks, temps)
+		g.leave()
 	})
 }
 
@@ -176,18 +180,26 @@ func (g *gen) joinSets(rows, sets int, acc func(set, row, half int) VecPhysical)
 func (g *gen) columns(name func(string) string, b0, b1 VecPhysical, f func(name func(string) string, masks []Op)) {
 	g.MOVQ(Mem{Base: rT, Disp: tileCols}, rK)
 	if g.t.wide {
-		g.MOVL(I32(-1), rTemp.As32())
-		g.BZHIL(rK.As32(), rTemp.As32(), rTemp.As32())
-		g.KMOVW(rTemp.As32(), K1)
-		g.SHRL(U8(16), rTemp.As32())
-		g.KMOVW(rTemp.As32(), K2)
-		f(name, []Op{K1, K2})
+		f(name, g.columnMasks(b0, b1))
 		return
 	}
 	g.CMPQ(rK, U8(2*g.t.lanes))
 	g.JLT(LabelRef(name("masked")))
 	f(func(s string) string { return name(s + "Full") }, nil)
 	g.Label(name("masked"))
+	f(func(s string) string { return name(s + "Part") }, g.columnMasks(b0, b1))
+}
+
+// columnMasks returns masks for the first rK columns of two vectors. It overwrites rK, rTemp and, on AVX2, b0, b1 and rB.
+func (g *gen) columnMasks(b0, b1 VecPhysical) []Op {
+	if g.t.wide {
+		g.MOVL(I32(-1), rTemp.As32())
+		g.BZHIL(rK.As32(), rTemp.As32(), rTemp.As32())
+		g.KMOVW(rTemp.As32(), K1)
+		g.SHRL(U8(16), rTemp.As32())
+		g.KMOVW(rTemp.As32(), K2)
+		return []Op{K1, K2}
+	}
 	// Lanes of the two masks: min(cols, 8) and max(cols-8, 0), read from a table of ones and zeros.
 	g.LEAQ(g.maskTable().Offset(32), rB)
 	g.MOVQ(U32(8), rTemp)
@@ -198,7 +210,7 @@ func (g *gen) columns(name func(string) string, b0, b1 VecPhysical, f func(name 
 	g.NEGQ(rK)
 	g.VMOVDQU(Mem{Base: rB, Index: rTemp, Scale: 4}, b0)
 	g.VMOVDQU(Mem{Base: rB, Index: rK, Scale: 4}, b1)
-	f(func(s string) string { return name(s + "Part") }, []Op{b0, b1})
+	return []Op{b0, b1}
 }
 
 // loadColumns reads half of a row of columns at m.
@@ -214,7 +226,7 @@ func (g *gen) loadColumns(m Mem, half int, masks []Op, to VecPhysical) {
 	}
 }
 
-// storeRows writes the sums to c and returns from the tile.
+// storeRows writes the sums to c.
 func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []Op) {
 	for i := range rows {
 		for h := range 2 {
@@ -232,6 +244,10 @@ func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []O
 			g.ADDQ(rCS, rC)
 		}
 	}
+}
+
+// leave returns from a tile.
+func (g *gen) leave() {
 	g.VZEROUPPER()
 	g.RET()
 }
@@ -269,8 +285,9 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 	g.Label(name("unbiased"))
 	g.CMPQ(Mem{Base: rT, Disp: tileAct}, U8(0))
 	g.JEQ(LabelRef(name("store")))
-	// One formula for relu, leaky relu and clip: negative values times alpha, then both bounds. The data is the operand
-	// that a comparison with NaN returns.
+	// The data is the operand that a comparison with NaN returns.
+	g.CMPQ(Mem{Base: rT, Disp: tileAct}, U8(actLeakyRelu))
+	g.JNE(LabelRef(name("bounds")))
 	g.VBROADCASTSS(Mem{Base: rT, Disp: tileAlpha}, temps[0])
 	for i := range rows {
 		for h := range 2 {
@@ -284,13 +301,21 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 			}
 		}
 	}
-	g.VBROADCASTSS(Mem{Base: rT, Disp: tileLo}, temps[0])
-	g.VBROADCASTSS(Mem{Base: rT, Disp: tileHi}, temps[1])
-	for i := range rows {
-		for h := range 2 {
-			v := sum(i, h)
-			g.VMAXPS(v, temps[0], v)
-			g.VMINPS(v, temps[1], v)
+	g.JMP(LabelRef(name("store")))
+	g.Label(name("bounds"))
+	for _, bound := range []struct {
+		at int
+		f  func(...Op)
+	}{{tileLo, g.VMAXPS}, {tileHi, g.VMINPS}} {
+		g.VBROADCASTSS(Mem{Base: rT, Disp: bound.at}, temps[0])
+		for i := range rows {
+			for h := range 2 {
+				bound.f(sum(i, h), temps[0], sum(i, h))
+			}
+		}
+		if bound.at == tileLo {
+			g.CMPQ(Mem{Base: rT, Disp: tileAct}, U8(actClip))
+			g.JNE(LabelRef(name("store")))
 		}
 	}
 	g.Label(name("store"))

@@ -156,6 +156,7 @@ func (g *gen) finishI8(rows int, name func(string) string, sum func(row, half in
 	}
 	g.Label(name("fresh"))
 	g.storeRows(rows, sum, masks)
+	g.leave()
 }
 
 // widenAndRequant emits the conversions between 8 and 16 or 32 bits. n is a positive multiple of the vector's length.
