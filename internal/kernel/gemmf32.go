@@ -14,9 +14,20 @@ type gemmF32 struct {
 	id     tileID
 	use    *bool
 	mr, nr int
-	rowsMR int  // rows of the tile of GemmRowsF32, or 0 if there is none
-	gemv   bool // there is a routine for one row by many panels, archGemvF32
+	rowsMR int         // rows of the tile of GemmRowsF32, or 0 if there is none
+	gemv   bool        // there is a routine for one row by many panels, archGemvF32
+	slice  int         // bytes of a panel that are multiplied by all rows before the next are
+	narrow []tileShape // tiles for the last columns, in multiples of narrowUnit, widest first
 }
+
+// tileShape is a tile of mr rows by nr columns.
+type tileShape struct {
+	id     tileID
+	mr, nr int
+}
+
+// narrowUnit is what the widths of narrow tiles are multiples of, so that padding is at most 7 columns.
+const narrowUnit = 8
 
 // tileID selects the direct call of a tile; a call through a func value would move the arguments to the heap.
 type tileID uint8
@@ -26,7 +37,7 @@ const tileGeneric tileID = 0
 var always = true
 
 // gemmF32Kernels is the list for dispatch, tests and benchmarks, best first.
-var gemmF32Kernels = append(archGemmF32(), gemmF32{name: "generic-4x4", id: tileGeneric, use: &always, mr: 4, nr: 4})
+var gemmF32Kernels = append(archGemmF32(), gemmF32{name: "generic-4x4", id: tileGeneric, use: &always, mr: 4, nr: 4, slice: inL1})
 
 func bestGemmF32() *gemmF32 {
 	for i := range gemmF32Kernels {
@@ -54,15 +65,26 @@ type tileF32 struct {
 	alpha  float32 // for any act but ActNone, min(max(v < 0 ? alpha*v : v, lo), hi) is the activation of v
 	lo, hi float32
 	_      float32
-	ahead  int // bytes from a step of b to what is fetched into a cache meanwhile; set by rows
+	ahead  int // bytes from a step of b to what is fetched into a cache meanwhile, half as much as is read; set by rows
 }
 
-func (g *gemmF32) tile(t *tileF32) {
-	if g.id == tileGeneric {
+func (s tileShape) tile(t *tileF32) {
+	if s.id == tileGeneric {
 		tileF32Generic(t)
 		return
 	}
-	archTileF32(g.id, t)
+	archTileF32(s.id, t)
+}
+
+func (g *gemmF32) shape() tileShape { return tileShape{g.id, g.mr, g.nr} }
+
+// fitting returns the tile for the first of the last cols columns of a panel.
+func (g *gemmF32) fitting(cols int) tileShape {
+	s := g.shape()
+	for i := 0; i < len(g.narrow) && cols <= s.nr-narrowUnit; i++ {
+		s = g.narrow[i]
+	}
+	return s
 }
 
 // PackedF32 is a matrix packed for GemmPackedF32: panels of NR columns, each K×NR and contiguous, the last padded with
@@ -168,8 +190,15 @@ func (p *PackedF32) Bytes() int {
 // rowBlockBytes is how much of a stays in cache while the panels of b pass by.
 const rowBlockBytes = 192 << 10
 
-// panelBytes is how much of a panel of b stays in the first-level cache while the row tiles pass by.
-const panelBytes = 25 << 10
+// Sizes of the slice of a panel of b that row tiles pass by: small enough to stay in a first-level cache, or in a second-level
+// cache, from which processors that fetch ahead read it as fast as tiles need it. Longer slices mean fewer partial sums.
+const (
+	inL1 = 25 << 10
+	inL2 = 128 << 10
+)
+
+// panelBytes is the slice of products whose b is read in place or packed on the fly.
+const panelBytes = inL1
 
 // GemmPackedF32 computes columns p0*NR to min(p1*NR, N) of c = a*b, or of c += a*b if acc, for panels [p0, p1) of b,
 // and applies ep (if not nil) to the finished values. a is m×K with leading dimension lda (less than K where rows
@@ -234,8 +263,8 @@ func rowGemmF32(g *gemmF32, k int, a, b []float32, j0, j1 int, c []float32, acc 
 }
 
 // activationCols is how many columns are finished between applications of an activation that tiles cannot apply: the
-// values are then still in a cache near, and the runs are long enough for vectors.
-const activationCols = 192
+// values are then still in a cache near, and the runs are long enough that starting one costs little.
+const activationCols = 1024
 
 // blockGemmF32 multiplies rows of a by packed panels that hold columns j0 to j1, in blocks that fit the caches.
 func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
@@ -243,18 +272,18 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j
 	act, last := t.activation(ep)
 	kc := k
 	if m > 1 {
-		kc = evenBlock(k, max(64, panelBytes/(4*g.nr)))
+		kc = evenBlock(k, max(64, g.slice/(4*g.nr)))
 	}
 	mc := evenBlock(m, max(1, rowBlockBytes/(4*k)/g.mr)*g.mr)
 	for i0 := 0; i0 < m; i0 += mc {
 		i1 := min(i0+mc, m)
 		active := j0 // columns from here on lack their activation
 		for j := j0; j < j1; j += g.nr {
-			t.cols = min(g.nr, j1-j)
+			cols := min(g.nr, j1-j)
 			panel := b[(j-j0)*k:]
 			for p := 0; p < k; p += kc {
 				t.k = min(kc, k-p)
-				t.b = &panel[p*g.nr]
+				t.b, t.cols = &panel[p*g.nr], cols
 				t.acc = 1
 				if p == 0 && !acc {
 					t.acc = 0
@@ -266,18 +295,26 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j
 					}
 					t.act = int(last)
 				}
-				g.rows(&t, i0, i1, a[p:], c[j:])
+				g.panel(&t, i0, i1, a[p:], c[j:])
 			}
-			end := j + t.cols
+			end := j + cols
 			if act == last || end < j1 && end-active < activationCols {
 				continue
 			}
-			for i := i0; i < i1; i++ {
-				row := c[i*ldc:][active:end]
-				ActivateF32(row, row, ep)
-			}
+			activateBlock(i1-i0, end-active, c[i0*ldc+active:], ldc, ep)
 			active = end
 		}
+	}
+}
+
+// activateBlock applies the activation of ep to an m×n block of c.
+func activateBlock(m, n int, c []float32, ldc int, ep *Epilogue) {
+	if n == ldc {
+		m, n = 1, m*n
+	}
+	for i := range m {
+		row := c[i*ldc:][:n]
+		ActivateF32(row, row, ep)
 	}
 }
 
@@ -294,25 +331,45 @@ func (t *tileF32) activation(ep *Epilogue) (act, last Act) {
 	return ep.Act, ActNone
 }
 
-// prefetchAhead is how many bytes in front of the current step a kernel fetches that reads b once.
-const prefetchAhead = 2048
+// panel runs t over rows i0 to i1 of the t.cols columns of a panel, of which the last may be left to narrower tiles. It
+// changes b, bias and cols of t.
+func (g *gemmF32) panel(t *tileF32, i0, i1 int, a, c []float32) {
+	for cols := t.cols; ; {
+		s := g.fitting(cols)
+		t.cols = min(cols, s.nr)
+		s.rows(t, i0, i1, a, c)
+		if cols -= t.cols; cols == 0 {
+			return
+		}
+		c = c[t.cols:]
+		t.b = advance(t.b, t.cols)
+		if t.bias != nil {
+			t.bias = advance(t.bias, t.cols)
+		}
+	}
+}
+
+// Rows of a that lie a multiple of aliasStride values apart share one set of a first-level cache, which has places for
+// aliasRows of them at least.
+const aliasStride, aliasRows = 1024, 8
 
 // rows runs t over rows i0 to i1 in tiles of nearly equal height.
-func (g *gemmF32) rows(t *tileF32, i0, i1 int, a, c []float32) {
-	tiles := (i1 - i0 + g.mr - 1) / g.mr
-	// One pass reads the slice of b as it comes; of several, the last has the next slice fetched.
-	once := tiles == 1
+func (s tileShape) rows(t *tileF32, i0, i1 int, a, c []float32) {
+	if t.rs%aliasStride == 0 {
+		s.mr = min(s.mr, aliasRows)
+	}
+	tiles := (i1 - i0 + s.mr - 1) / s.mr
+	// Of several passes over a slice of b, the last two have half of the next slice fetched each. What is read once the
+	// processor sees coming.
+	several := tiles > 1
 	for t.ahead = 0; i0 < i1; tiles-- {
-		switch {
-		case once:
-			t.ahead = prefetchAhead
-		case tiles == 1:
-			t.ahead = 4 * t.k * t.bs
+		if several && tiles <= 2 {
+			t.ahead = 4*t.k*t.bs + 2*4*s.nr*(2-tiles)
 		}
 		t.rows = (i1 - i0 + tiles - 1) / tiles
 		t.a = &a[i0*t.rs]
 		t.c = &c[i0*t.cs]
-		g.tile(t)
+		s.tile(t)
 		i0 += t.rows
 	}
 }

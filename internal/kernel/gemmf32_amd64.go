@@ -5,15 +5,19 @@ package kernel
 const (
 	tileAVX512 tileID = iota + 1
 	tileAVX2
+	tileAVX2x8
 )
 
 // archGemmF32 lists the tiles of amd64. A tile is two vectors wide: each element of a that is broadcast then serves two
 // multiply-adds, and the height is what the registers leave. 28 sums, two vectors of b and two broadcasts make 32; 12,
 // two and two make 16.
 func archGemmF32() []gemmF32 {
+	half, quarter := tileShape{tileAVX2, 6, 16}, tileShape{tileAVX2x8, 12, 8}
 	return []gemmF32{
-		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10, gemv: true},
-		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6, gemv: true},
+		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10, gemv: true, slice: inL2,
+			narrow: []tileShape{half, quarter}},
+		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6, gemv: true, slice: inL2,
+			narrow: []tileShape{quarter}},
 	}
 }
 
@@ -23,6 +27,8 @@ func archTileF32(id tileID, t *tileF32) {
 		tileF32AVX512(t)
 	case tileAVX2:
 		tileF32AVX2(t)
+	case tileAVX2x8:
+		narrowF32AVX2(t)
 	default:
 		panic("kernel: no such tile")
 	}
@@ -57,6 +63,11 @@ func tileF32AVX512(t *tileF32)
 //
 //go:noescape
 func tileF32AVX2(t *tileF32)
+
+// narrowF32AVX2 is tileF32Generic for up to 12 rows and 8 columns, with fused multiply-adds.
+//
+//go:noescape
+func narrowF32AVX2(t *tileF32)
 
 // packRowsF32 copies whole rows of a panel as arrays, whose size the compiler knows.
 func packRowsF32(dst []float32, nr, k, cols int, b []float32, ldb int) {

@@ -117,6 +117,9 @@ func GemmRowsF32(m *RowMap, r0, r1 int, a []float32, b *PackedF32, p0, p1 int, c
 	goruntime.KeepAlive(b)
 }
 
+// prefetchAhead is how many bytes in front of the current step an indirect tile fetches that reads b once.
+const prefetchAhead = 2048
+
 // mappedRows runs t over rows r0 to r1 of m from tap p, in tiles of nearly equal height.
 func (g *gemmF32) mappedRows(t *indirectTileF32, m *RowMap, p, r0, r1 int) {
 	mr := max(g.rowsMR, 1)
@@ -155,7 +158,7 @@ func indirectF32Generic(g *gemmF32, t *indirectTileF32) {
 		if p == t.taps-1 {
 			one.bias, one.act = t.bias, t.act
 		}
-		g.tile(&one)
+		g.shape().tile(&one)
 		one.acc = 1
 	}
 }

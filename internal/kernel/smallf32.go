@@ -108,19 +108,19 @@ func gemmSmallF32(b *PackedF32, m int, a []float32, lda, p0, j0, j1 int, c []flo
 	s := b.small
 	late := !acc && s.scales != nil && s.groups == 1
 	for j, panel := j0, p0; j < j1; j, panel = j+g.nr, panel+1 {
-		t.cols = min(g.nr, j1-j)
+		cols := min(g.nr, j1-j)
 		for p := 0; p < b.K; p += kc {
-			t.k = min(kc, b.K-p)
+			t.k, t.cols = min(kc, b.K-p), cols
 			s.expand(buf[:t.k*g.nr], panel, p, b.K, g.nr, !late)
 			t.b = &buf[0]
 			t.acc = 1
 			if p == 0 && !acc {
 				t.acc = 0
 			}
-			g.rows(&t, 0, m, a[p:], c[j:])
+			g.panel(&t, 0, m, a[p:], c[j:])
 		}
 		for i := 0; late && i < m; i++ {
-			row := c[i*ldc+j:][:t.cols]
+			row := c[i*ldc+j:][:cols]
 			MulF32(row, row, s.scales[panel*g.nr:])
 		}
 	}

@@ -16,7 +16,7 @@ var files = []struct {
 	name string
 	f    func(g *gen)
 }{
-	{name: "gemmf32_amd64.s", f: func(g *gen) { g.eachTier(tileF32); g.tier(avx2); transposeF32(g) }},
+	{name: "gemmf32_amd64.s", f: func(g *gen) { g.eachTier(tileF32); g.tier(avx2); narrowF32(g); transposeF32(g) }},
 	{name: "gemvf32_amd64.s", f: func(g *gen) { g.eachTier(gemvF32) }},
 	{name: "rowsf32_amd64.s", f: func(g *gen) { g.eachTier(indirectF32) }},
 	{name: "vec_amd64.s", f: func(g *gen) { g.eachTier(vectors) }},
@@ -44,7 +44,7 @@ func main() {
 		dir = os.Args[1]
 	}
 	for _, file := range files {
-		g := &gen{Context: build.NewContext()}
+		g := &gen{Context: build.NewContext(), across: 2}
 		g.ConstraintExpr("!noasm,!gccgo")
 		file.f(g)
 		f, err := g.Result()

@@ -33,6 +33,7 @@ type gen struct {
 	mask8  *Mem
 	types  map[string]string
 	labels int
+	across int // vectors in a row of a float32 tile
 	// rowsOfC are the addresses of a tile's rows of results; nil where they are a stride apart.
 	rowsOfC []Register
 }

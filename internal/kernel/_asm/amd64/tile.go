@@ -37,12 +37,23 @@ var (
 
 // tileF32 emits the tile of rows × two vectors of columns.
 func tileF32(g *gen) {
-	g.typeName("tileF32")
 	maxRows := 6
 	if g.t.wide {
 		maxRows = 14
 	}
-	g.text("tileF32"+g.t.suffix, "func(t *byte)")
+	g.tile("tileF32", maxRows)
+}
+
+// narrowF32 emits the tile of rows × one vector of columns.
+func narrowF32(g *gen) {
+	g.across = 1
+	g.tile("narrowF32", 12)
+	g.across = 2
+}
+
+func (g *gen) tile(name string, maxRows int) {
+	g.typeName("tileF32")
+	g.text(name+g.t.suffix, "func(t *byte)")
 	g.Load(g.Param("t"), rT)
 	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
 	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
@@ -95,22 +106,24 @@ func rowAt(i int) Mem {
 func (g *gen) rows(rows int) {
 	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
 	sets := sumSets(rows)
-	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*2 + half) }
-	b0, b1 := g.phys(g.t.regs-4), g.phys(g.t.regs-3)
+	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*g.across + half) }
+	b := []VecPhysical{g.phys(g.t.regs - 4), g.phys(g.t.regs - 3)}
 	temps := []VecPhysical{g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
 
-	for i := range 2 * rows * sets {
+	for i := range g.across * rows * sets {
 		g.zero(g.phys(i))
 	}
 	step := func(set int) {
-		g.VMOVUPS(Mem{Base: rB}, b0)
-		g.VMOVUPS(Mem{Base: rB, Disp: g.bytes()}, b1)
+		for h := range g.across {
+			g.VMOVUPS(Mem{Base: rB, Disp: h * g.bytes()}, b[h])
+		}
 		g.ADDQ(rBS, rB)
 		for i := range rows {
 			t := temps[i%2]
 			g.VBROADCASTSS(rowAt(i), t)
-			g.VFMADD231PS(b0, t, acc(set, i, 0))
-			g.VFMADD231PS(b1, t, acc(set, i, 1))
+			for h := range g.across {
+				g.VFMADD231PS(b[h], t, acc(set, i, h))
+			}
 		}
 		g.ADDQ(rKS, rA)
 		if rows > 7 {
@@ -121,13 +134,9 @@ func (g *gen) rows(rows int) {
 	g.SUBQ(U8(4), rK)
 	g.JLT(LabelRef(name("rest")))
 	g.Label(name("quad"))
-	for line := 0; rows > 1 && line < 4*2*g.bytes(); line += 64 {
-		m := Mem{Base: rB, Index: rTemp, Scale: 1, Disp: line}
-		if rows <= 2 {
-			g.PREFETCHT0(m)
-		} else {
-			g.PREFETCHT1(m)
-		}
+	// Half of what as many steps read. One or two rows are never followed by others.
+	for line := 0; rows > 2 && line < 2*g.across*g.bytes(); line += 64 {
+		g.PREFETCHT1(Mem{Base: rB, Index: rTemp, Scale: 1, Disp: line})
 	}
 	for u := range 4 {
 		step(u % sets)
@@ -144,7 +153,7 @@ func (g *gen) rows(rows int) {
 	g.Label(name("summed"))
 	g.joinSets(rows, sets, acc)
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
-	g.columns(name, b0, b1, func(name func(string) string, masks []Op) {
+	g.columns(name, b[0], b[1], func(name func(string) string, masks []Op) {
 		g.finish(rows, name, sum, masks, temps)
 		g.leave()
 	})
@@ -167,7 +176,7 @@ func (g *gen) joinSets(rows, sets int, acc func(set, row, half int) VecPhysical)
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
-				for h := range 2 {
+				for h := range g.across {
 					g.VADDPS(acc(s+w, i, h), acc(s, i, h), acc(s, i, h))
 				}
 			}
@@ -183,14 +192,14 @@ func (g *gen) columns(name func(string) string, b0, b1 VecPhysical, f func(name 
 		f(name, g.columnMasks(b0, b1))
 		return
 	}
-	g.CMPQ(rK, U8(2*g.t.lanes))
+	g.CMPQ(rK, U8(g.across*g.t.lanes))
 	g.JLT(LabelRef(name("masked")))
 	f(func(s string) string { return name(s + "Full") }, nil)
 	g.Label(name("masked"))
 	f(func(s string) string { return name(s + "Part") }, g.columnMasks(b0, b1))
 }
 
-// columnMasks returns masks for the first rK columns of two vectors. It overwrites rK, rTemp and, on AVX2, b0, b1 and rB.
+// columnMasks returns masks for the first rK columns of a tile's vectors. It overwrites rK, rTemp and, on AVX2, b0, b1 and rB.
 func (g *gen) columnMasks(b0, b1 VecPhysical) []Op {
 	if g.t.wide {
 		g.MOVL(I32(-1), rTemp.As32())
@@ -200,8 +209,13 @@ func (g *gen) columnMasks(b0, b1 VecPhysical) []Op {
 		g.KMOVW(rTemp.As32(), K2)
 		return []Op{K1, K2}
 	}
-	// Lanes of the two masks: min(cols, 8) and max(cols-8, 0), read from a table of ones and zeros.
+	// Lanes of the masks, read from a table of ones and zeros: all columns, or min(cols, 8) and max(cols-8, 0).
 	g.LEAQ(g.maskTable().Offset(32), rB)
+	if g.across == 1 {
+		g.NEGQ(rK)
+		g.VMOVDQU(Mem{Base: rB, Index: rK, Scale: 4}, b0)
+		return []Op{b0}
+	}
 	g.MOVQ(U32(8), rTemp)
 	g.CMPQ(rK, rTemp)
 	g.CMOVQLT(rK, rTemp)
@@ -229,7 +243,7 @@ func (g *gen) loadColumns(m Mem, half int, masks []Op, to VecPhysical) {
 // storeRows writes the sums to c.
 func (g *gen) storeRows(rows int, sum func(row, half int) VecPhysical, masks []Op) {
 	for i := range rows {
-		for h := range 2 {
+		for h := range g.across {
 			m := Mem{Base: rC, Disp: h * g.bytes()}
 			if g.rowsOfC != nil {
 				m.Base = g.rowsOfC[i]
@@ -264,7 +278,7 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 		if g.rowsOfC != nil {
 			m.Base = g.rowsOfC[i]
 		}
-		for h := range 2 {
+		for h := range g.across {
 			g.loadColumns(m, h, masks, temps[h])
 			g.VADDPS(temps[h], sum(i, h), sum(i, h))
 		}
@@ -276,7 +290,7 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 	g.MOVQ(Mem{Base: rT, Disp: tileBias}, rTemp)
 	g.TESTQ(rTemp, rTemp)
 	g.JEQ(LabelRef(name("unbiased")))
-	for h := range 2 {
+	for h := range g.across {
 		g.loadColumns(Mem{Base: rTemp}, h, masks, temps[h])
 		for i := range rows {
 			g.VADDPS(temps[h], sum(i, h), sum(i, h))
@@ -290,7 +304,7 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 	g.JNE(LabelRef(name("bounds")))
 	g.VBROADCASTSS(Mem{Base: rT, Disp: tileAlpha}, temps[0])
 	for i := range rows {
-		for h := range 2 {
+		for h := range g.across {
 			v := sum(i, h)
 			if g.t.wide {
 				g.VPMOVD2M(v, K3)
@@ -309,7 +323,7 @@ func (g *gen) finish(rows int, name func(string) string, sum func(row, half int)
 	}{{tileLo, g.VMAXPS}, {tileHi, g.VMINPS}} {
 		g.VBROADCASTSS(Mem{Base: rT, Disp: bound.at}, temps[0])
 		for i := range rows {
-			for h := range 2 {
+			for h := range g.across {
 				bound.f(sum(i, h), temps[0], sum(i, h))
 			}
 		}
