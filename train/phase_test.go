@@ -133,6 +133,9 @@ func TestPhasesResume(t *testing.T) {
 			}
 			cfg := zooConfig(t, p, zoo[name])
 			cfg.Data, cfg.Epochs, cfg.EMA, cfg.ClipNorm = digits(t, 130, false), 2, 0.9, 5
+			if testing.Short() { // three steps in each epoch too
+				cfg.Data, cfg.Batch = digits(t, 26, false), 10
+			}
 			whole := runAll(t, cfg)
 			cfg.Threads = 2
 			cfg.Checkpoint = filepath.Join(t.TempDir(), "checkpoint")

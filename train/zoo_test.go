@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/aekit/aekit/internal/meta"
@@ -103,6 +104,9 @@ func TestZooLearns(t *testing.T) {
 				t.Skip("takes seconds")
 			}
 			cfg := zooConfig(t, p, z)
+			if testing.Short() { // a fifth of the steps: less is gained
+				cfg.Data, z.factor, z.image = digits(t, 200, false), math.Sqrt(z.factor), math.Sqrt(z.image)
+			}
 			var terms []float64
 			cfg.OnEpoch = func(e Epoch) { terms = append(terms, e.Train.Values[z.term]) }
 			tr := newTrainer(t, cfg)

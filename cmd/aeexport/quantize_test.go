@@ -19,6 +19,10 @@ func TestQuantize(t *testing.T) {
 		status := run(context.Background(), args, &out, &errs)
 		return status, errs.String()
 	}
+	images, calibration := "128", "64"
+	if testing.Short() {
+		images, calibration = "40", "20"
+	}
 	model := filepath.Join(dir, "m.onnx")
 	if status, errs := aeexport("--quiet", "--no-picture", "--images", "256", "--steps", "4", "--quantize", "int8", "--max-loss", "50%", model); status != exitOK {
 		t.Fatalf("status %d: %s", status, errs)
@@ -31,17 +35,17 @@ func TestQuantize(t *testing.T) {
 		format  string
 	}{
 		{"m.int8.onnx", nil, 0.3, true, "qdq"},
-		{"s8.onnx", []string{"--quantize", "int8", "--activations", "s8", "--calibration", "digits", "--calibration-images", "64", "--calibration-method", "mse"}, 0.3, true, "qdq"},
-		{"qop.onnx", []string{"--quantize", "int8", "--format", "qoperator", "--equalize", "--bias-correction", "--adaround", "--calibration-images", "64"}, 0.3, true, "qoperator"},
+		{"s8.onnx", []string{"--quantize", "int8", "--activations", "s8", "--calibration", "digits", "--calibration-images", calibration, "--calibration-method", "mse"}, 0.3, true, "qdq"},
+		{"qop.onnx", []string{"--quantize", "int8", "--format", "qoperator", "--equalize", "--bias-correction", "--adaround", "--calibration-images", calibration}, 0.3, true, "qoperator"},
 		{"dyn.onnx", []string{"--quantize", "int8", "--format", "dynamic"}, 0.3, false, ""},
-		{"qat.onnx", []string{"--quantize", "int8", "--qat", "1", "--calibration-images", "64"}, 0.3, true, "qdq"},
-		{"auc.onnx", []string{"--quantize", "int8", "--metric", "auc", "--anomalous", "7,9", "--max-loss", "10%", "--calibration-images", "64"}, 0.3, true, "qdq"},
+		{"qat.onnx", []string{"--quantize", "int8", "--qat", "1", "--calibration-images", calibration}, 0.3, true, "qdq"},
+		{"auc.onnx", []string{"--quantize", "int8", "--metric", "auc", "--anomalous", "7,9", "--max-loss", "10%", "--calibration-images", calibration}, 0.3, true, "qdq"},
 		{"w8.onnx", []string{"--quantize", "int8-weights"}, 0.3, false, ""},
 		{"f16.onnx", []string{"--quantize", "float16"}, 0.53, false, ""},
 	} {
 		path := filepath.Join(dir, c.file)
 		if c.args != nil {
-			if status, errs := aeexport(append(c.args, "--quiet", "--images", "128", "--from", model, path)...); status != exitOK {
+			if status, errs := aeexport(append(c.args, "--quiet", "--images", images, "--from", model, path)...); status != exitOK {
 				t.Fatalf("%s: status %d: %s", c.file, status, errs)
 			}
 		}

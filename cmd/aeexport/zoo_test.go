@@ -32,7 +32,11 @@ func TestZooRuns(t *testing.T) {
 		t.Run(c.arch, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "m.onnx")
 			var out, errs bytes.Buffer
-			args := append([]string{"--quiet", "--images", "256", "--steps", "3", "--batch", "32", "--arch", c.arch}, append(c.args, path)...)
+			images := "256"
+			if testing.Short() {
+				images = "64"
+			}
+			args := append([]string{"--quiet", "--images", images, "--steps", "3", "--batch", "32", "--arch", c.arch}, append(c.args, path)...)
 			if status := run(context.Background(), args, &out, &errs); status != exitOK {
 				t.Fatalf("status %d: %s", status, errs.String())
 			}
