@@ -20,6 +20,7 @@ type depthQ8 struct {
 	words   int32 // this and what follows as in tileQ8
 	flip    uint32
 	fits    int
+	column  int // the kernel counts channels here, since the garbage collector must see no pointer behind an object
 }
 
 // DepthQ8 is a depthwise convolution of 8-bit values, four rows of the image at a time, with 8-bit results. It is

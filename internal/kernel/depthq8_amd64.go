@@ -21,7 +21,7 @@ func depthRowQ8(t *depthQ8) { depthQ8VNNI(t) }
 //		}
 //	}
 //
-// It changes t.
+// It changes t.vectors and t.column.
 //
 //go:noescape
 func depthQ8VNNI(t *depthQ8)

@@ -93,12 +93,15 @@ TEXT ·depthQ8VNNI(SB), NOSPLIT, $0-8
 	VMOVDQU32    quarters<>+0(SB), Z4
 
 channels:
+	MOVQ      112(AX), R13
 	MOVQ      24(AX), R12
-	VMOVDQU32 (R12), Z5
+	VMOVDQU32 (R12)(R13*4), Z5
 	MOVQ      32(AX), R12
-	VMOVUPS   (R12), Z6
+	VMOVUPS   (R12)(R13*4), Z6
 	MOVQ      8(AX), DI
+	LEAQ      (DI)(R13*4), DI
 	MOVQ      (AX), R8
+	ADDQ      R13, R8
 	MOVQ      56(AX), R9
 
 positions:
@@ -113,6 +116,7 @@ taps:
 	MOVQ      (R10), R12
 	LEAQ      (DI)(R12*4), R12
 	MOVQ      8(R10), R13
+	ADDQ      112(AX), R13
 	SHLQ      $0x02, R13
 	ADDQ      16(AX), R13
 	VMOVDQU32 (R13), Z11
@@ -179,11 +183,7 @@ fits:
 	JMP           positions
 
 done:
-	ADDQ $0x40, 8(AX)
-	ADDQ $0x40, 16(AX)
-	ADDQ $0x40, 24(AX)
-	ADDQ $0x40, 32(AX)
-	ADDQ $0x10, (AX)
+	ADDQ $0x10, 112(AX)
 	DECQ 80(AX)
 	JNE  channels
 	VZEROUPPER

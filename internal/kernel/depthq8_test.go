@@ -17,9 +17,9 @@ func TestDepthQ8Layout(t *testing.T) {
 	got := []uintptr{
 		unsafe.Offsetof(x.y), unsafe.Offsetof(x.x), unsafe.Offsetof(x.w), unsafe.Offsetof(x.init), unsafe.Offsetof(x.scale),
 		unsafe.Offsetof(x.offs), unsafe.Offsetof(x.taps), unsafe.Offsetof(x.n), unsafe.Offsetof(x.step), unsafe.Offsetof(x.stride),
-		unsafe.Offsetof(x.vectors), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip), unsafe.Offsetof(x.fits),
+		unsafe.Offsetof(x.vectors), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip), unsafe.Offsetof(x.fits), unsafe.Offsetof(x.column),
 	}
-	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 100, 104} {
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96, 100, 104, 112} {
 		if got[i] != want {
 			t.Errorf("field %d of depthQ8 is at offset %d, the assembly reads %d", i, got[i], want)
 		}

@@ -58,6 +58,7 @@ type tileQ8 struct {
 	fits   int     // 1 if the products of sums and factors fit in 32 bits and lo and hi are the bounds of the type
 	words  int32   // zero, plus 128 where results are signed
 	flip   uint32  // the bytes that turn results less 128 into those: 0x80808080 where they are signed, else 0
+	column int     // bytes of init before the panel; the kernel counts, since the garbage collector must see no pointer behind an object
 }
 
 // PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
@@ -279,7 +280,7 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
 	}
 	g := p.kern
-	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero), cols: g.nr, nan: c.nan, low: p.low, fits: c.fits, words: c.zero}
+	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero), ds: ldd, cols: g.nr, nan: c.nan, low: p.low, fits: c.fits, words: c.zero}
 	if c.signed {
 		t.words, t.flip = c.zero+128, 0x80808080
 	}
@@ -297,9 +298,9 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		for i, left := 0, tiles; i < m; left-- {
 			t.rows = (m - i + left - 1) / left
 			t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[p0*p.panelLen()])
-			t.dst, t.ds = &dst[i*ldd+p0*p.NR-j0], ldd
+			t.dst = &dst[i*ldd+p0*p.NR-j0]
 			t.init, t.scale = &c.init[p0*p.NR], &c.scale[p0*p.NR]
-			t.panels = n
+			t.panels, t.column = n, 0
 			archTileQ8(g.id, &t)
 			i += t.rows
 		}
@@ -311,22 +312,26 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	if t.cols = j1 - full*p.NR; 2*t.cols <= p.NR {
 		t.half = 1
 	}
-	// The results of a panel that is not full lie apart first, unless the kernel writes nothing else.
-	var part [14 * 32]uint8
-	for i, left := 0, tiles; i < m; left-- {
-		t.rows = (m - i + left - 1) / left
-		t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[full*p.panelLen()])
-		t.init, t.scale = &c.init[full*p.NR], &c.scale[full*p.NR]
-		t.panels = 1
-		to := dst[i*ldd+full*p.NR-j0:]
+	p.partPanel(t, m, a, full, c, dst[full*p.NR-j0:])
+}
+
+// partPanel computes the first t.cols columns of a panel. They lie apart first, unless the kernel writes nothing else.
+func (p *PackedQ8) partPanel(t tileQ8, m int, a []byte, panel int, c *ColumnsQ8, dst []uint8) {
+	var part [6 * 16]uint8
+	g, ldd := p.kern, t.ds
+	t.b = unsafe.Pointer(&p.panels[panel*p.panelLen()])
+	t.init, t.scale = &c.init[panel*p.NR], &c.scale[panel*p.NR]
+	for i, left := 0, (m+g.mr-1)/g.mr; i < m; left-- {
+		t.rows, t.panels, t.column = (m-i+left-1)/left, 1, 0
+		t.a = unsafe.Pointer(&a[i*t.rs])
 		if g.exact {
-			t.dst, t.ds = &to[0], ldd
+			t.dst = &dst[i*ldd]
 			archTileQ8(g.id, &t)
 		} else {
 			t.dst, t.ds = &part[0], p.NR
 			archTileQ8(g.id, &t)
 			for r := range t.rows {
-				copy(to[r*ldd:][:t.cols], part[r*p.NR:])
+				copy(dst[(i+r)*ldd:][:t.cols], part[r*p.NR:])
 			}
 		}
 		i += t.rows

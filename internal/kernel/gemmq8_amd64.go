@@ -62,7 +62,7 @@ func archTileQ8(id tileID, t *tileQ8) {
 //		}
 //	}
 //
-// It changes t.
+// It changes t.panels and t.column.
 //
 //go:noescape
 func tileQ8AVX2(t *tileQ8)

@@ -18,12 +18,12 @@ GLOBL byteOrder<>(SB), RODATA|NOPTR, $32
 // Requires: AVX, AVX2
 TEXT ·tileQ8AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), DI
-	MOVQ 8(DI), BX
 	MOVQ 88(DI), R15
 	MOVQ 80(DI), R8
 	LEAQ (R8)(R8*2), R10
 	LEAQ (R8)(R8*4), R11
 	MOVQ 56(DI), R13
+	MOVQ 8(DI), BX
 	MOVQ 64(DI), AX
 	CMPQ 112(DI), $0x00
 	JNE  half
@@ -32,6 +32,7 @@ TEXT ·tileQ8AVX2(SB), NOSPLIT, $0-8
 
 panel6_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -241,6 +242,7 @@ summed6_2:
 	DECQ         R12
 	JNE          segment6_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -293,7 +295,9 @@ summed6_2:
 	VMINPS       Y13, Y9, Y9
 	VMINPS       Y13, Y10, Y10
 	VMINPS       Y13, Y11, Y11
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -345,9 +349,7 @@ summed6_2:
 	VMOVDQU      X8, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y8, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel6_2
 	VZEROUPPER
@@ -359,6 +361,7 @@ below6_2:
 
 panel5_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -541,6 +544,7 @@ summed5_2:
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -585,7 +589,9 @@ summed5_2:
 	VMINPS       Y13, Y7, Y7
 	VMINPS       Y13, Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -630,9 +636,7 @@ summed5_2:
 	VPACKUSWB    Y8, Y8, Y8
 	VPERMD       Y8, Y14, Y8
 	VMOVDQU      X8, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel5_2
 	VZEROUPPER
@@ -644,6 +648,7 @@ below5_2:
 
 panel4_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -799,6 +804,7 @@ summed4_2:
 	DECQ         R12
 	JNE          segment4_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -835,7 +841,9 @@ summed4_2:
 	VMINPS       Y13, Y5, Y5
 	VMINPS       Y13, Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -871,9 +879,7 @@ summed4_2:
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel4_2
 	VZEROUPPER
@@ -885,6 +891,7 @@ below4_2:
 
 panel3_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -1013,6 +1020,7 @@ summed3_2:
 	DECQ         R12
 	JNE          segment3_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -1041,7 +1049,9 @@ summed3_2:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1070,9 +1080,7 @@ summed3_2:
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
 	VMOVDQU      X4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel3_2
 	VZEROUPPER
@@ -1084,6 +1092,7 @@ below3_2:
 
 panel2_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -1185,6 +1194,7 @@ summed2_2:
 	DECQ         R12
 	JNE          segment2_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -1205,7 +1215,9 @@ summed2_2:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1225,9 +1237,7 @@ summed2_2:
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel2_2
 	VZEROUPPER
@@ -1236,6 +1246,7 @@ summed2_2:
 below2_2:
 panel1_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -1310,6 +1321,7 @@ summed1_2:
 	DECQ         R12
 	JNE          segment1_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -1322,7 +1334,9 @@ summed1_2:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -1335,9 +1349,7 @@ summed1_2:
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
 	VMOVDQU      X0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel1_2
 	VZEROUPPER
@@ -1349,6 +1361,7 @@ half:
 
 panel6_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -1486,6 +1499,7 @@ summed6_1:
 	DECQ         R12
 	JNE          segment6_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -1513,7 +1527,9 @@ summed6_1:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1559,9 +1575,7 @@ summed6_1:
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel6_1
 	VZEROUPPER
@@ -1573,6 +1587,7 @@ below6_1:
 
 panel5_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -1694,6 +1709,7 @@ summed5_1:
 	DECQ         R12
 	JNE          segment5_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -1717,7 +1733,9 @@ summed5_1:
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1757,9 +1775,7 @@ summed5_1:
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
 	VMOVDQU      X4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel5_1
 	VZEROUPPER
@@ -1771,6 +1787,7 @@ below5_1:
 
 panel4_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -1876,6 +1893,7 @@ summed4_1:
 	DECQ         R12
 	JNE          segment4_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -1895,7 +1913,9 @@ summed4_1:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1927,9 +1947,7 @@ summed4_1:
 	VMOVDQU      X2, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel4_1
 	VZEROUPPER
@@ -1941,6 +1959,7 @@ below4_1:
 
 panel3_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -2030,6 +2049,7 @@ summed3_1:
 	DECQ         R12
 	JNE          segment3_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -2045,7 +2065,9 @@ summed3_1:
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2071,9 +2093,7 @@ summed3_1:
 	VPACKUSWB    Y2, Y2, Y2
 	VPERMD       Y2, Y14, Y2
 	VMOVDQU      X2, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel3_1
 	VZEROUPPER
@@ -2085,6 +2105,7 @@ below3_1:
 
 panel2_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -2158,6 +2179,7 @@ summed2_1:
 	DECQ         R12
 	JNE          segment2_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -2169,7 +2191,9 @@ summed2_1:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -2187,9 +2211,7 @@ summed2_1:
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel2_1
 	VZEROUPPER
@@ -2198,6 +2220,7 @@ summed2_1:
 below2_1:
 panel1_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	MOVQ    (DI), SI
@@ -2255,6 +2278,7 @@ summed1_1:
 	DECQ         R12
 	JNE          segment1_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -2262,7 +2286,9 @@ summed1_1:
 	VBROADCASTSS 104(DI), Y13
 	VMAXPS       Y12, Y0, Y0
 	VMINPS       Y13, Y0, Y0
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VPBROADCASTW 96(DI), Y12
 	VPCMPEQW     Y13, Y13, Y13
@@ -2274,9 +2300,7 @@ summed1_1:
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
 	VMOVDQU      X0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel1_1
 	VZEROUPPER
@@ -2286,12 +2310,12 @@ summed1_1:
 // Requires: AVX, AVX2
 TEXT ·tileQ8Pairs(SB), NOSPLIT, $0-8
 	MOVQ     t+0(FP), DI
-	MOVQ     8(DI), BX
 	MOVQ     88(DI), R15
 	MOVQ     80(DI), R8
 	LEAQ     (R8)(R8*2), R10
 	LEAQ     (R8)(R8*4), R11
 	MOVQ     56(DI), R13
+	MOVQ     8(DI), BX
 	MOVQ     64(DI), AX
 	VPCMPEQW Y10, Y10, Y10
 	VPSRLW   $0x0f, Y10, Y10
@@ -2302,6 +2326,7 @@ TEXT ·tileQ8Pairs(SB), NOSPLIT, $0-8
 
 panel5_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -2534,6 +2559,7 @@ summed5_2:
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -2578,7 +2604,9 @@ summed5_2:
 	VMINPS       Y13, Y7, Y7
 	VMINPS       Y13, Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2623,9 +2651,7 @@ summed5_2:
 	VPACKUSWB    Y8, Y8, Y8
 	VPERMD       Y8, Y14, Y8
 	VMOVDQU      X8, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel5_2
 	VZEROUPPER
@@ -2637,6 +2663,7 @@ below5_2:
 
 panel4_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -2832,6 +2859,7 @@ summed4_2:
 	DECQ         R12
 	JNE          segment4_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -2868,7 +2896,9 @@ summed4_2:
 	VMINPS       Y13, Y5, Y5
 	VMINPS       Y13, Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2904,9 +2934,7 @@ summed4_2:
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel4_2
 	VZEROUPPER
@@ -2918,6 +2946,7 @@ below4_2:
 
 panel3_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -3076,6 +3105,7 @@ summed3_2:
 	DECQ         R12
 	JNE          segment3_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -3104,7 +3134,9 @@ summed3_2:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3133,9 +3165,7 @@ summed3_2:
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
 	VMOVDQU      X4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel3_2
 	VZEROUPPER
@@ -3147,6 +3177,7 @@ below3_2:
 
 panel2_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -3268,6 +3299,7 @@ summed2_2:
 	DECQ         R12
 	JNE          segment2_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -3288,7 +3320,9 @@ summed2_2:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3308,9 +3342,7 @@ summed2_2:
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel2_2
 	VZEROUPPER
@@ -3319,6 +3351,7 @@ summed2_2:
 below2_2:
 panel1_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -3403,6 +3436,7 @@ summed1_2:
 	DECQ         R12
 	JNE          segment1_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -3415,7 +3449,9 @@ summed1_2:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -3428,9 +3464,7 @@ summed1_2:
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
 	VMOVDQU      X0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel1_2
 	VZEROUPPER
@@ -3442,6 +3476,7 @@ half:
 
 panel5_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -3588,6 +3623,7 @@ summed5_1:
 	DECQ         R12
 	JNE          segment5_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -3611,7 +3647,9 @@ summed5_1:
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3651,9 +3689,7 @@ summed5_1:
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
 	VMOVDQU      X4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel5_1
 	VZEROUPPER
@@ -3665,6 +3701,7 @@ below5_1:
 
 panel4_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -3790,6 +3827,7 @@ summed4_1:
 	DECQ         R12
 	JNE          segment4_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -3809,7 +3847,9 @@ summed4_1:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3841,9 +3881,7 @@ summed4_1:
 	VMOVDQU      X2, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel4_1
 	VZEROUPPER
@@ -3855,6 +3893,7 @@ below4_1:
 
 panel3_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -3959,6 +3998,7 @@ summed3_1:
 	DECQ         R12
 	JNE          segment3_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -3974,7 +4014,9 @@ summed3_1:
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -4000,9 +4042,7 @@ summed3_1:
 	VPACKUSWB    Y2, Y2, Y2
 	VPERMD       Y2, Y14, Y2
 	VMOVDQU      X2, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel3_1
 	VZEROUPPER
@@ -4014,6 +4054,7 @@ below3_1:
 
 panel2_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -4097,6 +4138,7 @@ summed2_1:
 	DECQ         R12
 	JNE          segment2_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -4108,7 +4150,9 @@ summed2_1:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -4126,9 +4170,7 @@ summed2_1:
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel2_1
 	VZEROUPPER
@@ -4137,6 +4179,7 @@ summed2_1:
 below2_1:
 panel1_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	MOVQ    (DI), SI
@@ -4199,6 +4242,7 @@ summed1_1:
 	DECQ         R12
 	JNE          segment1_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -4206,7 +4250,9 @@ summed1_1:
 	VBROADCASTSS 104(DI), Y13
 	VMAXPS       Y12, Y0, Y0
 	VMINPS       Y13, Y0, Y0
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VPBROADCASTW 96(DI), Y12
 	VPCMPEQW     Y13, Y13, Y13
@@ -4218,9 +4264,7 @@ summed1_1:
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
 	VMOVDQU      X0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel1_1
 	VZEROUPPER
@@ -4230,12 +4274,12 @@ summed1_1:
 // Requires: AVX, AVX2
 TEXT ·tileQ8AVXVNNI(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), DI
-	MOVQ 8(DI), BX
 	MOVQ 88(DI), R15
 	MOVQ 80(DI), R8
 	LEAQ (R8)(R8*2), R10
 	LEAQ (R8)(R8*4), R11
 	MOVQ 56(DI), R13
+	MOVQ 8(DI), BX
 	MOVQ 64(DI), AX
 	CMPQ 112(DI), $0x00
 	JNE  half
@@ -4244,6 +4288,7 @@ TEXT ·tileQ8AVXVNNI(SB), NOSPLIT, $0-8
 
 panel6_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -4753,6 +4798,7 @@ summed6_2:
 	DECQ         R12
 	JNE          segment6_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -4805,7 +4851,9 @@ summed6_2:
 	VMINPS       Y13, Y9, Y9
 	VMINPS       Y13, Y10, Y10
 	VMINPS       Y13, Y11, Y11
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -4857,9 +4905,7 @@ summed6_2:
 	VMOVDQU      X8, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y8, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel6_2
 	VZEROUPPER
@@ -4871,6 +4917,7 @@ below6_2:
 
 panel5_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -5303,6 +5350,7 @@ summed5_2:
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -5347,7 +5395,9 @@ summed5_2:
 	VMINPS       Y13, Y7, Y7
 	VMINPS       Y13, Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -5392,9 +5442,7 @@ summed5_2:
 	VPACKUSWB    Y8, Y8, Y8
 	VPERMD       Y8, Y14, Y8
 	VMOVDQU      X8, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel5_2
 	VZEROUPPER
@@ -5406,6 +5454,7 @@ below5_2:
 
 panel4_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -5761,6 +5810,7 @@ summed4_2:
 	DECQ         R12
 	JNE          segment4_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -5797,7 +5847,9 @@ summed4_2:
 	VMINPS       Y13, Y5, Y5
 	VMINPS       Y13, Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -5833,9 +5885,7 @@ summed4_2:
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel4_2
 	VZEROUPPER
@@ -5847,6 +5897,7 @@ below4_2:
 
 panel3_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -6137,6 +6188,7 @@ summed3_2:
 	VPADDD       Y10, Y4, Y4
 	VPADDD       Y11, Y5, Y5
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -6165,7 +6217,9 @@ summed3_2:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -6194,9 +6248,7 @@ summed3_2:
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
 	VMOVDQU      X4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel3_2
 	VZEROUPPER
@@ -6208,6 +6260,7 @@ below3_2:
 
 panel2_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -6417,6 +6470,7 @@ summed2_2:
 	VPADDD       Y6, Y2, Y2
 	VPADDD       Y7, Y3, Y3
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -6437,7 +6491,9 @@ summed2_2:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -6457,9 +6513,7 @@ summed2_2:
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel2_2
 	VZEROUPPER
@@ -6468,6 +6522,7 @@ summed2_2:
 below2_2:
 panel1_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS 32(AX), Y13
 	VMOVUPS Y12, Y0
@@ -6604,6 +6659,7 @@ summed1_2:
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y3, Y1, Y1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VCVTDQ2PS    Y0, Y0
@@ -6616,7 +6672,9 @@ summed1_2:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -6629,9 +6687,7 @@ summed1_2:
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
 	VMOVDQU      X0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel1_2
 	VZEROUPPER
@@ -6643,6 +6699,7 @@ half:
 
 panel6_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -6942,6 +6999,7 @@ summed6_1:
 	VPADDD       Y10, Y4, Y4
 	VPADDD       Y11, Y5, Y5
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -6969,7 +7027,9 @@ summed6_1:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7015,9 +7075,7 @@ summed6_1:
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel6_1
 	VZEROUPPER
@@ -7029,6 +7087,7 @@ below6_1:
 
 panel5_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -7285,6 +7344,7 @@ summed5_1:
 	VPADDD       Y8, Y3, Y3
 	VPADDD       Y9, Y4, Y4
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -7308,7 +7368,9 @@ summed5_1:
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7348,9 +7410,7 @@ summed5_1:
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
 	VMOVDQU      X4, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel5_1
 	VZEROUPPER
@@ -7362,6 +7422,7 @@ below5_1:
 
 panel4_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -7575,6 +7636,7 @@ summed4_1:
 	VPADDD       Y6, Y2, Y2
 	VPADDD       Y7, Y3, Y3
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -7594,7 +7656,9 @@ summed4_1:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7626,9 +7690,7 @@ summed4_1:
 	VMOVDQU      X2, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel4_1
 	VZEROUPPER
@@ -7640,6 +7702,7 @@ below4_1:
 
 panel3_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -7822,6 +7885,7 @@ summed3_1:
 	VPADDD       Y4, Y1, Y1
 	VPADDD       Y5, Y2, Y2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -7837,7 +7901,9 @@ summed3_1:
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7863,9 +7929,7 @@ summed3_1:
 	VPACKUSWB    Y2, Y2, Y2
 	VPERMD       Y2, Y14, Y2
 	VMOVDQU      X2, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel3_1
 	VZEROUPPER
@@ -7877,6 +7941,7 @@ below3_1:
 
 panel2_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
@@ -8012,6 +8077,7 @@ summed2_1:
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y3, Y1, Y1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -8023,7 +8089,9 @@ summed2_1:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -8041,9 +8109,7 @@ summed2_1:
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel2_1
 	VZEROUPPER
@@ -8052,6 +8118,7 @@ summed2_1:
 below2_1:
 panel1_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Y12
 	VMOVUPS Y12, Y0
 	VXORPS  Y1, Y1, Y1
@@ -8140,6 +8207,7 @@ summed1_1:
 	VPADDD       Y3, Y1, Y1
 	VPADDD       Y1, Y0, Y0
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Y12
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y12, Y0, Y0
@@ -8147,7 +8215,9 @@ summed1_1:
 	VBROADCASTSS 104(DI), Y13
 	VMAXPS       Y12, Y0, Y0
 	VMINPS       Y13, Y0, Y0
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VPBROADCASTW 96(DI), Y12
 	VPCMPEQW     Y13, Y13, Y13
@@ -8159,9 +8229,7 @@ summed1_1:
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
 	VMOVDQU      X0, (DX)
-	ADDQ         $0x00000040, 24(DI)
-	ADDQ         $0x00000040, 32(DI)
-	ADDQ         $0x10, 16(DI)
+	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
 	JNE          panel1_1
 	VZEROUPPER
@@ -8189,12 +8257,12 @@ GLOBL wordOrder<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2
 TEXT ·tileQ8VNNI(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), DI
-	MOVQ 8(DI), BX
 	MOVQ 88(DI), R15
 	MOVQ 80(DI), R8
 	LEAQ (R8)(R8*2), R10
 	LEAQ (R8)(R8*4), R11
 	MOVQ 56(DI), R13
+	MOVQ 8(DI), BX
 	MOVQ 64(DI), AX
 	CMPQ 112(DI), $0x00
 	JNE  half
@@ -8203,6 +8271,7 @@ TEXT ·tileQ8VNNI(SB), NOSPLIT, $0-8
 
 panel14_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -8496,6 +8565,7 @@ summed14_2:
 	DECQ         R12
 	JNE          segment14_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -8614,7 +8684,6 @@ summed14_2:
 	VMINPS       Z29, Z25, Z25
 	VMINPS       Z29, Z26, Z26
 	VMINPS       Z29, Z27, Z27
-	MOVQ         16(DI), DX
 
 fits14_2:
 	VPBROADCASTW  152(DI), Z28
@@ -8697,7 +8766,9 @@ fits14_2:
 	VPACKUSWB     Z26, Z24, Z24
 	VPXORD        Z29, Z24, Z24
 	VPERMD        Z24, Z30, Z24
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part14_2
 	VMOVDQU64     Y0, (DX)
@@ -8770,9 +8841,7 @@ part14_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored14_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel14_2
 	VZEROUPPER
@@ -8784,6 +8853,7 @@ below14_2:
 
 panel13_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -9060,6 +9130,7 @@ summed13_2:
 	DECQ         R12
 	JNE          segment13_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -9170,7 +9241,6 @@ summed13_2:
 	VMINPS       Z29, Z23, Z23
 	VMINPS       Z29, Z24, Z24
 	VMINPS       Z29, Z25, Z25
-	MOVQ         16(DI), DX
 
 fits13_2:
 	VPBROADCASTW  152(DI), Z28
@@ -9249,7 +9319,9 @@ fits13_2:
 	VPACKUSWB     Z24, Z24, Z24
 	VPXORD        Z29, Z24, Z24
 	VPERMD        Z24, Z30, Z24
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part13_2
 	VMOVDQU64     Y0, (DX)
@@ -9317,9 +9389,7 @@ part13_2:
 	VMOVDQU8      Y24, K1, (DX)
 
 stored13_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel13_2
 	VZEROUPPER
@@ -9331,6 +9401,7 @@ below13_2:
 
 panel12_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -9590,6 +9661,7 @@ summed12_2:
 	DECQ         R12
 	JNE          segment12_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -9692,7 +9764,6 @@ summed12_2:
 	VMINPS       Z29, Z21, Z21
 	VMINPS       Z29, Z22, Z22
 	VMINPS       Z29, Z23, Z23
-	MOVQ         16(DI), DX
 
 fits12_2:
 	VPBROADCASTW  152(DI), Z28
@@ -9764,7 +9835,9 @@ fits12_2:
 	VPACKUSWB     Z22, Z20, Z20
 	VPXORD        Z29, Z20, Z20
 	VPERMD        Z20, Z30, Z20
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part12_2
 	VMOVDQU64     Y0, (DX)
@@ -9828,9 +9901,7 @@ part12_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored12_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel12_2
 	VZEROUPPER
@@ -9842,6 +9913,7 @@ below12_2:
 
 panel11_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -10084,6 +10156,7 @@ summed11_2:
 	DECQ         R12
 	JNE          segment11_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -10178,7 +10251,6 @@ summed11_2:
 	VMINPS       Z29, Z19, Z19
 	VMINPS       Z29, Z20, Z20
 	VMINPS       Z29, Z21, Z21
-	MOVQ         16(DI), DX
 
 fits11_2:
 	VPBROADCASTW  152(DI), Z28
@@ -10246,7 +10318,9 @@ fits11_2:
 	VPACKUSWB     Z20, Z20, Z20
 	VPXORD        Z29, Z20, Z20
 	VPERMD        Z20, Z30, Z20
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part11_2
 	VMOVDQU64     Y0, (DX)
@@ -10305,9 +10379,7 @@ part11_2:
 	VMOVDQU8      Y20, K1, (DX)
 
 stored11_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel11_2
 	VZEROUPPER
@@ -10319,6 +10391,7 @@ below11_2:
 
 panel10_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -10544,6 +10617,7 @@ summed10_2:
 	DECQ         R12
 	JNE          segment10_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -10630,7 +10704,6 @@ summed10_2:
 	VMINPS       Z29, Z17, Z17
 	VMINPS       Z29, Z18, Z18
 	VMINPS       Z29, Z19, Z19
-	MOVQ         16(DI), DX
 
 fits10_2:
 	VPBROADCASTW  152(DI), Z28
@@ -10691,7 +10764,9 @@ fits10_2:
 	VPACKUSWB     Z18, Z16, Z16
 	VPXORD        Z29, Z16, Z16
 	VPERMD        Z16, Z30, Z16
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part10_2
 	VMOVDQU64     Y0, (DX)
@@ -10746,9 +10821,7 @@ part10_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored10_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel10_2
 	VZEROUPPER
@@ -10760,6 +10833,7 @@ below10_2:
 
 panel9_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -10968,6 +11042,7 @@ summed9_2:
 	DECQ         R12
 	JNE          segment9_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -11046,7 +11121,6 @@ summed9_2:
 	VMINPS       Z29, Z15, Z15
 	VMINPS       Z29, Z16, Z16
 	VMINPS       Z29, Z17, Z17
-	MOVQ         16(DI), DX
 
 fits9_2:
 	VPBROADCASTW  152(DI), Z28
@@ -11103,7 +11177,9 @@ fits9_2:
 	VPACKUSWB     Z16, Z16, Z16
 	VPXORD        Z29, Z16, Z16
 	VPERMD        Z16, Z30, Z16
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part9_2
 	VMOVDQU64     Y0, (DX)
@@ -11153,9 +11229,7 @@ part9_2:
 	VMOVDQU8      Y16, K1, (DX)
 
 stored9_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel9_2
 	VZEROUPPER
@@ -11167,6 +11241,7 @@ below9_2:
 
 panel8_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -11358,6 +11433,7 @@ summed8_2:
 	DECQ         R12
 	JNE          segment8_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -11428,7 +11504,6 @@ summed8_2:
 	VMINPS       Z29, Z13, Z13
 	VMINPS       Z29, Z14, Z14
 	VMINPS       Z29, Z15, Z15
-	MOVQ         16(DI), DX
 
 fits8_2:
 	VPBROADCASTW  152(DI), Z28
@@ -11478,7 +11553,9 @@ fits8_2:
 	VPACKUSWB     Z14, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part8_2
 	VMOVDQU64     Y0, (DX)
@@ -11524,9 +11601,7 @@ part8_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored8_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel8_2
 	VZEROUPPER
@@ -11538,6 +11613,7 @@ below8_2:
 
 panel7_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -11704,6 +11780,7 @@ summed7_2:
 	DECQ         R12
 	JNE          segment7_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -11766,7 +11843,6 @@ summed7_2:
 	VMINPS       Z29, Z11, Z11
 	VMINPS       Z29, Z12, Z12
 	VMINPS       Z29, Z13, Z13
-	MOVQ         16(DI), DX
 
 fits7_2:
 	VPBROADCASTW  152(DI), Z28
@@ -11812,7 +11888,9 @@ fits7_2:
 	VPACKUSWB     Z12, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part7_2
 	VMOVDQU64     Y0, (DX)
@@ -11853,9 +11931,7 @@ part7_2:
 	VMOVDQU8      Y12, K1, (DX)
 
 stored7_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel7_2
 	VZEROUPPER
@@ -11867,6 +11943,7 @@ below7_2:
 
 panel6_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -12016,6 +12093,7 @@ summed6_2:
 	DECQ         R12
 	JNE          segment6_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -12070,7 +12148,6 @@ summed6_2:
 	VMINPS       Z29, Z9, Z9
 	VMINPS       Z29, Z10, Z10
 	VMINPS       Z29, Z11, Z11
-	MOVQ         16(DI), DX
 
 fits6_2:
 	VPBROADCASTW  152(DI), Z28
@@ -12109,7 +12186,9 @@ fits6_2:
 	VPACKUSWB     Z10, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part6_2
 	VMOVDQU64     Y0, (DX)
@@ -12146,9 +12225,7 @@ part6_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored6_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel6_2
 	VZEROUPPER
@@ -12160,6 +12237,7 @@ below6_2:
 
 panel5_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -12292,6 +12370,7 @@ summed5_2:
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -12338,7 +12417,6 @@ summed5_2:
 	VMINPS       Z29, Z7, Z7
 	VMINPS       Z29, Z8, Z8
 	VMINPS       Z29, Z9, Z9
-	MOVQ         16(DI), DX
 
 fits5_2:
 	VPBROADCASTW  152(DI), Z28
@@ -12373,7 +12451,9 @@ fits5_2:
 	VPACKUSWB     Z8, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part5_2
 	VMOVDQU64     Y0, (DX)
@@ -12405,9 +12485,7 @@ part5_2:
 	VMOVDQU8      Y8, K1, (DX)
 
 stored5_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel5_2
 	VZEROUPPER
@@ -12419,6 +12497,7 @@ below5_2:
 
 panel4_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -12550,6 +12629,7 @@ summed4_2:
 	VPADDD       Z14, Z6, Z6
 	VPADDD       Z15, Z7, Z7
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -12588,7 +12668,6 @@ summed4_2:
 	VMINPS       Z29, Z5, Z5
 	VMINPS       Z29, Z6, Z6
 	VMINPS       Z29, Z7, Z7
-	MOVQ         16(DI), DX
 
 fits4_2:
 	VPBROADCASTW  152(DI), Z28
@@ -12616,7 +12695,9 @@ fits4_2:
 	VPACKUSWB     Z6, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part4_2
 	VMOVDQU64     Y0, (DX)
@@ -12644,9 +12725,7 @@ part4_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored4_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel4_2
 	VZEROUPPER
@@ -12658,6 +12737,7 @@ below4_2:
 
 panel3_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -12768,6 +12848,7 @@ summed3_2:
 	VPADDD       Z10, Z4, Z4
 	VPADDD       Z11, Z5, Z5
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -12798,7 +12879,6 @@ summed3_2:
 	VMINPS       Z29, Z3, Z3
 	VMINPS       Z29, Z4, Z4
 	VMINPS       Z29, Z5, Z5
-	MOVQ         16(DI), DX
 
 fits3_2:
 	VPBROADCASTW  152(DI), Z28
@@ -12822,7 +12902,9 @@ fits3_2:
 	VPACKUSWB     Z4, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part3_2
 	VMOVDQU64     Y0, (DX)
@@ -12845,9 +12927,7 @@ part3_2:
 	VMOVDQU8      Y4, K1, (DX)
 
 stored3_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel3_2
 	VZEROUPPER
@@ -12859,6 +12939,7 @@ below3_2:
 
 panel2_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -12964,6 +13045,7 @@ summed2_2:
 	VPADDD       Z6, Z2, Z2
 	VPADDD       Z7, Z3, Z3
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -12986,7 +13068,6 @@ summed2_2:
 	VMINPS       Z29, Z1, Z1
 	VMINPS       Z29, Z2, Z2
 	VMINPS       Z29, Z3, Z3
-	MOVQ         16(DI), DX
 
 fits2_2:
 	VPBROADCASTW  152(DI), Z28
@@ -13003,7 +13084,9 @@ fits2_2:
 	VPACKUSWB     Z2, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x20
 	JLT           part2_2
 	VMOVDQU64     Y0, (DX)
@@ -13022,9 +13105,7 @@ part2_2:
 	VMOVDQU8      Y31, K1, (DX)
 
 stored2_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel2_2
 	VZEROUPPER
@@ -13033,6 +13114,7 @@ stored2_2:
 below2_2:
 panel1_2:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS 64(AX), Z29
 	VMOVUPS Z28, Z0
@@ -13109,6 +13191,7 @@ summed1_2:
 	VPADDD       Z2, Z0, Z0
 	VPADDD       Z3, Z1, Z1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VMOVUPS      64(AX), Z29
 	VCVTDQ2PS    Z0, Z0
@@ -13123,7 +13206,6 @@ summed1_2:
 	VMAXPS       Z28, Z1, Z1
 	VMINPS       Z29, Z0, Z0
 	VMINPS       Z29, Z1, Z1
-	MOVQ         16(DI), DX
 
 fits1_2:
 	VPBROADCASTW 152(DI), Z28
@@ -13136,7 +13218,9 @@ fits1_2:
 	VPACKUSWB    Z0, Z0, Z0
 	VPXORD       Z29, Z0, Z0
 	VPERMD       Z0, Z30, Z0
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	CMPQ         120(DI), $0x20
 	JLT          part1_2
 	VMOVDQU64    Y0, (DX)
@@ -13150,9 +13234,7 @@ part1_2:
 	VMOVDQU8 Y0, K1, (DX)
 
 stored1_2:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel1_2
 	VZEROUPPER
@@ -13164,6 +13246,7 @@ half:
 
 panel14_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -13367,6 +13450,7 @@ summed14_1:
 	DECQ         R12
 	JNE          segment14_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -13428,7 +13512,6 @@ summed14_1:
 	VMINPS       Z29, Z11, Z11
 	VMINPS       Z29, Z12, Z12
 	VMINPS       Z29, Z13, Z13
-	MOVQ         16(DI), DX
 
 fits14_1:
 	VPBROADCASTW  152(DI), Z28
@@ -13474,7 +13557,9 @@ fits14_1:
 	VPACKUSWB     Z12, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part14_1
 	VMOVDQU64     X0, (DX)
@@ -13550,9 +13635,7 @@ part14_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored14_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel14_1
 	VZEROUPPER
@@ -13564,6 +13647,7 @@ below14_1:
 
 panel13_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -13756,6 +13840,7 @@ summed13_1:
 	DECQ         R12
 	JNE          segment13_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -13813,7 +13898,6 @@ summed13_1:
 	VMINPS       Z29, Z10, Z10
 	VMINPS       Z29, Z11, Z11
 	VMINPS       Z29, Z12, Z12
-	MOVQ         16(DI), DX
 
 fits13_1:
 	VPBROADCASTW  152(DI), Z28
@@ -13858,7 +13942,9 @@ fits13_1:
 	VPACKUSWB     Z12, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part13_1
 	VMOVDQU64     X0, (DX)
@@ -13929,9 +14015,7 @@ part13_1:
 	VMOVDQU8      X12, K1, (DX)
 
 stored13_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel13_1
 	VZEROUPPER
@@ -13943,6 +14027,7 @@ below13_1:
 
 panel12_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -14124,6 +14209,7 @@ summed12_1:
 	DECQ         R12
 	JNE          segment12_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -14177,7 +14263,6 @@ summed12_1:
 	VMINPS       Z29, Z9, Z9
 	VMINPS       Z29, Z10, Z10
 	VMINPS       Z29, Z11, Z11
-	MOVQ         16(DI), DX
 
 fits12_1:
 	VPBROADCASTW  152(DI), Z28
@@ -14216,7 +14301,9 @@ fits12_1:
 	VPACKUSWB     Z10, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part12_1
 	VMOVDQU64     X0, (DX)
@@ -14283,9 +14370,7 @@ part12_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored12_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel12_1
 	VZEROUPPER
@@ -14297,6 +14382,7 @@ below12_1:
 
 panel11_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -14467,6 +14553,7 @@ summed11_1:
 	DECQ         R12
 	JNE          segment11_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -14516,7 +14603,6 @@ summed11_1:
 	VMINPS       Z29, Z8, Z8
 	VMINPS       Z29, Z9, Z9
 	VMINPS       Z29, Z10, Z10
-	MOVQ         16(DI), DX
 
 fits11_1:
 	VPBROADCASTW  152(DI), Z28
@@ -14554,7 +14640,9 @@ fits11_1:
 	VPACKUSWB     Z10, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part11_1
 	VMOVDQU64     X0, (DX)
@@ -14616,9 +14704,7 @@ part11_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored11_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel11_1
 	VZEROUPPER
@@ -14630,6 +14716,7 @@ below11_1:
 
 panel10_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -14789,6 +14876,7 @@ summed10_1:
 	DECQ         R12
 	JNE          segment10_1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -14834,7 +14922,6 @@ summed10_1:
 	VMINPS       Z29, Z7, Z7
 	VMINPS       Z29, Z8, Z8
 	VMINPS       Z29, Z9, Z9
-	MOVQ         16(DI), DX
 
 fits10_1:
 	VPBROADCASTW  152(DI), Z28
@@ -14869,7 +14956,9 @@ fits10_1:
 	VPACKUSWB     Z8, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part10_1
 	VMOVDQU64     X0, (DX)
@@ -14926,9 +15015,7 @@ part10_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored10_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel10_1
 	VZEROUPPER
@@ -14940,6 +15027,7 @@ below10_1:
 
 panel9_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -15106,6 +15194,7 @@ summed9_1:
 	VPADDD       Z16, Z7, Z7
 	VPADDD       Z17, Z8, Z8
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -15147,7 +15236,6 @@ summed9_1:
 	VMINPS       Z29, Z6, Z6
 	VMINPS       Z29, Z7, Z7
 	VMINPS       Z29, Z8, Z8
-	MOVQ         16(DI), DX
 
 fits9_1:
 	VPBROADCASTW  152(DI), Z28
@@ -15181,7 +15269,9 @@ fits9_1:
 	VPACKUSWB     Z8, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part9_1
 	VMOVDQU64     X0, (DX)
@@ -15233,9 +15323,7 @@ part9_1:
 	VMOVDQU8      X8, K1, (DX)
 
 stored9_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel9_1
 	VZEROUPPER
@@ -15247,6 +15335,7 @@ below9_1:
 
 panel8_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -15400,6 +15489,7 @@ summed8_1:
 	VPADDD       Z14, Z6, Z6
 	VPADDD       Z15, Z7, Z7
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -15437,7 +15527,6 @@ summed8_1:
 	VMINPS       Z29, Z5, Z5
 	VMINPS       Z29, Z6, Z6
 	VMINPS       Z29, Z7, Z7
-	MOVQ         16(DI), DX
 
 fits8_1:
 	VPBROADCASTW  152(DI), Z28
@@ -15465,7 +15554,9 @@ fits8_1:
 	VPACKUSWB     Z6, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part8_1
 	VMOVDQU64     X0, (DX)
@@ -15513,9 +15604,7 @@ part8_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored8_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel8_1
 	VZEROUPPER
@@ -15527,6 +15616,7 @@ below8_1:
 
 panel7_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -15659,6 +15749,7 @@ summed7_1:
 	VPADDD       Z12, Z5, Z5
 	VPADDD       Z13, Z6, Z6
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -15692,7 +15783,6 @@ summed7_1:
 	VMINPS       Z29, Z4, Z4
 	VMINPS       Z29, Z5, Z5
 	VMINPS       Z29, Z6, Z6
-	MOVQ         16(DI), DX
 
 fits7_1:
 	VPBROADCASTW  152(DI), Z28
@@ -15719,7 +15809,9 @@ fits7_1:
 	VPACKUSWB     Z6, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part7_1
 	VMOVDQU64     X0, (DX)
@@ -15762,9 +15854,7 @@ part7_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored7_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel7_1
 	VZEROUPPER
@@ -15776,6 +15866,7 @@ below7_1:
 
 panel6_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -15895,6 +15986,7 @@ summed6_1:
 	VPADDD       Z10, Z4, Z4
 	VPADDD       Z11, Z5, Z5
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -15924,7 +16016,6 @@ summed6_1:
 	VMINPS       Z29, Z3, Z3
 	VMINPS       Z29, Z4, Z4
 	VMINPS       Z29, Z5, Z5
-	MOVQ         16(DI), DX
 
 fits6_1:
 	VPBROADCASTW  152(DI), Z28
@@ -15948,7 +16039,9 @@ fits6_1:
 	VPACKUSWB     Z4, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part6_1
 	VMOVDQU64     X0, (DX)
@@ -15986,9 +16079,7 @@ part6_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored6_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel6_1
 	VZEROUPPER
@@ -16000,6 +16091,7 @@ below6_1:
 
 panel5_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -16106,6 +16198,7 @@ summed5_1:
 	VPADDD       Z8, Z3, Z3
 	VPADDD       Z9, Z4, Z4
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -16131,7 +16224,6 @@ summed5_1:
 	VMINPS       Z29, Z2, Z2
 	VMINPS       Z29, Z3, Z3
 	VMINPS       Z29, Z4, Z4
-	MOVQ         16(DI), DX
 
 fits5_1:
 	VPBROADCASTW  152(DI), Z28
@@ -16154,7 +16246,9 @@ fits5_1:
 	VPACKUSWB     Z4, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part5_1
 	VMOVDQU64     X0, (DX)
@@ -16187,9 +16281,7 @@ part5_1:
 	VMOVDQU8      X4, K1, (DX)
 
 stored5_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel5_1
 	VZEROUPPER
@@ -16201,6 +16293,7 @@ below5_1:
 
 panel4_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -16310,6 +16403,7 @@ summed4_1:
 	VPADDD       Z6, Z2, Z2
 	VPADDD       Z7, Z3, Z3
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -16331,7 +16425,6 @@ summed4_1:
 	VMINPS       Z29, Z1, Z1
 	VMINPS       Z29, Z2, Z2
 	VMINPS       Z29, Z3, Z3
-	MOVQ         16(DI), DX
 
 fits4_1:
 	VPBROADCASTW  152(DI), Z28
@@ -16348,7 +16441,9 @@ fits4_1:
 	VPACKUSWB     Z2, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part4_1
 	VMOVDQU64     X0, (DX)
@@ -16377,9 +16472,7 @@ part4_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored4_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel4_1
 	VZEROUPPER
@@ -16391,6 +16484,7 @@ below4_1:
 
 panel3_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -16483,6 +16577,7 @@ summed3_1:
 	VPADDD       Z4, Z1, Z1
 	VPADDD       Z5, Z2, Z2
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -16500,7 +16595,6 @@ summed3_1:
 	VMINPS       Z29, Z0, Z0
 	VMINPS       Z29, Z1, Z1
 	VMINPS       Z29, Z2, Z2
-	MOVQ         16(DI), DX
 
 fits3_1:
 	VPBROADCASTW  152(DI), Z28
@@ -16516,7 +16610,9 @@ fits3_1:
 	VPACKUSWB     Z2, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part3_1
 	VMOVDQU64     X0, (DX)
@@ -16540,9 +16636,7 @@ part3_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored3_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel3_1
 	VZEROUPPER
@@ -16554,6 +16648,7 @@ below3_1:
 
 panel2_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VMOVUPS Z28, Z1
@@ -16629,6 +16724,7 @@ summed2_1:
 	VPADDD       Z2, Z0, Z0
 	VPADDD       Z3, Z1, Z1
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -16642,7 +16738,6 @@ summed2_1:
 	VMAXPS       Z28, Z1, Z1
 	VMINPS       Z29, Z0, Z0
 	VMINPS       Z29, Z1, Z1
-	MOVQ         16(DI), DX
 
 fits2_1:
 	VPBROADCASTW  152(DI), Z28
@@ -16655,7 +16750,9 @@ fits2_1:
 	VPACKUSWB     Z0, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
-	MOVQ          16(DI), DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	CMPQ          120(DI), $0x10
 	JLT           part2_1
 	VMOVDQU64     X0, (DX)
@@ -16674,9 +16771,7 @@ part2_1:
 	VMOVDQU8      X31, K1, (DX)
 
 stored2_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel2_1
 	VZEROUPPER
@@ -16685,6 +16780,7 @@ stored2_1:
 below2_1:
 panel1_1:
 	MOVQ    24(DI), AX
+	ADDQ    160(DI), AX
 	VMOVUPS (AX), Z28
 	VMOVUPS Z28, Z0
 	VPXORD  Z1, Z1, Z1
@@ -16743,6 +16839,7 @@ summed1_1:
 	VPADDD       Z3, Z1, Z1
 	VPADDD       Z1, Z0, Z0
 	MOVQ         32(DI), AX
+	ADDQ         160(DI), AX
 	VMOVUPS      (AX), Z28
 	VCVTDQ2PS    Z0, Z0
 	VMULPS       Z28, Z0, Z0
@@ -16752,7 +16849,6 @@ summed1_1:
 	VBROADCASTSS 104(DI), Z29
 	VMAXPS       Z28, Z0, Z0
 	VMINPS       Z29, Z0, Z0
-	MOVQ         16(DI), DX
 
 fits1_1:
 	VPBROADCASTW 152(DI), Z28
@@ -16764,7 +16860,9 @@ fits1_1:
 	VPACKUSWB    Z0, Z0, Z0
 	VPXORD       Z29, Z0, Z0
 	VPERMD       Z0, Z30, Z0
-	MOVQ         16(DI), DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	CMPQ         120(DI), $0x10
 	JLT          part1_1
 	VMOVDQU64    X0, (DX)
@@ -16778,9 +16876,7 @@ part1_1:
 	VMOVDQU8 X0, K1, (DX)
 
 stored1_1:
-	ADDQ $0x00000080, 24(DI)
-	ADDQ $0x00000080, 32(DI)
-	ADDQ $0x20, 16(DI)
+	ADDQ $0x00000080, 160(DI)
 	DECQ 72(DI)
 	JNE  panel1_1
 	VZEROUPPER
@@ -16826,16 +16922,16 @@ GLOBL square1<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2
 TEXT ·tileQ8VNNI4(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), DI
-	MOVQ   8(DI), BX
+	MOVQ   120(DI), AX
+	MOVL   $-1, CX
+	BZHIL  AX, CX, CX
+	KMOVD  CX, K1
 	MOVQ   88(DI), R15
 	MOVQ   80(DI), R8
 	LEAQ   (R8)(R8*2), R10
 	LEAQ   (R8)(R8*4), R11
 	MOVQ   56(DI), R13
-	MOVQ   120(DI), AX
-	MOVL   $-1, CX
-	BZHIL  AX, CX, CX
-	KMOVD  CX, K1
+	MOVQ   8(DI), BX
 	MOVQ   64(DI), AX
 	CMPQ   AX, $0x0e
 	JNE    below14
@@ -19996,16 +20092,16 @@ GLOBL square2<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2
 TEXT ·tileQ8VNNI8(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), DI
-	MOVQ   8(DI), BX
+	MOVQ   120(DI), AX
+	MOVL   $-1, CX
+	BZHIL  AX, CX, CX
+	KMOVD  CX, K1
 	MOVQ   88(DI), R15
 	MOVQ   80(DI), R8
 	LEAQ   (R8)(R8*2), R10
 	LEAQ   (R8)(R8*4), R11
 	MOVQ   56(DI), R13
-	MOVQ   120(DI), AX
-	MOVL   $-1, CX
-	BZHIL  AX, CX, CX
-	KMOVD  CX, K1
+	MOVQ   8(DI), BX
 	MOVQ   64(DI), AX
 	CMPQ   AX, $0x0e
 	JNE    below14
@@ -24358,16 +24454,16 @@ GLOBL square3<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, BMI2
 TEXT ·tileQ8VNNI12(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), DI
-	MOVQ   8(DI), BX
+	MOVQ   120(DI), AX
+	MOVL   $-1, CX
+	BZHIL  AX, CX, CX
+	KMOVD  CX, K1
 	MOVQ   88(DI), R15
 	MOVQ   80(DI), R8
 	LEAQ   (R8)(R8*2), R10
 	LEAQ   (R8)(R8*4), R11
 	MOVQ   56(DI), R13
-	MOVQ   120(DI), AX
-	MOVL   $-1, CX
-	BZHIL  AX, CX, CX
-	KMOVD  CX, K1
+	MOVQ   8(DI), BX
 	MOVQ   64(DI), AX
 	CMPQ   AX, $0x09
 	JNE    below9

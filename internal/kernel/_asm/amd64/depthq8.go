@@ -7,10 +7,10 @@ import (
 
 // Offsets of the fields of depthQ8 in package kernel.
 const (
-	dqY, dqX, dqW, dqInit, dqScale, dqOffs   = 0, 8, 16, 24, 32, 40
-	dqTaps, dqN, dqStep, dqStride, dqVectors = 48, 56, 64, 72, 80
-	dqLo, dqHi, dqWords, dqFlip, dqFits      = 88, 92, 96, 100, 104
-	depthPositions                           = 4
+	dqY, dqX, dqW, dqInit, dqScale, dqOffs        = 0, 8, 16, 24, 32, 40
+	dqTaps, dqN, dqStep, dqStride, dqVectors      = 48, 56, 64, 72, 80
+	dqLo, dqHi, dqWords, dqFlip, dqFits, dqColumn = 88, 92, 96, 100, 104, 112
+	depthPositions                                = 4
 )
 
 // depthQ8 emits depthwise convolutions with VNNI: the four bytes of a lane are four rows of an image.
@@ -78,12 +78,15 @@ func depthQ8(g *gen) {
 	index, init, scale := g.ZMM(), g.ZMM(), g.ZMM()
 	g.VMOVDQU32(order, index)
 	g.Label("channels")
+	g.MOVQ(Mem{Base: t, Disp: dqColumn}, w)
 	g.MOVQ(Mem{Base: t, Disp: dqInit}, q)
-	g.VMOVDQU32(Mem{Base: q}, init)
+	g.VMOVDQU32(Mem{Base: q, Index: w, Scale: 4}, init)
 	g.MOVQ(Mem{Base: t, Disp: dqScale}, q)
-	g.VMOVUPS(Mem{Base: q}, scale)
+	g.VMOVUPS(Mem{Base: q, Index: w, Scale: 4}, scale)
 	g.MOVQ(Mem{Base: t, Disp: dqX}, x)
+	g.LEAQ(Mem{Base: x, Index: w, Scale: 4}, x)
 	g.MOVQ(Mem{Base: t, Disp: dqY}, y)
+	g.ADDQ(w, y)
 	g.MOVQ(Mem{Base: t, Disp: dqN}, left)
 	g.Label("positions")
 	var acc [depthPositions]VecVirtual
@@ -97,6 +100,7 @@ func depthQ8(g *gen) {
 	g.MOVQ(Mem{Base: offs}, q)
 	g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, q)
 	g.MOVQ(Mem{Base: offs, Disp: 8}, w)
+	g.ADDQ(Mem{Base: t, Disp: dqColumn}, w)
 	g.SHLQ(U8(2), w)
 	g.ADDQ(Mem{Base: t, Disp: dqW}, w)
 	weights, values := g.ZMM(), g.ZMM()
@@ -154,10 +158,7 @@ func depthQ8(g *gen) {
 	g.MOVQ(U32(depthPositions), left)
 	g.JMP(LabelRef("positions"))
 	g.Label("done")
-	for _, field := range []int{dqX, dqW, dqInit, dqScale} {
-		g.ADDQ(U8(64), Mem{Base: t, Disp: field})
-	}
-	g.ADDQ(U8(16), Mem{Base: t, Disp: dqY})
+	g.ADDQ(U8(16), Mem{Base: t, Disp: dqColumn})
 	g.DECQ(Mem{Base: t, Disp: dqVectors})
 	g.JNE(LabelRef("channels"))
 	g.VZEROUPPER()

@@ -15,7 +15,7 @@ const (
 	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip      = 16, 24, 32, 40, 48, 56
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
 	q8Half, q8Cols, q8Fits                           = 112, 120, 144
-	q8Words, q8Flip                                  = 152, 156
+	q8Words, q8Flip, q8Column                        = 152, 156, 160
 )
 
 // dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
@@ -82,19 +82,24 @@ func (g *gen) tileQ8(d dotQ8, order Mem) {
 	g.typeName("tileQ8")
 	g.text("tileQ8"+d.suffix, "func(t *byte)")
 	g.Load(g.Param("t"), rT)
-	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
-	g.MOVQ(Mem{Base: rT, Disp: q8DS}, rCS)
-	g.MOVQ(Mem{Base: rT, Disp: q8RS}, rRS)
-	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 2}, rRS3)
-	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 4}, rRS5)
-	g.MOVQ(Mem{Base: rT, Disp: q8Skip}, rBS)
-	g.MOVQ(Mem{Base: rT, Disp: q8Rows}, rTemp)
+	g.beginQ8()
 	d.begin()
 	g.CMPQ(Mem{Base: rT, Disp: q8Half}, U8(0))
 	g.JNE(LabelRef("half"))
 	g.eachRows(d, 2, order)
 	g.Label("half")
 	g.eachRows(d, 1, order)
+}
+
+// beginQ8 loads what all panels of a tile share.
+func (g *gen) beginQ8() {
+	g.MOVQ(Mem{Base: rT, Disp: q8DS}, rCS)
+	g.MOVQ(Mem{Base: rT, Disp: q8RS}, rRS)
+	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 2}, rRS3)
+	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 4}, rRS5)
+	g.MOVQ(Mem{Base: rT, Disp: q8Skip}, rBS)
+	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
+	g.MOVQ(Mem{Base: rT, Disp: q8Rows}, rTemp)
 }
 
 // eachRows emits the tile for every number of rows, with one or both vectors of columns.
@@ -154,9 +159,7 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
 	g.requantRows(rows, halves, name, sum, temps, order)
 	n := uint32(2 * g.t.lanes)
-	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Init})
-	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Scale})
-	g.ADDQ(U8(n), Mem{Base: rT, Disp: q8Dst})
+	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Column})
 	g.DECQ(Mem{Base: rT, Disp: q8Panels})
 	g.JNE(LabelRef(name("panel")))
 	g.VZEROUPPER()
@@ -208,9 +211,17 @@ func (g *gen) segments(rows, sets, lanes int, name func(string) string, step fun
 // loadHalves reads the vectors of one panel of the array at a field.
 func (g *gen) loadHalves(field, halves int, to [2]VecPhysical) {
 	g.MOVQ(Mem{Base: rT, Disp: field}, rTemp)
+	g.ADDQ(Mem{Base: rT, Disp: q8Column}, rTemp)
 	for h := range halves {
 		g.VMOVUPS(Mem{Base: rTemp, Disp: h * g.bytes()}, to[h])
 	}
+}
+
+// resultsQ8 points at the results of the panel.
+func (g *gen) resultsQ8() {
+	g.MOVQ(Mem{Base: rT, Disp: q8Column}, rC)
+	g.SHRQ(U8(2), rC)
+	g.ADDQ(Mem{Base: rT, Disp: q8Dst}, rC)
 }
 
 // requantRows converts sums to 8-bit values, as requantU8Generic does, and stores them.
@@ -236,12 +247,12 @@ func (g *gen) requantRows(rows, halves int, name func(string) string, sum func(r
 	// The bound is the operand that a comparison with NaN returns.
 	each(func(v VecPhysical, h int) { g.VMAXPS(temps[0], v, v) })
 	each(func(v VecPhysical, h int) { g.VMINPS(temps[1], v, v) })
-	g.MOVQ(Mem{Base: rT, Disp: q8Dst}, rC)
 	if g.t.wide {
 		g.Label(name("fits"))
 		g.storeBytes(rows, halves, name, sum, temps, order)
 		return
 	}
+	g.resultsQ8()
 	each(func(v VecPhysical, h int) { g.VCVTPS2DQ(v, v) })
 	g.VPBROADCASTW(Mem{Base: rT, Disp: q8Zero}, temps[0])
 	g.VPCMPEQW(temps[1], temps[1], temps[1])
@@ -298,7 +309,7 @@ func (g *gen) storeBytes(rows, halves int, name func(string) string, sum func(ro
 		g.VPXORD(flip, v[0], v[0])
 		g.VPERMD(v[0], index, v[0])
 	}
-	g.MOVQ(Mem{Base: rT, Disp: q8Dst}, rC)
+	g.resultsQ8()
 	all := 16 * halves
 	g.CMPQ(Mem{Base: rT, Disp: q8Cols}, U8(all))
 	g.JLT(LabelRef(name("part")))

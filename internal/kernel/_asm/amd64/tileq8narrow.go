@@ -17,17 +17,11 @@ func (g *gen) narrowQ8(maxRows, vectors int, order Mem) {
 	g.typeName("tileQ8")
 	g.text(fmt.Sprintf("tileQ8VNNI%d", 4*vectors), "func(t *byte)")
 	g.Load(g.Param("t"), rT)
-	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
-	g.MOVQ(Mem{Base: rT, Disp: q8DS}, rCS)
-	g.MOVQ(Mem{Base: rT, Disp: q8RS}, rRS)
-	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 2}, rRS3)
-	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 4}, rRS5)
-	g.MOVQ(Mem{Base: rT, Disp: q8Skip}, rBS)
 	g.MOVQ(Mem{Base: rT, Disp: q8Cols}, rTemp)
 	g.MOVL(I32(-1), rK.As32())
 	g.BZHIL(rTemp.As32(), rK.As32(), rK.As32())
 	g.KMOVD(rK.As32(), K1)
-	g.MOVQ(Mem{Base: rT, Disp: q8Rows}, rTemp)
+	g.beginQ8()
 	for rows := maxRows; rows >= 1; rows-- {
 		below := fmt.Sprintf("below%d", rows)
 		if rows > 1 {
