@@ -11,8 +11,8 @@ import (
 // conv is Conv and ConvTranspose over any number of spatial axes. The weights are
 // [M, C/group, k…] for Conv and [C, M/group, k…] for ConvTranspose.
 //
-// float32 with up to three spatial axes goes through the tap engine (convtaps.go), or, for
-// a transposed convolution to few channels, one product and a scattered sum (convscatter.go).
+// float32 with up to three spatial axes goes through the tap engine (convtaps.go), or, to few
+// channels, one product and a scattered sum (convscatter.go).
 type conv struct {
 	window
 	group         int
@@ -86,7 +86,7 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 		if cube, ok := asCube(f.ax); ok {
 			f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, o.transposed)
 			f.engine = f.shape.viable()
-			f.scatter = f.engine && o.transposed && useScatter(&f.shape)
+			f.scatter = f.engine && f.shape.usesScatter()
 			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
 			f.gather = f.mapped || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
@@ -162,7 +162,7 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 	case err != nil || !f.engine:
 		return "", false
 	case f.scatter:
-		return fmt.Sprintf("scatter g%d", o.group), true
+		return fmt.Sprintf("scatter t%v g%d", o.transposed, o.group), true
 	case f.winograd:
 		return winogradKey(o.group), true
 	case f.gather:
@@ -206,7 +206,9 @@ func (o *conv) Workspace(in []Fact) int {
 		return 0
 	}
 	if f.scatter {
-		return scatterWorkspace(&f.shape)
+		var p scatterPlan
+		p.lay(&f.shape)
+		return p.workspace(o.last)
 	}
 	if f.mapped && !f.winograd {
 		return 0
@@ -329,7 +331,7 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 			st.matrix = packScatter(st.matrix, &f.shape, in[1].Float32s())
 			m = st.matrix
 		}
-		st.scatter.execute(ctx.Pool, &f.shape, o.last, m, x, y, bias, o.act, ctx.Scratch)
+		st.scatter.execute(ctx.Pool, o.last, m, x, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
 	if f.gather {
@@ -378,6 +380,8 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	f.mapped = f.mapped && f.gather
 	st.facts, st.ready = f, err == nil
 	switch {
+	case f.scatter:
+		st.scatter.lay(&f.shape)
 	case tiles:
 		st.tiles.lay(&f.shape)
 	case f.mapped:

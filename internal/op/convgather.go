@@ -25,7 +25,7 @@ const (
 // Products in place do as well where rows of results are long and neighbouring windows
 // overlap, or the copy serves few channels.
 func (s *convShape) usesGather() bool {
-	if s.taps() == 1 || s.isDepthwise() || s.isNarrow() {
+	if s.taps() == 1 || s.isDepthwise() {
 		return false
 	}
 	w := s.cube[2]

@@ -25,7 +25,7 @@ const (
 
 // usesMaps reports whether tables suit a convolution whose operand and result are channels-last.
 func (s *convShape) usesMaps() bool {
-	if !kernel.HasRowsF32() || s.c < mappedChannels || s.o < mappedChannels || s.taps() == 1 || s.isDepthwise() || s.isNarrow() {
+	if !kernel.HasRowsF32() || s.c < mappedChannels || s.o < mappedChannels || s.taps() == 1 || s.isDepthwise() {
 		return false
 	}
 	n := s.imagesPerMap()

@@ -10,13 +10,44 @@ import (
 
 // A transposed convolution to few channels is one product, [positions, C] by
 // [C, taps·O], whose rows are then added where their windows lie. Sub-pixel phases would
-// pad O to a whole panel of columns in each of the taps.
+// pad O to a whole panel of columns in each of the taps. A convolution with stride 1 is the
+// same with the kernel turned around, and would pad O as well.
+//
+// Products of a few source rows at a time go to a ring in the first-level cache, from which
+// rows of results take them as soon as all that they need are there.
 
-// scatterChannels is the number of output channels below which that pays.
-const scatterChannels = 16
+const (
+	// scatterChannels is the number of output channels below which that pays.
+	scatterChannels = 16
+	// scatterMinInputs is the number of input channels of a convolution from which it does: each
+	// product is added once, whatever the number of inputs.
+	scatterMinInputs = 8
+	// scatterPositions is how many source positions a product aims at.
+	scatterPositions = 56
+	// scatterBandRows is the least number of source rows of a band.
+	scatterBandRows = 16
+	// scatterBands and scatterSlots bound the bands of an image and the units in work at the same time.
+	scatterBands, scatterSlots = 8, 8
+)
 
-func useScatter(s *convShape) bool {
-	return s.o < scatterChannels && !s.isDepthwise() && scatterWorkspace(s) < math.MaxInt
+// usesScatter reports whether a convolution is better computed in this way.
+func (s *convShape) usesScatter() bool {
+	if s.o >= scatterChannels || s.isDepthwise() {
+		return false
+	}
+	if !s.transposed {
+		if s.c < scatterMinInputs || s.taps() == 1 {
+			return false
+		}
+		for _, a := range s.cube {
+			if a.stride != 1 {
+				return false
+			}
+		}
+	}
+	var p scatterPlan
+	p.lay(s)
+	return p.workspace(false) < math.MaxInt
 }
 
 // packedScatter is the weights of each group as [C, taps·O].
@@ -26,6 +57,7 @@ type packedScatter struct {
 	buf    []float32
 }
 
+// Bytes implements [Packed].
 func (p *packedScatter) Bytes() int {
 	n := 4 * len(p.buf)
 	for _, g := range p.groups {
@@ -34,8 +66,8 @@ func (p *packedScatter) Bytes() int {
 	return n
 }
 
-// packScatter packs the weights w, of shape [C, O/groups, k…], into the memory of p if p
-// is not nil.
+// packScatter packs the weights w, of shape [C, O/groups, k…] for a transposed convolution and [O, C/groups, k…] for a
+// convolution, into the memory of p if p is not nil.
 func packScatter(p *packedScatter, s *convShape, w []float32) *packedScatter {
 	keep := p != nil
 	if !keep {
@@ -46,6 +78,9 @@ func packScatter(p *packedScatter, s *convShape, w []float32) *packedScatter {
 		p.groups = make([]*kernel.PackedF32, s.groups)
 	}
 	p.shape = append(p.shape[:0], s.c*s.groups, s.o)
+	if !s.transposed {
+		p.shape = append(p.shape[:0], s.o*s.groups, s.c)
+	}
 	for _, a := range s.cube[3-s.rank:] {
 		p.shape = append(p.shape, a.kernel)
 	}
@@ -56,7 +91,16 @@ func packScatter(p *packedScatter, s *convShape, w []float32) *packedScatter {
 	buf := p.buf[:s.c*n]
 	for g := range s.groups {
 		for c := range s.c {
-			transposeF32(buf[c*n:], s.o, w[(g*s.c+c)*n:], taps, s.o, taps)
+			row := buf[c*n:][:n]
+			if s.transposed {
+				transposeF32(row, s.o, w[(g*s.c+c)*n:], taps, s.o, taps)
+				continue
+			}
+			for o := range s.o {
+				for t, v := range w[((g*s.o+o)*s.c+c)*taps:][:taps] {
+					row[(taps-1-t)*s.o+o] = v
+				}
+			}
 		}
 		p.groups[g] = kernel.RepackF32(p.groups[g], s.c, n, buf, n, false)
 	}
@@ -66,123 +110,213 @@ func packScatter(p *packedScatter, s *convShape, w []float32) *packedScatter {
 	return p
 }
 
-// scatterFloats returns the scratch elements of the three stages: the channels-last
-// operand, the products and the channels-last result.
-func scatterFloats(s *convShape) (src, col, dst int) {
-	in, out := mulSize(s.n, s.src[0], s.src[1], s.src[2]), mulSize(s.n, s.dst[0], s.dst[1], s.dst[2])
-	return mulSize(in, s.c, s.groups), mulSize(in, s.groups, s.taps(), s.o), mulSize(out, s.o, s.groups)
+// scatterPlan is the division of a run into units, and the memory of one.
+type scatterPlan struct {
+	convShape     // as a transposed convolution
+	width     int // elements between the products of neighbouring positions
+	each      int // source rows of a product
+	ring      int // products in the ring, or all of an image
+	planes    int // of results, or images where planes of results share sources
+	rows      int // source rows of a plane
+	maxBands  int // of a plane
+	slots     int // units in work at the same time
+	colLen    int // elements of a ring
+	rowLen    int // elements of a row of results
+	srcLen    int // elements of the channels-last operand
 }
 
-func scatterWorkspace(s *convShape) int { return scratchBytes(scatterFloats(s)) }
+// lay divides the work.
+func (p *scatterPlan) lay(s *convShape) {
+	p.convShape = *s
+	if !s.transposed {
+		p.transposed = true
+		for i, a := range s.cube {
+			p.cube[i] = axisWindow{in: a.out, out: a.in, kernel: a.kernel, stride: 1, dilation: a.dilation, begin: a.span() - 1 - a.begin}
+		}
+	}
+	const line = tensor.Align / 4
+	p.width = mulSize(ceilDiv(mulSize(p.taps(), p.o), line), line)
+	p.each = max(1, min(scatterPositions/max(1, p.src[2]), p.src[1]))
+	p.planes, p.rows = mulSize(p.n, p.dst[0]), p.src[1]
+	p.ring = min(ceilDiv((p.cube[1].span()-1)/p.cube[1].stride, p.each)+1, ceilDiv(p.rows, p.each))
+	p.maxBands = 1
+	if p.cube[0].kernel > 1 {
+		p.planes, p.rows = p.n, mulSize(p.src[0], p.src[1])
+		p.ring = ceilDiv(p.rows, p.each)
+	} else if p.planes < scatterBands {
+		p.maxBands = max(1, min(ceilDiv(scatterBands, max(1, p.planes)), p.src[1]/scatterBandRows))
+	}
+	p.slots = min(mulSize(p.planes, p.maxBands), scatterSlots)
+	p.colLen = mulSize(p.ring, p.each, p.src[2], p.groups, p.width)
+	p.rowLen = mulSize(p.dst[2], p.o, p.groups)
+	p.srcLen = mulSize(p.n, p.src[0], p.src[1], p.src[2], p.c, p.groups)
+}
 
-// scatterState is the task of the stages.
+// workspace returns the bytes of scratch memory for data in channels-last order or not.
+func (p *scatterPlan) workspace(last bool) int {
+	col := mulSize(p.slots, p.colLen)
+	if last {
+		return scratchBytes(col)
+	}
+	return scratchBytes(col, mulSize(p.slots, p.rowLen), p.srcLen)
+}
+
+// scatterState is the task of a run.
 type scatterState struct {
-	convShape
-	task                      spreader
-	last                      bool
-	x, y, source, col, result []float32
-	bias                      []float32
-	act                       kernel.Epilogue
-	packed                    *packedScatter
-	transpose, multiply, add  func(lo, hi int)
+	scatterPlan
+	task          slotTask
+	turn          spreader
+	bands         int
+	last          bool
+	x, y, source  []float32
+	cols, staged  []float32
+	first         []float32 // a row of results before anything is added
+	act           kernel.Epilogue
+	packed        *packedScatter
+	unitFunc      func(u, slot int)
+	transposeFunc func(lo, hi int)
 }
 
-const scatterRows = 64 // positions in a unit of the first two stages
-
-func (t *scatterState) execute(pool *parallel.Pool, s *convShape, last bool, packed *packedScatter, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
-	if t.add == nil {
-		t.transpose, t.multiply, t.add = t.transposeBlocks, t.multiplyBlocks, t.addRows
+func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedScatter, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
+	if t.unitFunc == nil {
+		t.unitFunc, t.transposeFunc = t.unit, t.transposeBlocks
 	}
-	t.convShape, t.last, t.packed, t.x, t.y, t.bias, t.act = *s, last, packed, x, y, bias, act
-	ns, nc, nd := scatterFloats(s)
-	src, scratch := floatsOf(scratch, ns)
-	t.col, scratch = floatsOf(scratch, nc)
-	dst, _ := floatsOf(scratch, nd)
-	positions := s.src[0] * s.src[1] * s.src[2]
-	t.source = x
-	if !last && positions > 1 && s.c*s.groups > 1 {
-		t.source = src
-		t.task.f = t.transpose
-		t.task.run(pool, s.n*t.blocks(positions), mulSize(copyCost, ns))
+	t.last, t.packed, t.x, t.y, t.source, t.act = last, packed, x, y, x, act
+	t.cols, scratch = floatsOf(scratch, t.slots*t.colLen)
+	positions := t.src[0] * t.src[1] * t.src[2]
+	if !last {
+		t.staged, scratch = floatsOf(scratch, t.slots*t.rowLen)
+		if positions > 1 && t.c*t.groups > 1 {
+			t.source, _ = floatsOf(scratch, t.srcLen)
+			t.turn.f = t.transposeFunc
+			t.turn.run(pool, t.n*ceilDiv(positions, scatterTurn), mulSize(copyCost, t.srcLen))
+		}
 	}
-	t.task.f = t.multiply
-	t.task.run(pool, t.blocks(s.n*positions)*s.groups, mulSize(nc, s.c))
-	t.result = y
-	if !last && s.o*s.groups > 1 {
-		t.result = dst
+	if cap(t.first) < t.rowLen {
+		t.first = make([]float32, t.rowLen)
 	}
-	t.task.f = t.add
-	t.task.run(pool, s.n*s.dst[0]*s.dst[1], mulSize(copyCost, nc))
-	t.x, t.y, t.source, t.col, t.result, t.bias, t.packed = nil, nil, nil, nil, nil, nil, nil
+	t.first = t.first[:t.rowLen]
+	clear(t.first)
+	for i := copy(t.first, bias); i > 0 && i < t.rowLen; i *= 2 {
+		copy(t.first[i:], t.first[:i])
+	}
+	t.bands = 1
+	if pool.Threads() > 1 {
+		t.bands = t.maxBands
+	}
+	t.task.f = t.unitFunc
+	t.task.run(pool, t.planes*t.bands, t.slots, mulSize(t.n, positions, t.groups, t.width, t.c+copyCost))
+	t.x, t.y, t.source, t.cols, t.staged, t.packed = nil, nil, nil, nil, nil, nil
 }
 
-func (t *scatterState) blocks(positions int) int {
-	return (positions + scatterRows - 1) / scatterRows
-}
+// scatterTurn is how many positions a unit of transposeBlocks brings to channels-last order.
+const scatterTurn = 64
 
 func (t *scatterState) transposeBlocks(lo, hi int) {
 	plane := t.src[0] * t.src[1] * t.src[2]
-	all, blocks := t.c*t.groups, t.blocks(plane)
+	all, blocks := t.c*t.groups, ceilDiv(plane, scatterTurn)
 	for u := lo; u < hi; u++ {
-		n, p := u/blocks, u%blocks*scatterRows
-		transposeF32(t.source[(n*plane+p)*all:], all, t.x[n*all*plane+p:], plane, all, min(scatterRows, plane-p))
+		n, p := u/blocks, u%blocks*scatterTurn
+		transposeF32(t.source[(n*plane+p)*all:], all, t.x[n*all*plane+p:], plane, all, min(scatterTurn, plane-p))
 	}
 }
 
-func (t *scatterState) multiplyBlocks(lo, hi int) {
-	positions := t.n * t.src[0] * t.src[1] * t.src[2]
-	all, width, blocks := t.c*t.groups, t.taps()*t.o, t.blocks(positions)
-	for u := lo; u < hi; u++ {
-		g, p := u/blocks, u%blocks*scatterRows
-		w := t.packed.groups[g]
-		m := min(scatterRows, positions-p)
-		kernel.GemmPackedF32(m, t.source[p*all+g*t.c:], all, w, 0, w.Panels(), t.col[(g*positions+p)*width:], width, false, nil)
+// unit computes a band of rows of one plane of results, or an image.
+func (t *scatterState) unit(u, slot int) {
+	plane, band := u/t.bands, u%t.bands
+	col := t.cols[slot*t.colLen:][:t.colLen]
+	var staged []float32
+	if !t.last {
+		staged = t.staged[slot*t.rowLen:][:t.rowLen]
+	}
+	h0, h1 := chunkRange(t.dst[1], t.bands, band)
+	if t.cube[0].kernel > 1 {
+		source := plane * t.rows
+		t.multiply(col, source, 0, t.ring)
+		for d := range t.dst[0] {
+			for h := range t.dst[1] {
+				row := t.begin(plane*t.dst[0]+d, h, staged)
+				for kd := range t.cube[0].kernel {
+					if sd, ok := scatterSource(t.cube[0], d, kd); ok {
+						t.addTaps(row, col, kd, h, sd*t.src[1])
+					}
+				}
+				t.end(row, plane*t.dst[0]+d, h)
+			}
+		}
+		return
+	}
+	image, d := plane/t.dst[0], plane%t.dst[0]
+	sd, ok := scatterSource(t.cube[0], d, 0)
+	a := t.cube[1]
+	done := 0 // products before this one have been computed, or are not needed
+	for h := h0; h < h1; h++ {
+		row := t.begin(plane, h, staged)
+		if v := h + a.begin; ok && v >= 0 {
+			least := max(0, ceilDiv(max(0, v-a.span()+1), a.stride))
+			most := min(v/a.stride, t.rows-1)
+			if least <= most {
+				to := most/t.each + 1
+				if done = max(done, least/t.each); done < to {
+					t.multiply(col, (image*t.src[0]+sd)*t.rows, done, to)
+					done = to
+				}
+				t.addTaps(row, col, 0, h, 0)
+			}
+		}
+		t.end(row, plane, h)
 	}
 }
 
-// addRows computes rows of the result. A unit is one row of one image, all channels.
-func (t *scatterState) addRows(lo, hi int) {
-	a := &t.cube
-	co, width := t.o*t.groups, t.taps()*t.o
-	size := t.dst[2] * co
-	image := t.src[0] * t.src[1] * t.src[2]
-	for u := lo; u < hi; u++ {
-		row := t.result[u*size:][:size]
-		if t.bias == nil {
-			clear(row)
-		} else if co == 1 {
-			for i := range row {
-				row[i] = t.bias[0]
-			}
-		} else {
-			for i := 0; i < size; i += co {
-				copy(row[i:], t.bias)
-			}
+// multiply computes products [from, to) of t.each source rows each, the first of which is row source of all.
+func (t *scatterState) multiply(col []float32, source, from, to int) {
+	all, ld, w := t.c*t.groups, t.groups*t.width, t.src[2]
+	for i := from; i < to; i++ {
+		m := min(t.each, t.rows-i*t.each) * w
+		x := t.source[(source+i*t.each)*w*all:]
+		c := col[i%t.ring*t.each*w*ld:]
+		for g, b := range t.packed.groups {
+			kernel.GemmPackedF32(m, x[g*t.c:], all, b, 0, b.Panels(), c[g*t.width:], ld, false, nil)
 		}
-		h, r := u%t.dst[1], u/t.dst[1]
-		d, n := r%t.dst[0], r/t.dst[0]
-		for kd := range a[0].kernel {
-			sd, ok := scatterSource(a[0], d, kd)
-			if !ok {
-				continue
-			}
-			for kh := range a[1].kernel {
-				sh, ok := scatterSource(a[1], h, kh)
-				if !ok {
-					continue
-				}
-				first := n*image + (sd*t.src[1]+sh)*t.src[2]
-				tap := (kd*a[1].kernel + kh) * a[2].kernel * t.o
-				for g := range t.groups {
-					t.addRow(row[g*t.o:], t.col[(g*t.n*image+first)*width+tap:], width, co)
-				}
-			}
+	}
+}
+
+// begin returns where row h of a plane of results is added up, and sets it to the bias.
+func (t *scatterState) begin(plane, h int, staged []float32) []float32 {
+	row := staged
+	if t.last || t.o*t.groups == 1 {
+		row = t.y[(plane*t.dst[1]+h)*t.rowLen:][:t.rowLen]
+	}
+	copy(row, t.first)
+	return row
+}
+
+// end applies the activation to a row and puts it where it belongs.
+func (t *scatterState) end(row []float32, plane, h int) {
+	kernel.ActivateF32(row, row, &t.act)
+	if co := t.o * t.groups; !t.last && co > 1 {
+		n, d := plane/t.dst[0], plane%t.dst[0]
+		size := t.dst[0] * t.dst[1] * t.dst[2]
+		transposeF32(t.y[n*co*size+(d*t.dst[1]+h)*t.dst[2]:], size, row, co, t.dst[2], co)
+	}
+}
+
+// addTaps adds to row h of a plane of results what one kernel plane gives, from source rows that are counted from first.
+func (t *scatterState) addTaps(row, col []float32, kd, h, first int) {
+	a, ld := t.cube[1], t.groups*t.width
+	for kh := range a.kernel {
+		sh, ok := scatterSource(a, h, kh)
+		if !ok {
+			continue
 		}
-		kernel.ActivateF32(row, row, &t.act)
-		if !t.last && co > 1 {
-			plane := t.dst[0] * t.dst[1] * t.dst[2]
-			y := t.y[n*co*plane+(d*t.dst[1]+h)*t.dst[2]:]
-			transposeF32(y, plane, row, co, t.dst[2], co)
+		sh += first
+		at := (sh/t.each%t.ring*t.each+sh%t.each)*t.src[2]*ld + (kd*a.kernel+kh)*t.cube[2].kernel*t.o
+		if t.cube[2].dilation == 1 && t.groups == 1 {
+			t.addRuns(row, col[at:], ld)
+			continue
+		}
+		for g := range t.groups {
+			t.addApart(row[g*t.o:], col[at+g*t.width:], ld)
 		}
 	}
 }
@@ -196,51 +330,46 @@ func scatterSource(a axisWindow, p, k int) (int, bool) {
 	return v / a.stride, true
 }
 
-// addRow adds the products of one operand row and one row of taps to a row of results,
-// whose neighbours are co elements apart.
-func (t *scatterState) addRow(row, col []float32, width, co int) {
+// inside returns the range of source positions whose window, or what span of it is given, lies in a row of results.
+func (t *scatterState) inside(begin, span int) (lo, hi int) {
 	a := t.cube[2]
-	if a.dilation == 1 && t.groups == 1 {
-		t.addRuns(row, col, width)
-		return
+	lo = min(ceilDiv(max(0, begin), a.stride), t.src[2])
+	if room := t.dst[2] - span + begin; room >= 0 {
+		hi = min(room/a.stride+1, t.src[2])
 	}
-	for i := range t.src[2] {
-		at := i*a.stride - a.begin
-		run := col[i*width:]
-		for k := range a.kernel {
-			if p := at + k*a.dilation; p >= 0 && p < t.dst[2] {
-				dst := row[p*co:][:t.o]
-				for j, v := range run[k*t.o:][:t.o] {
-					dst[j] += v
-				}
-			}
+	return lo, max(lo, hi)
+}
+
+// addApart adds the products of one operand row and one row of taps to results whose neighbours are t.o·t.groups
+// elements apart, tap by tap.
+func (t *scatterState) addApart(row, col []float32, ld int) {
+	a, co := t.cube[2], t.o*t.groups
+	for k := range a.kernel {
+		begin := a.begin - k*a.dilation
+		if lo, hi := t.inside(begin, 1); lo < hi {
+			kernel.AddRunsF32(row[(lo*a.stride-begin)*co:], a.stride*co, col[lo*ld+k*t.o:], ld, hi-lo, t.o)
 		}
 	}
 }
 
-// addRuns is addRow for taps that lie side by side. Neighbouring windows overlap; every
+// addRuns is addApart for taps that lie side by side. Neighbouring windows overlap; every
 // passes-th do not.
-func (t *scatterState) addRuns(row, col []float32, width int) {
+func (t *scatterState) addRuns(row, col []float32, ld int) {
 	a := t.cube[2]
 	edge := func(i int) {
 		at := i*a.stride - a.begin
 		from, to := max(0, -at), min(a.kernel, t.dst[2]-at)
 		if from < to {
-			kernel.AddRunsF32(row[(at+from)*t.o:], 0, col[i*width+from*t.o:], 0, 1, (to-from)*t.o)
+			kernel.AddRunsF32(row[(at+from)*t.o:], 0, col[i*ld+from*t.o:], 0, 1, (to-from)*t.o)
 		}
 	}
-	// Windows [lo, hi) lie inside the row.
-	lo := min(ceilDiv(max(0, a.begin), a.stride), t.src[2])
-	hi := lo
-	if room := t.dst[2] - a.kernel + a.begin; room >= 0 {
-		hi = max(lo, min(room/a.stride+1, t.src[2]))
-	}
+	lo, hi := t.inside(a.begin, a.kernel)
+	passes := ceilDiv(a.kernel, a.stride)
 	for i := range lo {
 		edge(i)
 	}
-	passes := ceilDiv(a.kernel, a.stride)
 	for i := lo; i < min(lo+passes, hi); i++ {
-		kernel.AddRunsF32(row[(i*a.stride-a.begin)*t.o:], passes*a.stride*t.o, col[i*width:], passes*width, ceilDiv(hi-i, passes), a.kernel*t.o)
+		kernel.AddRunsF32(row[(i*a.stride-a.begin)*t.o:], passes*a.stride*t.o, col[i*ld:], passes*ld, ceilDiv(hi-i, passes), a.kernel*t.o)
 	}
 	for i := hi; i < t.src[2]; i++ {
 		edge(i)

@@ -56,8 +56,6 @@ func packTaps(p *packedConv, s *convShape, data []float32) *packedConv {
 	switch {
 	case s.isDepthwise():
 		p.packDepth(s, data)
-	case s.isNarrow():
-		b.packNarrow()
 	default:
 		for rd := range s.residues(0) {
 			for rh := range s.residues(1) {
@@ -167,14 +165,13 @@ func (b *tapPacker) tap(g int, at [3]int) {
 type convPlan struct {
 	convShape
 	depthwise       bool
-	narrow          axisWindow // the innermost axis, where its taps became columns; else zero
-	srcNHWC         bool       // the operand is channels-last
-	dstNHWC         bool       // the result is
-	copySrc         bool       // the operand is brought into the scratch source first
-	copyDst         bool       // the result is computed in scratch and then transposed
-	srcLen, dstLen  int        // scratch elements
-	srcC            int        // elements between neighbouring source positions
-	srcImage, srcGr int        // elements between images and between groups of the source
+	srcNHWC         bool // the operand is channels-last
+	dstNHWC         bool // the result is
+	copySrc         bool // the operand is brought into the scratch source first
+	copyDst         bool // the result is computed in scratch and then transposed
+	srcLen, dstLen  int  // scratch elements
+	srcC            int  // elements between neighbouring source positions
+	srcImage, srcGr int  // elements between images and between groups of the source
 }
 
 func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
@@ -183,10 +180,6 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 		s.groups, s.c, s.o = 1, s.groups, s.o*s.groups
 	}
 	p := convPlan{depthwise: depthwise, srcNHWC: srcNHWC, dstNHWC: dstNHWC}
-	if !depthwise && s.isNarrow() {
-		p.narrow = s.cube[2]
-		s = s.narrowed()
-	}
 	p.convShape = s
 	srcPos, dstPos := mulSize(s.src[:]...), mulSize(s.dst[:]...)
 	channelsLast := srcNHWC || s.c*s.groups == 1 || srcPos == 1
@@ -205,10 +198,7 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 		p.srcImage = mulSize(p.srcGr, s.groups)
 		p.srcLen = mulSize(p.srcImage, s.n)
 	}
-	switch {
-	case p.narrow.kernel > 0:
-		p.dstLen = mulSize(s.n, dstPos, s.o)
-	case !dstNHWC && s.o*s.groups > 1 && dstPos > 1:
+	if !dstNHWC && s.o*s.groups > 1 && dstPos > 1 {
 		p.copyDst = true
 		p.dstLen = mulSize(s.n, dstPos, s.o, s.groups)
 	}
@@ -315,9 +305,6 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 		t.result = dst
 	}
 	t.bias, t.act = bias, act
-	if p.narrow.kernel > 0 {
-		bias, act = nil, kernel.Epilogue{}
-	}
 	t.eps = t.eps[:0]
 	for g := range p.groups {
 		act.Bias = nil
@@ -335,9 +322,6 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 	} else {
 		units := t.layBlocks()
 		t.run(pool, units, mulSize(positions, p.groups, p.o, p.c), (*convState).multiply)
-	}
-	if p.narrow.kernel > 0 {
-		t.run(pool, p.n*p.dst[0]*p.dst[1], mulSize(copyCost, p.dstLen), (*convState).addParts)
 	}
 	if p.copyDst {
 		t.run(pool, p.n*p.unpackBlocks(), mulSize(copyCost, p.dstLen), (*convState).unpackRows)

@@ -110,9 +110,7 @@ func (p *winogradPlan) workspace() int {
 // winogradState is the task of a run.
 type winogradState struct {
 	winogradPlan
-	wave, chunks       int
-	first              int // unit of the wave
-	bySlot             bool
+	task               slotTask
 	x, y, bias         []float32
 	ins, outs, borders []float32
 	act                kernel.Epilogue
@@ -125,34 +123,16 @@ func (t *winogradState) execute(pool *parallel.Pool, packed *packedWinograd, x, 
 	t.ins, scratch = floatsOf(scratch, t.slots*t.inLen)
 	t.outs, scratch = floatsOf(scratch, t.slots*t.outLen)
 	t.borders, _ = floatsOf(scratch, t.slots*t.borderLen)
-	t.bySlot = pool.Threads() > t.slots
-	wave := t.units
-	if t.bySlot {
-		wave = t.slots
+	if t.task.f == nil {
+		t.task.f = t.unit
 	}
-	work := mulSize(t.size, kernel.WinogradTaps, t.c, t.o)
-	for t.first = 0; t.first < t.units; t.first += wave {
-		t.wave = min(wave, t.units-t.first)
-		t.chunks = chunksFor(t.wave, mulSize(t.wave, work))
-		pool.Run(t.chunks, t)
-	}
+	t.task.run(pool, t.units, t.slots, mulSize(t.units, t.size, kernel.WinogradTaps, t.c, t.o))
 	t.packed, t.x, t.y, t.bias, t.ins, t.outs, t.borders = nil, nil, nil, nil, nil, nil, nil
 }
 
-// Do implements [parallel.Task].
-func (t *winogradState) Do(chunk, worker int) {
-	lo, hi := chunkRange(t.wave, t.chunks, chunk)
-	for u := lo; u < hi; u++ {
-		slot := worker
-		if t.bySlot {
-			slot = u
-		}
-		t.unit(t.first+u, t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen])
-	}
-}
-
 // unit computes a block of tiles of one group.
-func (t *winogradState) unit(u int, in, out, border []float32) {
+func (t *winogradState) unit(u, slot int) {
+	in, out, border := t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen]
 	g, b := u/t.blocks, u%t.blocks
 	t0, t1 := chunkRange(t.tiles, t.blocks, b)
 	n := t1 - t0

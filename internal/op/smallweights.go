@@ -280,7 +280,7 @@ func (o *smallWeights) Prepack(i int, in []Fact) (Packed, error) {
 // multipliesTaps reports whether weights are packed as the matrices of the taps.
 func (o *conv) multipliesTaps(f *convFacts, in []Fact) bool {
 	key, ok := o.PackKey(1, in)
-	return ok && strings.HasPrefix(key, "taps ") && !f.shape.isDepthwise() && !f.shape.isNarrow()
+	return ok && strings.HasPrefix(key, "taps ") && !f.shape.isDepthwise()
 }
 
 // prepackHalf is Prepack for half-precision weights.

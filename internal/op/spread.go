@@ -27,3 +27,37 @@ func spread(pool *parallel.Pool, units, work int, f func(lo, hi int)) {
 	s := &spreader{f: f}
 	s.run(pool, units, work)
 }
+
+// slotTask runs units of which each needs a slot of scratch memory. Kept in a node's state with f set once, it does not
+// allocate.
+type slotTask struct {
+	f                   func(u, slot int)
+	first, wave, chunks int
+	bySlot              bool // units of a wave have slots of their own; else workers have
+}
+
+// Do implements [parallel.Task].
+func (s *slotTask) Do(chunk, worker int) {
+	lo, hi := chunkRange(s.wave, s.chunks, chunk)
+	for u := lo; u < hi; u++ {
+		slot := worker
+		if s.bySlot {
+			slot = u
+		}
+		s.f(s.first+u, slot)
+	}
+}
+
+// run calls f for each of the units, no two of the same slot at the same time. Where there are more threads than slots,
+// as many units as slots at a time. work is the total work, in units of one multiply-add.
+func (s *slotTask) run(pool *parallel.Pool, units, slots, work int) {
+	wave := units
+	if s.bySlot = pool.Threads() > slots; s.bySlot {
+		wave = slots
+	}
+	for s.first = 0; s.first < units; s.first += wave {
+		s.wave = min(wave, units-s.first)
+		s.chunks = chunksFor(s.wave, work/units*s.wave)
+		pool.Run(s.chunks, s)
+	}
+}
