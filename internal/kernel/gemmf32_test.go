@@ -63,9 +63,13 @@ func TestTileLayout(t *testing.T) {
 	var y indirectTileF32
 	got = append(got, unsafe.Offsetof(y.src), unsafe.Offsetof(y.dst), unsafe.Offsetof(y.zeros), unsafe.Offsetof(y.taps), unsafe.Offsetof(y.stride))
 	want = append(want, 128, 136, 144, 152, 160)
+	var w windowSum
+	got = append(got, unsafe.Offsetof(w.dst), unsafe.Offsetof(w.first), unsafe.Offsetof(w.src), unsafe.Offsetof(w.at), unsafe.Offsetof(w.n),
+		unsafe.Offsetof(w.rows), unsafe.Offsetof(w.parts), unsafe.Offsetof(w.step), unsafe.Offsetof(w.lds))
+	want = append(want, 0, 8, 16, 24, 32, 40, 48, 56, 64)
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("field %d of tileF32 is at offset %d, the assembly reads %d", i, got[i], want[i])
+			t.Errorf("field %d of arguments is at offset %d, the assembly reads %d", i, got[i], want[i])
 		}
 	}
 }

@@ -84,21 +84,27 @@ func packScatter(p *packedScatter, s *convShape, w []float32) *packedScatter {
 	for _, a := range s.cube[3-s.rank:] {
 		p.shape = append(p.shape, a.kernel)
 	}
-	n := taps * s.o
+	across := s.cube[2].kernel
+	per := scatterTaps(s.cube[2]) // columns of O of one kernel row
+	n := taps / across * per * s.o
 	if cap(p.buf) < s.c*n {
 		p.buf = make([]float32, s.c*n)
 	}
 	buf := p.buf[:s.c*n]
+	clear(buf)
 	for g := range s.groups {
 		for c := range s.c {
 			row := buf[c*n:][:n]
-			if s.transposed {
-				transposeF32(row, s.o, w[(g*s.c+c)*n:], taps, s.o, taps)
-				continue
-			}
 			for o := range s.o {
-				for t, v := range w[((g*s.o+o)*s.c+c)*taps:][:taps] {
-					row[(taps-1-t)*s.o+o] = v
+				from := ((g*s.o+o)*s.c + c) * taps
+				if s.transposed {
+					from = ((g*s.c+c)*s.o + o) * taps
+				}
+				for t, v := range w[from:][:taps] {
+					if !s.transposed {
+						t = taps - 1 - t
+					}
+					row[(t/across*per+t%across)*s.o+o] = v
 				}
 			}
 		}
@@ -110,9 +116,19 @@ func packScatter(p *packedScatter, s *convShape, w []float32) *packedScatter {
 	return p
 }
 
+// scatterTaps is how many taps of a kernel row have columns in the product: where windows overlap, a whole number of
+// strides, with zeros for those that are not there.
+func scatterTaps(a axisWindow) int {
+	if a.dilation > 1 {
+		return a.kernel
+	}
+	return ceilDiv(a.kernel, a.stride) * a.stride
+}
+
 // scatterPlan is the division of a run into units, and the memory of one.
 type scatterPlan struct {
 	convShape     // as a transposed convolution
+	kernelRow int // elements of the products of a position with one kernel row
 	width     int // elements between the products of neighbouring positions
 	each      int // source rows of a product
 	ring      int // products in the ring, or all of an image
@@ -121,7 +137,8 @@ type scatterPlan struct {
 	maxBands  int // of a plane
 	slots     int // units in work at the same time
 	colLen    int // elements of a ring
-	rowLen    int // elements of a row of results
+	lead      int // positions of a row of results before its first one
+	rowLen    int // elements of a row of results with the positions around it where windows reach beyond the borders
 	srcLen    int // elements of the channels-last operand
 }
 
@@ -135,7 +152,8 @@ func (p *scatterPlan) lay(s *convShape) {
 		}
 	}
 	const line = tensor.Align / 4
-	p.width = mulSize(ceilDiv(mulSize(p.taps(), p.o), line), line)
+	p.kernelRow = mulSize(scatterTaps(p.cube[2]), p.o)
+	p.width = mulSize(ceilDiv(mulSize(p.cube[0].kernel, p.cube[1].kernel, p.kernelRow), line), line)
 	p.each = max(1, min(scatterPositions/max(1, p.src[2]), p.src[1]))
 	p.planes, p.rows = mulSize(p.n, p.dst[0]), p.src[1]
 	p.ring = min(ceilDiv((p.cube[1].span()-1)/p.cube[1].stride, p.each)+1, ceilDiv(p.rows, p.each))
@@ -148,17 +166,27 @@ func (p *scatterPlan) lay(s *convShape) {
 	}
 	p.slots = min(mulSize(p.planes, p.maxBands), scatterSlots)
 	p.colLen = mulSize(p.ring, p.each, p.src[2], p.groups, p.width)
-	p.rowLen = mulSize(p.dst[2], p.o, p.groups)
+	if p.colLen < math.MaxInt-line {
+		p.colLen = alignedFloats(p.colLen + kernel.WindowSlack)
+	}
+	// A row of results with the positions around it that windows reach beyond the borders.
+	w := p.cube[2]
+	p.lead = max(0, w.begin)
+	reach := mulSize(p.src[2]-1, w.stride) + max(w.span(), scatterTaps(w)) - w.begin
+	p.rowLen = mulSize(p.lead+max(p.dst[2], reach), p.o, p.groups)
+	if p.rowLen < math.MaxInt-line {
+		p.rowLen = alignedFloats(p.rowLen + kernel.WindowSlack)
+	}
 	p.srcLen = mulSize(p.n, p.src[0], p.src[1], p.src[2], p.c, p.groups)
 }
 
 // workspace returns the bytes of scratch memory for data in channels-last order or not.
 func (p *scatterPlan) workspace(last bool) int {
-	col := mulSize(p.slots, p.colLen)
+	col, row := mulSize(p.slots, p.colLen), mulSize(p.slots, p.rowLen)
 	if last {
-		return scratchBytes(col)
+		return scratchBytes(col, row)
 	}
-	return scratchBytes(col, mulSize(p.slots, p.rowLen), p.srcLen)
+	return scratchBytes(col, row, p.srcLen)
 }
 
 // scatterState is the task of a run.
@@ -172,6 +200,7 @@ type scatterState struct {
 	cols, staged  []float32
 	first         []float32 // a row of results before anything is added
 	act           kernel.Epilogue
+	at            [][]int // by slot: where the products of a row of results begin
 	packed        *packedScatter
 	unitFunc      func(u, slot int)
 	transposeFunc func(lo, hi int)
@@ -184,13 +213,11 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 	t.last, t.packed, t.x, t.y, t.source, t.act = last, packed, x, y, x, act
 	t.cols, scratch = floatsOf(scratch, t.slots*t.colLen)
 	positions := t.src[0] * t.src[1] * t.src[2]
-	if !last {
-		t.staged, scratch = floatsOf(scratch, t.slots*t.rowLen)
-		if positions > 1 && t.c*t.groups > 1 {
-			t.source, _ = floatsOf(scratch, t.srcLen)
-			t.turn.f = t.transposeFunc
-			t.turn.run(pool, t.n*ceilDiv(positions, scatterTurn), mulSize(copyCost, t.srcLen))
-		}
+	t.staged, scratch = floatsOf(scratch, t.slots*t.rowLen)
+	if !last && positions > 1 && t.c*t.groups > 1 {
+		t.source, _ = floatsOf(scratch, t.srcLen)
+		t.turn.f = t.transposeFunc
+		t.turn.run(pool, t.n*ceilDiv(positions, scatterTurn), mulSize(copyCost, t.srcLen))
 	}
 	if cap(t.first) < t.rowLen {
 		t.first = make([]float32, t.rowLen)
@@ -199,6 +226,9 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 	clear(t.first)
 	for i := copy(t.first, bias); i > 0 && i < t.rowLen; i *= 2 {
 		copy(t.first[i:], t.first[:i])
+	}
+	for len(t.at) < t.slots {
+		t.at = append(t.at, make([]int, 0, t.cube[0].kernel*t.cube[1].kernel))
 	}
 	t.bands = 1
 	if pool.Threads() > 1 {
@@ -225,23 +255,22 @@ func (t *scatterState) transposeBlocks(lo, hi int) {
 func (t *scatterState) unit(u, slot int) {
 	plane, band := u/t.bands, u%t.bands
 	col := t.cols[slot*t.colLen:][:t.colLen]
-	var staged []float32
-	if !t.last {
-		staged = t.staged[slot*t.rowLen:][:t.rowLen]
-	}
+	row := t.staged[slot*t.rowLen:][:t.rowLen]
 	h0, h1 := chunkRange(t.dst[1], t.bands, band)
 	if t.cube[0].kernel > 1 {
 		source := plane * t.rows
 		t.multiply(col, source, 0, t.ring)
 		for d := range t.dst[0] {
 			for h := range t.dst[1] {
-				row := t.begin(plane*t.dst[0]+d, h, staged)
+				at := t.at[slot][:0]
 				for kd := range t.cube[0].kernel {
 					if sd, ok := scatterSource(t.cube[0], d, kd); ok {
-						t.addTaps(row, col, kd, h, sd*t.src[1])
+						at = t.sources(at, kd, h, sd*t.src[1])
 					}
 				}
+				t.add(row, col, at)
 				t.end(row, plane*t.dst[0]+d, h)
+				t.at[slot] = at
 			}
 		}
 		return
@@ -251,7 +280,7 @@ func (t *scatterState) unit(u, slot int) {
 	a := t.cube[1]
 	done := 0 // products before this one have been computed, or are not needed
 	for h := h0; h < h1; h++ {
-		row := t.begin(plane, h, staged)
+		at := t.at[slot][:0]
 		if v := h + a.begin; ok && v >= 0 {
 			least := max(0, ceilDiv(max(0, v-a.span()+1), a.stride))
 			most := min(v/a.stride, t.rows-1)
@@ -261,10 +290,12 @@ func (t *scatterState) unit(u, slot int) {
 					t.multiply(col, (image*t.src[0]+sd)*t.rows, done, to)
 					done = to
 				}
-				t.addTaps(row, col, 0, h, 0)
+				at = t.sources(at, 0, h, 0)
 			}
 		}
+		t.add(row, col, at)
 		t.end(row, plane, h)
+		t.at[slot] = at
 	}
 }
 
@@ -281,42 +312,58 @@ func (t *scatterState) multiply(col []float32, source, from, to int) {
 	}
 }
 
-// begin returns where row h of a plane of results is added up, and sets it to the bias.
-func (t *scatterState) begin(plane, h int, staged []float32) []float32 {
-	row := staged
-	if t.last || t.o*t.groups == 1 {
-		row = t.y[(plane*t.dst[1]+h)*t.rowLen:][:t.rowLen]
+// end applies the activation to row h of a plane of results and puts it where it belongs.
+func (t *scatterState) end(row []float32, plane, h int) {
+	co := t.o * t.groups
+	row = row[t.lead*co:][:t.dst[2]*co]
+	if t.last || co == 1 {
+		kernel.ActivateF32(t.y[(plane*t.dst[1]+h)*len(row):][:len(row)], row, &t.act)
+		return
+	}
+	kernel.ActivateF32(row, row, &t.act)
+	n, d := plane/t.dst[0], plane%t.dst[0]
+	size := t.dst[0] * t.dst[1] * t.dst[2]
+	transposeF32(t.y[n*co*size+(d*t.dst[1]+h)*t.dst[2]:], size, row, co, t.dst[2], co)
+}
+
+// sources appends where the products with the rows of one kernel plane begin that belong to row h of results, in a ring of
+// source rows that are counted from first.
+func (t *scatterState) sources(at []int, kd, h, first int) []int {
+	a := t.cube[1]
+	for kh := range a.kernel {
+		if sh, ok := scatterSource(a, h, kh); ok {
+			sh += first
+			at = append(at, (sh/t.each%t.ring*t.each+sh%t.each)*t.src[2]*t.groups*t.width+(kd*a.kernel+kh)*t.kernelRow)
+		}
+	}
+	return at
+}
+
+// add sets a row of results to the bias and the products at the given places.
+func (t *scatterState) add(row, col []float32, at []int) {
+	w, co, ld := t.cube[2], t.o*t.groups, t.groups*t.width
+	if w.dilation == 1 && t.groups == 1 && len(at) > 0 {
+		begin := (t.lead - w.begin) * co
+		copy(row[:begin], t.first)
+		parts := scatterTaps(w) / w.stride
+		end := begin + (t.src[2]+parts-1)*w.stride*co
+		kernel.SumWindowsF32(row[begin:], t.first[begin:], w.stride*co, col, at, ld, t.src[2], parts)
+		copy(row[end:], t.first[end:])
+		return
 	}
 	copy(row, t.first)
-	return row
-}
-
-// end applies the activation to a row and puts it where it belongs.
-func (t *scatterState) end(row []float32, plane, h int) {
-	kernel.ActivateF32(row, row, &t.act)
-	if co := t.o * t.groups; !t.last && co > 1 {
-		n, d := plane/t.dst[0], plane%t.dst[0]
-		size := t.dst[0] * t.dst[1] * t.dst[2]
-		transposeF32(t.y[n*co*size+(d*t.dst[1]+h)*t.dst[2]:], size, row, co, t.dst[2], co)
-	}
-}
-
-// addTaps adds to row h of a plane of results what one kernel plane gives, from source rows that are counted from first.
-func (t *scatterState) addTaps(row, col []float32, kd, h, first int) {
-	a, ld := t.cube[1], t.groups*t.width
-	for kh := range a.kernel {
-		sh, ok := scatterSource(a, h, kh)
-		if !ok {
-			continue
-		}
-		sh += first
-		at := (sh/t.each%t.ring*t.each+sh%t.each)*t.src[2]*ld + (kd*a.kernel+kh)*t.cube[2].kernel*t.o
-		if t.cube[2].dilation == 1 && t.groups == 1 {
-			t.addRuns(row, col[at:], ld)
-			continue
-		}
+	for _, a := range at {
 		for g := range t.groups {
-			t.addApart(row[g*t.o:], col[at+g*t.width:], ld)
+			for i := range t.src[2] {
+				to := row[(t.lead-w.begin+i*w.stride)*co+g*t.o:]
+				from := col[a+i*ld+g*t.width:]
+				for k := range w.kernel {
+					dst := to[k*w.dilation*co:][:t.o]
+					for j, v := range from[k*t.o:][:t.o] {
+						dst[j] += v
+					}
+				}
+			}
 		}
 	}
 }
@@ -328,50 +375,4 @@ func scatterSource(a axisWindow, p, k int) (int, bool) {
 		return 0, false
 	}
 	return v / a.stride, true
-}
-
-// inside returns the range of source positions whose window, or what span of it is given, lies in a row of results.
-func (t *scatterState) inside(begin, span int) (lo, hi int) {
-	a := t.cube[2]
-	lo = min(ceilDiv(max(0, begin), a.stride), t.src[2])
-	if room := t.dst[2] - span + begin; room >= 0 {
-		hi = min(room/a.stride+1, t.src[2])
-	}
-	return lo, max(lo, hi)
-}
-
-// addApart adds the products of one operand row and one row of taps to results whose neighbours are t.o·t.groups
-// elements apart, tap by tap.
-func (t *scatterState) addApart(row, col []float32, ld int) {
-	a, co := t.cube[2], t.o*t.groups
-	for k := range a.kernel {
-		begin := a.begin - k*a.dilation
-		if lo, hi := t.inside(begin, 1); lo < hi {
-			kernel.AddRunsF32(row[(lo*a.stride-begin)*co:], a.stride*co, col[lo*ld+k*t.o:], ld, hi-lo, t.o)
-		}
-	}
-}
-
-// addRuns is addApart for taps that lie side by side. Neighbouring windows overlap; every
-// passes-th do not.
-func (t *scatterState) addRuns(row, col []float32, ld int) {
-	a := t.cube[2]
-	edge := func(i int) {
-		at := i*a.stride - a.begin
-		from, to := max(0, -at), min(a.kernel, t.dst[2]-at)
-		if from < to {
-			kernel.AddRunsF32(row[(at+from)*t.o:], 0, col[i*ld+from*t.o:], 0, 1, (to-from)*t.o)
-		}
-	}
-	lo, hi := t.inside(a.begin, a.kernel)
-	passes := ceilDiv(a.kernel, a.stride)
-	for i := range lo {
-		edge(i)
-	}
-	for i := lo; i < min(lo+passes, hi); i++ {
-		kernel.AddRunsF32(row[(i*a.stride-a.begin)*t.o:], passes*a.stride*t.o, col[i*ld:], passes*ld, ceilDiv(hi-i, passes), a.kernel*t.o)
-	}
-	for i := hi; i < t.src[2]; i++ {
-		edge(i)
-	}
 }

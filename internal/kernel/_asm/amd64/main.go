@@ -30,7 +30,7 @@ var files = []struct {
 	{name: "bytes_amd64.s", f: func(g *gen) { byteVectors(g); byteVectors512(g); g.eachTier(sums) }},
 	{name: "move_amd64.s", f: moves},
 	{name: "half_amd64.s", f: halves},
-	{name: "runs_amd64.s", f: runs},
+	{name: "windows_amd64.s", f: windows},
 	{name: "depthf32_amd64.s", f: func(g *gen) { g.eachTier(depthwise) }},
 	{name: "depthi16_amd64.s", f: func(g *gen) { g.eachTier(depthwise16); pairs(g) }},
 	{name: "depthq8_amd64.s", f: depthQ8},
