@@ -16,35 +16,88 @@ TEXT ·sumWindowsF32AVX2(SB), NOSPLIT, $0-8
 	SHLQ $0x02, R15
 	NEGQ R15
 	ADDQ R14, R15
+	MOVQ 16(DI), SI
 	XORL R8, R8
 
 block:
+	MOVQ 48(DI), CX
+	LEAQ 1(R8), R9
+	CMPQ R9, CX
+	JLT  border
+	CMPQ R8, 40(DI)
+	JGE  border
+	CMPQ CX, $0x02
+	JNE  twoElse
+	XORL R9, R9
+
+twoLanes:
+	VMOVUPS (BX)(R9*1), Y0
+	MOVQ    24(DI), R10
+	MOVQ    32(DI), R11
+
+twoRow:
+	MOVQ    (R10), R12
+	LEAQ    (SI)(R12*4), R12
+	ADDQ    R9, R12
+	VADDPS  (R12), Y0, Y0
+	VADDPS  (R12)(R15*1), Y0, Y0
+	ADDQ    $0x08, R10
+	DECQ    R11
+	JNE     twoRow
+	VMOVUPS Y0, (DX)(R9*1)
+	ADDQ    $0x20, R9
+	CMPQ    R9, R14
+	JLT     twoLanes
+	JMP     next
+
+twoElse:
+	CMPQ CX, $0x03
+	JNE  threeElse
+	XORL R9, R9
+
+threeLanes:
+	VMOVUPS (BX)(R9*1), Y0
+	MOVQ    24(DI), R10
+	MOVQ    32(DI), R11
+
+threeRow:
+	MOVQ    (R10), R12
+	LEAQ    (SI)(R12*4), R12
+	ADDQ    R9, R12
+	VADDPS  (R12), Y0, Y0
+	VADDPS  (R12)(R15*1), Y0, Y0
+	VADDPS  (R12)(R15*2), Y0, Y0
+	ADDQ    $0x08, R10
+	DECQ    R11
+	JNE     threeRow
+	VMOVUPS Y0, (DX)(R9*1)
+	ADDQ    $0x20, R9
+	CMPQ    R9, R14
+	JLT     threeLanes
+	JMP     next
+
+threeElse:
+border:
+	CMPQ    R9, CX
+	CMOVQLT R9, CX
 	MOVQ    R8, AX
 	SUBQ    40(DI), AX
 	XORL    R9, R9
 	INCQ    AX
 	CMOVQLT R9, AX
-	MOVQ    48(DI), CX
-	LEAQ    1(R8), R9
-	CMPQ    R9, CX
-	CMOVQLT R9, CX
 	SUBQ    AX, CX
-	MOVQ    64(DI), SI
-	IMULQ   R8, SI
-	SHLQ    $0x02, SI
 	IMULQ   R15, AX
-	ADDQ    AX, SI
-	ADDQ    16(DI), SI
+	ADDQ    SI, AX
 	XORL    R9, R9
 
-lanes:
+anyLanes:
 	VMOVUPS (BX)(R9*1), Y0
 	MOVQ    24(DI), R10
 	MOVQ    32(DI), R11
 
-row:
+anyRow:
 	MOVQ (R10), R12
-	LEAQ (SI)(R12*4), R12
+	LEAQ (AX)(R12*4), R12
 	ADDQ R9, R12
 	MOVQ CX, R13
 
@@ -55,18 +108,22 @@ part:
 	JNE     part
 	ADDQ    $0x08, R10
 	DECQ    R11
-	JNE     row
+	JNE     anyRow
 	VMOVUPS Y0, (DX)(R9*1)
 	ADDQ    $0x20, R9
 	CMPQ    R9, R14
-	JLT     lanes
-	ADDQ    R14, DX
-	ADDQ    R14, BX
-	INCQ    R8
-	MOVQ    40(DI), R9
-	ADDQ    48(DI), R9
-	DECQ    R9
-	CMPQ    R8, R9
-	JLT     block
+	JLT     anyLanes
+
+next:
+	ADDQ R14, DX
+	ADDQ R14, BX
+	ADDQ R14, SI
+	SUBQ R15, SI
+	INCQ R8
+	MOVQ 40(DI), R9
+	ADDQ 48(DI), R9
+	DECQ R9
+	CMPQ R8, R9
+	JLT  block
 	VZEROUPPER
 	RET

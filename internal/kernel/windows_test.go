@@ -31,10 +31,18 @@ func TestSumWindows(t *testing.T) {
 		}
 	})
 	for name, f := range map[string]func(){
-		"dst":   func() { SumWindowsF32(make([]float32, 6), make([]float32, 60), 2, make([]float32, 60), []int{0}, 4, 2, 2) },
-		"first": func() { SumWindowsF32(make([]float32, 60), make([]float32, 6), 2, make([]float32, 60), []int{0}, 4, 2, 2) },
-		"src":   func() { SumWindowsF32(make([]float32, 60), make([]float32, 60), 2, make([]float32, 60), []int{46}, 4, 2, 2) },
-		"lds":   func() { SumWindowsF32(make([]float32, 60), make([]float32, 60), 2, make([]float32, 60), []int{0}, 3, 2, 2) },
+		"dst": func() {
+			SumWindowsF32(make([]float32, 6), make([]float32, 60), 2, make([]float32, 60), []int{0}, 4, 2, 2)
+		},
+		"first": func() {
+			SumWindowsF32(make([]float32, 60), make([]float32, 6), 2, make([]float32, 60), []int{0}, 4, 2, 2)
+		},
+		"src": func() {
+			SumWindowsF32(make([]float32, 60), make([]float32, 60), 2, make([]float32, 60), []int{46}, 4, 2, 2)
+		},
+		"lds": func() {
+			SumWindowsF32(make([]float32, 60), make([]float32, 60), 2, make([]float32, 60), []int{0}, 3, 2, 2)
+		},
 	} {
 		func() {
 			defer func() {

@@ -381,7 +381,7 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	st.facts, st.ready = f, err == nil
 	switch {
 	case f.scatter:
-		st.scatter.lay(&f.shape)
+		st.scatter.prepare(&f.shape)
 	case tiles:
 		st.tiles.lay(&f.shape)
 	case f.mapped:

@@ -200,10 +200,20 @@ type scatterState struct {
 	cols, staged  []float32
 	first         []float32 // a row of results before anything is added
 	act           kernel.Epilogue
+	rowAt         []int   // by source row of a plane: where its products begin in the ring
 	at            [][]int // by slot: where the products of a row of results begin
 	packed        *packedScatter
 	unitFunc      func(u, slot int)
 	transposeFunc func(lo, hi int)
+}
+
+// prepare makes the state one for a shape.
+func (t *scatterState) prepare(s *convShape) {
+	t.lay(s)
+	t.rowAt = t.rowAt[:0]
+	for r := range t.rows {
+		t.rowAt = append(t.rowAt, (r/t.each%t.ring*t.each+r%t.each)*t.src[2]*t.groups*t.width)
+	}
 }
 
 func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedScatter, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
@@ -326,14 +336,13 @@ func (t *scatterState) end(row []float32, plane, h int) {
 	transposeF32(t.y[n*co*size+(d*t.dst[1]+h)*t.dst[2]:], size, row, co, t.dst[2], co)
 }
 
-// sources appends where the products with the rows of one kernel plane begin that belong to row h of results, in a ring of
-// source rows that are counted from first.
+// sources appends where the products begin that the rows of one kernel plane add to row h of results, from source rows
+// that are counted from first.
 func (t *scatterState) sources(at []int, kd, h, first int) []int {
 	a := t.cube[1]
 	for kh := range a.kernel {
 		if sh, ok := scatterSource(a, h, kh); ok {
-			sh += first
-			at = append(at, (sh/t.each%t.ring*t.each+sh%t.each)*t.src[2]*t.groups*t.width+(kd*a.kernel+kh)*t.kernelRow)
+			at = append(at, t.rowAt[first+sh]+(kd*a.kernel+kh)*t.kernelRow)
 		}
 	}
 	return at
