@@ -86,7 +86,7 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 		if cube, ok := asCube(f.ax); ok {
 			f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, o.transposed)
 			f.engine = f.shape.viable()
-			f.scatter = f.engine && f.shape.usesScatter()
+			f.scatter = f.engine && (o.transposed || !o.tapsOnly) && f.shape.usesScatter()
 			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
 			f.gather = f.mapped || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
