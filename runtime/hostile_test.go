@@ -306,6 +306,33 @@ func TestFoldingIsBounded(t *testing.T) {
 	})
 }
 
+// TestFoldingIsBoundedOverBatches: a model that works with no batch is tried with many, and what
+// is computed from the batch in advance has one budget for all of them.
+func TestFoldingIsBoundedOverBatches(t *testing.T) {
+	m := hostileModel(t, 17, []int64{-1, 3}, func(b *onnx.Builder, x string) string {
+		s := b.Op("Cast", "", []string{b.Op("Shape", "", []string{x})}, onnx.AttrI("to", int64(tensor.Float32)))
+		a := b.Op("Add", "", []string{b.Initializer("w", float32s(1<<14)), b.Op("ReduceSum", "", []string{s}, onnx.AttrI("keepdims", 0))})
+		for range 100 {
+			a = b.Op("Neg", "", []string{a})
+		}
+		// More batches to try, beside the small ones.
+		dims := make([]int64, 4)
+		for k := range 200 {
+			for i := range dims {
+				dims[i] = int64(1000 + 4*k + i)
+			}
+			b.Initializer(fmt.Sprint("d", k), int64s(dims...))
+		}
+		y := b.Op("Add", "", []string{x, b.Op("ReduceMean", "", []string{a}, onnx.AttrI("keepdims", 0))})
+		return b.Op("Reshape", "", []string{y, b.Initializer("r", int64s(1000003, 7))})
+	})
+	_, err := runtime.New(m, runtime.Options{})
+	if err == nil || !strings.Contains(err.Error(), "does not reshape") {
+		t.Fatalf("%v, want an error of the Reshape", err)
+	}
+	attackWithin(t, folding, m, runtime.Options{})
+}
+
 // TestHostileAttributes: geometry and indices that cannot be served are errors at the node.
 func TestHostileAttributes(t *testing.T) {
 	conv := func(attrs ...*onnx.Attribute) func(b *onnx.Builder, x string) string {

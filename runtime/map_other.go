@@ -4,9 +4,14 @@ package runtime
 
 import "os"
 
-// mapFile reads a file where files cannot be mapped.
-func mapFile(path string) (*mapping, error) {
-	data, err := os.ReadFile(path)
+// mapFile reads a file where files cannot be mapped, limit bytes of it and one more.
+func mapFile(path string, limit int64) (*mapping, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := readUpTo(f, limit)
 	return &mapping{data: data}, err
 }
 

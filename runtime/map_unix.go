@@ -9,8 +9,9 @@ import (
 	"unsafe"
 )
 
-// mapFile maps a file for reading. Small, empty and irregular files are read instead.
-func mapFile(path string) (*mapping, error) {
+// mapFile maps a file for reading. Small, empty and irregular files are read instead, limit
+// bytes of them and one more.
+func mapFile(path string, limit int64) (*mapping, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -21,7 +22,7 @@ func mapFile(path string) (*mapping, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() || st.Size() < 1<<16 || int64(int(st.Size())) != st.Size() {
-		data, err := os.ReadFile(path)
+		data, err := readUpTo(f, limit)
 		return &mapping{data: data}, err
 	}
 	data, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)

@@ -1,8 +1,11 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"runtime/debug"
 	"unsafe"
 )
@@ -15,6 +18,16 @@ type mapping struct {
 
 // errFileChanged is returned when a mapped file has become shorter while it was read.
 var errFileChanged = errors.New("the file was changed while it was being read")
+
+// readUpTo reads all of f, or limit bytes and one more: a device has no size, and a file may grow.
+func readUpTo(f *os.File, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+		b.Grow(int(min(st.Size(), limit)) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(io.LimitReader(f, max(limit, limit+1)))
+	return b.Bytes(), err
+}
 
 // holds reports whether b is part of the mapped file. A nil mapping holds nothing.
 func (m *mapping) holds(b []byte) bool {

@@ -96,7 +96,7 @@ func TestFileTruncatedWhilePacking(t *testing.T) {
 		if err := onnx.WriteFile(path, bigLayer(t, 1024)); err != nil {
 			t.Fatal(err)
 		}
-		file, err := mapFile(path)
+		file, err := mapFile(path, 1<<30)
 		if err != nil {
 			t.Fatal(err)
 		}

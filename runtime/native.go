@@ -217,7 +217,7 @@ func (n *native) prepare() error {
 			names[name] = true
 		}
 	}
-	_, err := n.build(context.Background(), shapes, dtypes)
+	_, err := n.build(context.Background(), shapes, dtypes, nil)
 	var limit *plan.LimitError
 	if err == nil || len(open) == 0 || errors.As(err, &limit) || errors.Is(err, ErrLimit) || errors.Is(err, errFileChanged) {
 		return err
@@ -225,11 +225,12 @@ func (n *native) prepare() error {
 	if len(names) > 1 {
 		return nil
 	}
+	budget := n.graph.Clone().FoldBudget() // of all attempts together
 	for _, batch := range n.batches(elems) {
 		for _, d := range open {
 			*d = batch
 		}
-		if _, again := n.build(context.Background(), shapes, dtypes); again == nil {
+		if _, again := n.build(context.Background(), shapes, dtypes, budget); again == nil {
 			return nil
 		}
 	}
@@ -289,7 +290,8 @@ func reservePlan(packed, arena int) error {
 	return reserve(packed+arena, fmt.Sprintf("packed weights %d, activations %d", packed, arena))
 }
 
-func (n *native) build(ctx context.Context, shapes []tensor.Shape, dtypes []tensor.DType) (_ *prepared, err error) {
+// build makes a plan. What it computes in advance is within folding, if that is not nil.
+func (n *native) build(ctx context.Context, shapes []tensor.Shape, dtypes []tensor.DType, folding *op.FoldBudget) (_ *prepared, err error) {
 	defer n.share.file.guard(&err)()
 	facts := make([]op.Fact, len(shapes))
 	for i := range facts {
@@ -301,6 +303,7 @@ func (n *native) build(ctx context.Context, shapes []tensor.Shape, dtypes []tens
 		Weights: n.share.weights,
 		Limits:  plan.Limits{Elements: l.Elements, Arena: l.Arena, MACs: l.MACs},
 		Reserve: reservePlan,
+		Folding: folding,
 	})
 	if err != nil {
 		return nil, err
@@ -354,7 +357,7 @@ func (n *native) planFor(ctx context.Context, ins []*tensor.Tensor) (*prepared, 
 	for i, t := range ins {
 		shapes[i], dtypes[i] = t.Shape(), t.DType()
 	}
-	return n.build(ctx, shapes, dtypes)
+	return n.build(ctx, shapes, dtypes, nil)
 }
 
 func (n *native) Run(ctx context.Context, outs, ins []*tensor.Tensor) error {

@@ -86,7 +86,7 @@ func (n *native) planForShapes(shapes []tensor.Shape, dtypes []tensor.DType) (*p
 		}
 	}
 	n.mu.Unlock()
-	return n.build(context.Background(), shapes, dtypes)
+	return n.build(context.Background(), shapes, dtypes, nil)
 }
 
 // Profile runs the model a number of times, at least once, and reports the time of each

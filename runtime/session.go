@@ -43,7 +43,7 @@ func Open(path string, o Options) (*Session, error) {
 	} else if st.Size() > o.Limits.FileBytes {
 		return nil, limitError{fmt.Errorf("%s: %d bytes, allowed %d", path, st.Size(), o.Limits.FileBytes)}
 	}
-	file, err := mapFile(path)
+	file, err := mapFile(path, o.Limits.FileBytes)
 	if err != nil {
 		return nil, err
 	}

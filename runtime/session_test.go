@@ -206,6 +206,12 @@ func TestLimits(t *testing.T) {
 	if _, err := runtime.Open(path, runtime.Options{Limits: runtime.Limits{FileBytes: 1000}}); !errors.Is(err, runtime.ErrLimit) {
 		t.Errorf("large file: %v, want ErrLimit", err)
 	}
+	const endless = "/dev/zero"
+	if _, err := os.Stat(endless); err == nil {
+		if _, err := runtime.Open(endless, runtime.Options{Limits: runtime.Limits{FileBytes: 1 << 20}}); !errors.Is(err, runtime.ErrLimit) {
+			t.Errorf("endless file: %v, want ErrLimit", err)
+		}
+	}
 }
 
 func TestUnsupportedListsAll(t *testing.T) {

@@ -31,16 +31,17 @@ const maxConfig = 1 << 20
 // dashes, to values; a list stands for values separated by commas. Flags of the command line
 // stay as they are.
 func readConfig(fs *pflag.FlagSet, path string) error {
-	st, err := os.Stat(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if st.Size() > maxConfig {
-		return usagef("%s: %d bytes are too many for a configuration", path, st.Size())
-	}
-	text, err := os.ReadFile(path)
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
 	if err != nil {
 		return err
+	}
+	if len(text) > maxConfig {
+		return usagef("%s: more than %d bytes are too many for a configuration", path, maxConfig)
 	}
 	var doc yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -77,7 +78,7 @@ func readConfig(fs *pflag.FlagSet, path string) error {
 			continue
 		}
 		if err := setFlag(fs, f, value); err != nil {
-			return usagef("%s: line %d: %v", path, value.Line, err)
+			return usagef("%s: line %d: %.300s", path, value.Line, err.Error())
 		}
 	}
 	return nil

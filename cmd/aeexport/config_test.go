@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,6 +90,33 @@ func TestBadConfig(t *testing.T) {
 		}
 		if o, err := parse([]string{"--config", path, "m.onnx"}); err != nil || len(o.given) != 1 {
 			t.Errorf("%q: %v, want no flags", text, err)
+		}
+	}
+}
+
+// TestConfigIsBounded: a file without end, or deep, is refused in little time and memory.
+func TestConfigIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{}
+	for i, text := range []string{
+		strings.Repeat("[", 1<<20), "images: " + strings.Repeat("[", 1<<19), strings.Repeat("{a: ", 1<<18), strings.Repeat("- ", 1<<19), strings.Repeat("? ", 1<<19),
+		"images: " + strings.Repeat("&a ", 1<<18), "images: &a [*a]\nepochs: *a\n", "<<: *a\n", strings.Repeat("a: &a 1\n", 1<<16), strings.Repeat("#", 1<<20+1),
+		"a: &a [1]\n" + strings.Repeat("b: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n", 1000), "images: !!binary " + strings.Repeat("A", 1<<19), "images: \"" + strings.Repeat(`\U0010FFFF`, 1<<16) + "\"",
+	} {
+		name := filepath.Join(dir, fmt.Sprint(i, ".yaml"))
+		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	const endless = "/dev/zero"
+	if _, err := os.Stat(endless); err == nil {
+		names = append(names, endless)
+	}
+	for _, name := range names {
+		var out bytes.Buffer
+		if status := run(t.Context(), []string{"--config", name, filepath.Join(dir, "m.onnx")}, &out, &out); status != exitUsage || out.Len() > 2000 {
+			t.Errorf("%s: status %d, %d bytes of messages: %.200q", name, status, out.Len(), &out)
 		}
 	}
 }

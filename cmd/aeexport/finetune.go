@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,13 +150,9 @@ func (j *job) fineTune(ctx context.Context) error {
 }
 
 func readModel(path string) (*onnx.Model, error) {
-	b, err := os.ReadFile(path)
+	m, err := onnx.ReadFile(path, onnx.DecodeOptions{})
 	if err != nil {
 		return nil, err
-	}
-	m, err := onnx.Decode(b, onnx.DecodeOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := onnx.Check(m); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -151,13 +151,9 @@ func (q *quantOptions) static() bool { return q.form == formInt8 && q.format != 
 
 // quantizeFile is `aeexport --from`.
 func (j *job) quantizeFile(ctx context.Context) error {
-	b, err := os.ReadFile(j.quant.from)
+	m, err := onnx.ReadFile(j.quant.from, onnx.DecodeOptions{})
 	if err != nil {
 		return err
-	}
-	m, err := onnx.Decode(b, onnx.DecodeOptions{})
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.quant.from, err)
 	}
 	return j.quantize(ctx, m, j.quant.from, j.model)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/aekit/aekit/onnx"
@@ -16,23 +18,35 @@ func (f *sessionFlags) openSession(path string, o runtime.Options) (*runtime.Ses
 	if f.verifyKey == "" {
 		return runtime.Open(path, o)
 	}
-	data, err := os.ReadFile(path)
+	key, err := f.key()
 	if err != nil {
 		return nil, err
 	}
-	s, err := f.loadSession(data, o)
+	m, err := onnx.ReadFile(path, onnx.DecodeOptions{Limits: decodeLimits(o.Limits)})
+	if err != nil {
+		return nil, err
+	}
+	s, err := verified(m, key, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
 
-// loadSession loads a model that has been read, and with --verify-key verifies it before.
-func (f *sessionFlags) loadSession(data []byte, o runtime.Options) (*runtime.Session, error) {
-	if f.verifyKey == "" {
-		return runtime.Load(data, o)
+// decodeLimits are those of o that hold before the signature is known to be good.
+func decodeLimits(l runtime.Limits) onnx.Limits {
+	return onnx.Limits{Bytes: l.FileBytes, Nodes: l.Nodes, Tensors: l.Tensors, Elements: int64(l.Elements)}
+}
+
+// key reads the key of --verify-key.
+func (f *sessionFlags) key() (ed25519.PublicKey, error) {
+	file, err := os.Open(f.verifyKey)
+	if err != nil {
+		return nil, err
 	}
-	text, err := os.ReadFile(f.verifyKey)
+	defer file.Close()
+	const most = 1 << 16
+	text, err := io.ReadAll(io.LimitReader(file, most))
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +54,30 @@ func (f *sessionFlags) loadSession(data []byte, o runtime.Options) (*runtime.Ses
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.verifyKey, err)
 	}
-	m, err := onnx.Decode(data, onnx.DecodeOptions{})
-	if err != nil {
-		return nil, err
-	}
+	return key, nil
+}
+
+func verified(m *onnx.Model, key ed25519.PublicKey, o runtime.Options) (*runtime.Session, error) {
 	if err := sign.Verify(m, key); err != nil {
 		return nil, err
 	}
 	return runtime.New(m, o)
+}
+
+// loadSession loads a model that has been read, and with --verify-key verifies it before.
+func (f *sessionFlags) loadSession(data []byte, o runtime.Options) (*runtime.Session, error) {
+	if f.verifyKey == "" {
+		return runtime.Load(data, o)
+	}
+	key, err := f.key()
+	if err != nil {
+		return nil, err
+	}
+	m, err := onnx.Decode(data, onnx.DecodeOptions{Limits: decodeLimits(o.Limits)})
+	if err != nil {
+		return nil, err
+	}
+	return verified(m, key, o)
 }
 
 // openModel is openSession for autoencoders.

@@ -42,6 +42,16 @@ func TestVerifyKey(t *testing.T) {
 	m.Graph.Initializers[0].Value.Bytes()[0] ^= 1
 	save("tampered.onnx")
 	want(t, dir, "info", "--verify-key", "pub.pem", "signed.onnx")
+	// A file with holes, of a size for which there is no memory.
+	huge := filepath.Join(dir, "huge.onnx")
+	if err := os.WriteFile(huge, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, 1<<38); err != nil {
+		t.Log("no huge file: ", err)
+	} else if status, _, errs := aerun(t, dir, "info", "--verify-key", "pub.pem", "huge.onnx"); status != exitFailed || !strings.Contains(errs, "limit") {
+		t.Errorf("huge file: status %d, %q, want a message about the limit", status, errs)
+	}
 	for _, tt := range []struct{ key, model, says string }{
 		{"pub.pem", "unsigned.onnx", "not signed"}, {"pub.pem", "tampered.onnx", "signature does not hold"},
 		{"other.pem", "signed.onnx", "signature does not hold"}, {"signed.onnx", "signed.onnx", "PEM"}, {"none.pem", "signed.onnx", "none.pem"},

@@ -25,7 +25,9 @@ func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
 		b.plan.weights = NewWeights()
 	}
 	b.plan.graph = b.g
-	b.folding = b.g.FoldBudget()
+	if b.folding = opts.Folding; b.folding == nil {
+		b.folding = b.g.FoldBudget()
+	}
 	if err := b.infer(inputs); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ type Options struct {
 	// Reserve, if not nil, is called before weights are packed, with the bytes that this
 	// will take and those of the plan's arena. Its error ends the building.
 	Reserve func(packed, arena int) error
+	// Folding is what computing constants in advance may use, over several plans; nil: what the
+	// graph's own passes have left, for this plan.
+	Folding *op.FoldBudget
 	// Plain turns off every machine pass, so that steps are the graph's nodes. Tests
 	// compare against it.
 	Plain bool
