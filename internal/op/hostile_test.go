@@ -101,6 +101,7 @@ func (p attrPool) random(r *rand.Rand) []*onnx.Attribute {
 var hostileTypes = []tensor.DType{
 	tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16, tensor.Bool, tensor.Int8, tensor.Int16,
 	tensor.Int32, tensor.Int64, tensor.Uint8, tensor.Uint16, tensor.Uint32, tensor.Uint64,
+	tensor.Float8E4M3FN, tensor.Float8E5M2, tensor.Float8E8M0, tensor.Float4E2M1, tensor.Uint4, tensor.Int4, tensor.Int2,
 }
 
 // hostileTensor returns a small tensor of any shape and type; indexLike ones are integers
