@@ -13,6 +13,20 @@ import (
 // Build makes a plan for inputs of the given types and shapes, in the order of g.Inputs.
 // It does not change g.
 func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
+	b, err := newBuilder(g, inputs, opts)
+	if err != nil {
+		return nil, err
+	}
+	if !opts.Plain {
+		if p := b.blocks(g, inputs); p != nil {
+			return p, nil
+		}
+	}
+	return b.finish()
+}
+
+// newBuilder infers the facts of a graph.
+func newBuilder(g *graph.Graph, inputs []op.Fact, opts Options) (*builder, error) {
 	if len(inputs) != len(g.Inputs) {
 		return nil, fmt.Errorf("plan: %d inputs given, the graph has %d", len(inputs), len(g.Inputs))
 	}
@@ -32,6 +46,12 @@ func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
 		return nil, err
 	}
 	b.g.RemoveDead()
+	return b, nil
+}
+
+// finish makes the plan.
+func (b *builder) finish() (*Plan, error) {
+	opts := b.opts
 	if !opts.Plain {
 		if err := b.machinePasses(); err != nil {
 			return nil, err

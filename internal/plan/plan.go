@@ -103,6 +103,7 @@ type Plan struct {
 	commits [][2]int // state slot, from slot
 	arena   int      // bytes
 	macs    int64
+	blocks  *blockPlan // if not nil, what executes the plan; it then has no slots and no steps
 }
 
 // Stats describes a plan.
@@ -117,6 +118,11 @@ type Stats struct {
 
 // Stats returns figures about the plan.
 func (p *Plan) Stats() Stats {
+	if p.blocks != nil {
+		s := p.blocks.plan.Stats()
+		s.MACs, s.Arena = p.macs, p.arena
+		return s
+	}
 	s := Stats{Steps: len(p.steps), MACs: p.macs, Arena: p.arena}
 	seen := map[op.Packed]bool{}
 	for i, st := range p.steps {
@@ -138,6 +144,10 @@ func (p *Plan) Stats() Stats {
 
 // Plain calls f with every constant that steps read as it is, not packed.
 func (p *Plan) Plain(f func(t *tensor.Tensor)) {
+	if p.blocks != nil {
+		p.blocks.plan.Plain(f)
+		return
+	}
 	used := make([]bool, len(p.slots))
 	for i := range p.steps {
 		for _, in := range p.steps[i].in {
@@ -159,6 +169,9 @@ func (p *Plan) Plain(f func(t *tensor.Tensor)) {
 // Output returns the type and shape of output i, and false if they are not known before
 // the run.
 func (p *Plan) Output(i int) (op.Fact, bool) {
+	if p.blocks != nil {
+		return p.blocks.out[i], true
+	}
 	s := p.slots[p.outputs[i]]
 	return op.Fact{DType: s.fact.DType, Shape: s.fact.Shape}, s.kind != slotDynamic
 }

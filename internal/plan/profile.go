@@ -18,10 +18,21 @@ type StepTime struct {
 }
 
 // Measure makes the following runs add up the time of each step.
-func (st *State) Measure() { st.times = make([]time.Duration, len(st.plan.steps)) }
+func (st *State) Measure() {
+	if st.blocks != nil {
+		for _, b := range st.blocks.states() {
+			b.Measure()
+		}
+		return
+	}
+	st.times = make([]time.Duration, len(st.plan.steps))
+}
 
 // Times returns the time that each step has taken since Measure, and ends measuring.
 func (st *State) Times() []StepTime {
+	if st.blocks != nil {
+		return st.blocks.times()
+	}
 	out := make([]StepTime, len(st.times))
 	for i, d := range st.times {
 		s := &st.plan.steps[i]
@@ -39,4 +50,12 @@ func (st *State) Times() []StepTime {
 // Inspect makes the following runs call f after each step with the node that the step began
 // with and its outputs, which are valid during the call only. An error of f ends the run
 // before anything is committed to states. A nil f ends inspecting.
-func (st *State) Inspect(f func(n *graph.Node, outs []*tensor.Tensor) error) { st.inspect = f }
+func (st *State) Inspect(f func(n *graph.Node, outs []*tensor.Tensor) error) {
+	if st.blocks != nil {
+		for _, b := range st.blocks.states() {
+			b.Inspect(f)
+		}
+		return
+	}
+	st.inspect = f
+}

@@ -28,6 +28,7 @@ type State struct {
 	at      int   // the step that runs
 	times   []time.Duration
 	inspect func(*graph.Node, []*tensor.Tensor) error
+	blocks  *blockState
 }
 
 var seeds atomic.Uint64
@@ -41,6 +42,9 @@ func newArena(n int) []byte {
 
 // NewState allocates what one execution needs.
 func (p *Plan) NewState() *State {
+	if p.blocks != nil {
+		return &State{plan: p, blocks: p.newBlockState()}
+	}
 	st := &State{
 		plan:    p,
 		arena:   newArena(p.arena),
@@ -101,8 +105,11 @@ func (st *State) account(n int) error {
 // overlap the inputs or each other; a nil output is allocated and stored in outs. It stops
 // between steps when ctx is done. A failure inside an operator is a [NodeError].
 func (p *Plan) Run(ctx context.Context, st *State, outs, ins []*tensor.Tensor) (err error) {
-	if len(ins) != len(p.inputs) || len(outs) != len(p.outputs) {
-		return fmt.Errorf("plan: %d inputs and %d outputs given, want %d and %d", len(ins), len(outs), len(p.inputs), len(p.outputs))
+	if len(ins) != len(p.graph.Inputs) || len(outs) != len(p.graph.Outputs) {
+		return fmt.Errorf("plan: %d inputs and %d outputs given, want %d and %d", len(ins), len(outs), len(p.graph.Inputs), len(p.graph.Outputs))
+	}
+	if p.blocks != nil {
+		return p.runBlocks(ctx, st, outs, ins)
 	}
 	st.at, st.extra = -1, 0
 	defer func() {
