@@ -3,7 +3,8 @@
 // What is signed is the model, not the file: the SHA-256 sum of the canonical bytes, which
 // are those of onnx.Encode for the model without the metadata property [Property]. A file
 // that another program has written anew with the same content is still signed; any other
-// change of what a reader of the file can see breaks the signature. Weights in other files
+// change of what package onnx reads breaks the signature. What it skips is neither run nor
+// covered: training information, annotations, unknown fields. Weights in other files
 // are not covered, and models that have them are refused.
 //
 // A signature says who made a model, not that it is harmless: limits hold for signed models

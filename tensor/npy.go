@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -19,6 +18,9 @@ const npyMagic = "\x93NUMPY"
 
 // maxNPYHeader bounds the header; NumPy itself refuses more than 10,000 bytes by default.
 const maxNPYHeader = 64 << 10
+
+// maxNPYRank is the most axes of an array of NumPy.
+const maxNPYRank = 64
 
 var npyTypes = map[string]DType{
 	"b1": Bool, "i1": Int8, "i2": Int16, "i4": Int32, "i8": Int64,
@@ -33,6 +35,9 @@ func WriteNPY(w io.Writer, t *Tensor) error {
 		if d == t.dtype {
 			descr = name
 		}
+	}
+	if len(t.shape) > maxNPYRank {
+		return fmt.Errorf("tensor: rank %d is too large for a .npy file", len(t.shape))
 	}
 	if descr == "" {
 		return fmt.Errorf("tensor: NumPy has no type for %v", t.dtype)
@@ -58,9 +63,6 @@ func WriteNPY(w io.Writer, t *Tensor) error {
 	// the end.
 	pad := 63 - (len(npyMagic)+4+len(header))%64
 	header += strings.Repeat(" ", pad) + "\n"
-	if len(header) > math.MaxUint16 {
-		return fmt.Errorf("tensor: rank %d is too large for a .npy file", len(t.shape))
-	}
 	b := append([]byte(npyMagic), 1, 0)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(header)))
 	if _, err := w.Write(append(b, header...)); err != nil {
@@ -121,6 +123,9 @@ func readNPY(r io.Reader, maxBytes int64) (*Tensor, error) {
 	h, err := parseNPYHeader(string(header))
 	if err != nil {
 		return nil, fmt.Errorf("header %.200q: %w", header, err)
+	}
+	if len(h.shape) > maxNPYRank {
+		return nil, fmt.Errorf("an array of %d axes, at most %d are read", len(h.shape), maxNPYRank)
 	}
 	n, err := ByteSize(h.dtype, h.shape)
 	if err != nil {

@@ -48,6 +48,7 @@ func TestNPYRefuses(t *testing.T) {
 	}
 	tests := []struct{ name, file, want string }{
 		{"empty", "", "ends early"},
+		{"65 axes", head("'<f4'", "False", "("+strings.Repeat("1,", 65)+")"), "65 axes, at most 64"},
 		{"other file", "PK\x03\x04 and more", "does not begin"},
 		{"version 9", "\x93NUMPY\x09\x00", "version 9.0"},
 		{"huge header", "\x93NUMPY\x02\x00\xff\xff\xff\xff{", "at most"},

@@ -38,13 +38,21 @@ func (s Shape) Equal(t Shape) bool { return slices.Equal(s, t) }
 // Clone returns a copy; the copy of an empty Shape is not nil.
 func (s Shape) Clone() Shape { return append(Shape{}, s...) }
 
-// String formats s as "[2 3 4]", and a scalar as "[]".
+// shownAxes bounds the text of a shape: one from a hostile file may have millions of axes.
+const shownAxes = 64
+
+// String formats s as "[2 3 4]", and a scalar as "[]". Of more than 64 axes it shows the first
+// 64, and their number.
 func (s Shape) String() string {
 	var b strings.Builder
 	b.WriteByte('[')
 	for i, d := range s {
 		if i > 0 {
 			b.WriteByte(' ')
+		}
+		if i == shownAxes {
+			fmt.Fprintf(&b, "... %d axes", len(s))
+			break
 		}
 		fmt.Fprint(&b, d)
 	}

@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -125,5 +126,16 @@ func TestBroadcast(t *testing.T) {
 	}
 	if _, err := Broadcast(Shape{2}, Shape{3}); err == nil {
 		t.Error("[2] and [3] broadcast")
+	}
+}
+
+// TestTextOfManyAxes: messages that name a shape stay short.
+func TestTextOfManyAxes(t *testing.T) {
+	s := make(Shape, 1<<20)
+	if text := s.String(); len(text) > 200 || !strings.HasSuffix(text, " 0 ... 1048576 axes]") {
+		t.Errorf("%d bytes, %.300q", len(text), text)
+	}
+	if text := s[:64].String(); strings.Contains(text, ".") {
+		t.Errorf("64 axes: %s", text)
 	}
 }
