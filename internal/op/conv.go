@@ -53,6 +53,7 @@ type convFacts struct {
 	scatter         bool // product and scattered sum
 	gather          bool // product with a matrix of windows
 	winograd        bool // tiles; needs constant weights
+	banded          bool // gather, but the rows of windows are read from bands of the source
 	mapped          bool // gather, but the windows are found by tables instead of being copied
 }
 
@@ -88,7 +89,8 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.engine = f.shape.viable()
 			f.scatter = f.engine && (o.transposed || !o.tapsOnly) && f.shape.usesScatter()
 			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
-			f.gather = f.mapped || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
+			f.banded = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesBands()
+			f.gather = f.mapped || f.banded || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
 		}
 	}
@@ -213,6 +215,11 @@ func (o *conv) Workspace(in []Fact) int {
 	if f.mapped && !f.winograd {
 		return 0
 	}
+	if f.banded && !f.winograd {
+		var p bandPlan
+		p.lay(&f.shape)
+		return p.workspace()
+	}
 	if f.gather && !f.winograd {
 		var p gatherPlan
 		p.lay(&f.shape, o.last)
@@ -294,6 +301,7 @@ type convNode struct {
 	gather  gatherState
 	tiles   winogradState
 	mapped  mappedState
+	bands   bandState
 	packed  *packedConv    // weights that are not constant, packed anew in each run
 	matrix  *packedScatter // the same for scatter
 	windows *packedGather  // the same for gather
@@ -344,6 +352,10 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 			st.mapped.execute(ctx.Pool, m, x, y, bias, o.act)
 			return nil
 		}
+		if f.banded {
+			st.bands.execute(ctx.Pool, m, x, y, bias, o.act, ctx.Scratch)
+			return nil
+		}
 		st.gather.execute(ctx.Pool, o.last, m, x, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
@@ -377,7 +389,7 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	_, taps := packed.(*packedConv)
 	_, tiles := packed.(*packedWinograd)
 	f.gather = f.gather && !taps && !tiles
-	f.mapped = f.mapped && f.gather
+	f.mapped, f.banded = f.mapped && f.gather, f.banded && f.gather
 	st.facts, st.ready = f, err == nil
 	switch {
 	case f.scatter:
@@ -386,6 +398,8 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 		st.tiles.lay(&f.shape)
 	case f.mapped:
 		st.mapped.lay(&f.shape)
+	case f.banded:
+		st.bands.prepare(&f.shape)
 	case f.gather:
 		st.gather.lay(&f.shape, o.last)
 	}
