@@ -14,7 +14,13 @@ const (
 	ActTanh                 // tanh(x)
 	ActSoftplus             // log(1 + exp(x))
 	ActElu                  // x where x >= 0, Alpha*(exp(x)-1) elsewhere
-	ActSilu                 // x / (1 + exp(-x))
+	ActSwish                // x / (1 + exp(-Alpha*x))
+	ActMish                 // x * tanh(log(1 + exp(x)))
+	ActGelu                 // x/2 * (1 + erf(x/√2))
+	ActGeluTanh             // the approximation of ActGelu by tanh
+	ActHardSwish            // x * min(max(x/6 + 1/2, 0), 1)
+
+	numActs
 )
 
 // Epilogue is what a matrix kernel does to each element of its finished result: it adds Bias[column] if Bias is not
@@ -22,7 +28,7 @@ const (
 type Epilogue struct {
 	Bias   []float32 // one value per column of the whole matrix, or nil
 	Act    Act
-	Alpha  float32 // slope of ActLeakyRelu, scale of ActElu
+	Alpha  float32 // slope of ActLeakyRelu, scale of ActElu, factor of ActSwish
 	Lo, Hi float32 // bounds of ActClip; where Lo > Hi the result is Hi
 }
 
@@ -45,8 +51,16 @@ func ActivateF32(dst, x []float32, ep *Epilogue) {
 		SoftplusF32(dst, x)
 	case ActElu:
 		EluF32(dst, x, ep.Alpha)
-	case ActSilu:
-		SiluF32(dst, x)
+	case ActSwish:
+		SwishF32(dst, x, ep.Alpha)
+	case ActMish:
+		MishF32(dst, x)
+	case ActGelu:
+		GeluF32(dst, x)
+	case ActGeluTanh:
+		GeluTanhF32(dst, x)
+	case ActHardSwish:
+		HardSwishF32(dst, x)
 	default:
 		panic("kernel: unknown activation")
 	}

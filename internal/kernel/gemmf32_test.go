@@ -128,7 +128,7 @@ func compareGemm(t *testing.T, what string, m, n, k int, c []float32, ldc int, w
 
 func TestGemmPackedF32Epilogue(t *testing.T) {
 	acts := []Epilogue{{}, {Act: ActRelu}, {Act: ActLeakyRelu, Alpha: 0.1}, {Act: ActLeakyRelu, Alpha: -2}, {Act: ActClip, Lo: -0.5, Hi: 0.25},
-		{Act: ActClip, Lo: 1, Hi: -1}, {Act: ActSigmoid}, {Act: ActTanh}, {Act: ActSoftplus}, {Act: ActElu, Alpha: 0.5}, {Act: ActSilu}}
+		{Act: ActClip, Lo: 1, Hi: -1}, {Act: ActSigmoid}, {Act: ActTanh}, {Act: ActSoftplus}, {Act: ActElu, Alpha: 0.5}, {Act: ActSwish, Alpha: 1.5}, {Act: ActMish}, {Act: ActGelu}, {Act: ActGeluTanh}, {Act: ActHardSwish}}
 	impl.All(t, "kernel", func(t *testing.T) {
 		for _, m := range []int{1, 2, 5, 19} {
 			for _, n := range []int{1, 7, 16, 37, 64} {
@@ -275,7 +275,7 @@ func TestGemmPackedF32Activation(t *testing.T) {
 	impl.All(t, "kernel", func(t *testing.T) {
 		for _, n := range []int{1, activationCols - 1, activationCols, activationCols + 1, 2*activationCols + 5, 1000} {
 			x, p := randF32(1, m*k), PackF32(k, n, randF32(2, k*n), n, false)
-			for act := ActNone; act <= ActSilu; act++ {
+			for act := ActNone; act < numActs; act++ {
 				ep := Epilogue{Bias: randF32(3, n), Act: act, Alpha: 0.3, Lo: -0.5, Hi: 0.5}
 				got, want := make([]float32, m*n), make([]float32, m*n)
 				GemmPackedF32(m, x, k, p, 0, p.Panels(), got, n, false, &ep)

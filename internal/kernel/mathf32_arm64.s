@@ -4,7 +4,7 @@
 
 #include "textflag.h"
 
-// func expF32NEON(dst, x []float32, c *[52]float32)
+// func expF32NEON(dst, x []float32, c *[mathConstants]float32)
 TEXT ·expF32NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R2
 	MOVD x_base+24(FP), R3
@@ -161,7 +161,7 @@ one5:
 done6:
 	RET
 
-// func logF32NEON(dst, x []float32, c *[52]float32)
+// func logF32NEON(dst, x []float32, c *[mathConstants]float32)
 TEXT ·logF32NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R2
 	MOVD x_base+24(FP), R3
@@ -393,7 +393,7 @@ one11:
 done12:
 	RET
 
-// func sigmoidF32NEON(dst, x []float32, c *[52]float32)
+// func sigmoidF32NEON(dst, x []float32, c *[mathConstants]float32)
 TEXT ·sigmoidF32NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R2
 	MOVD x_base+24(FP), R3
@@ -574,7 +574,7 @@ one17:
 done18:
 	RET
 
-// func tanhF32NEON(dst, x []float32, c *[52]float32)
+// func tanhF32NEON(dst, x []float32, c *[mathConstants]float32)
 TEXT ·tanhF32NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R2
 	MOVD x_base+24(FP), R3
@@ -823,7 +823,7 @@ one23:
 done24:
 	RET
 
-// func softplusF32NEON(dst, x []float32, c *[52]float32)
+// func softplusF32NEON(dst, x []float32, c *[mathConstants]float32)
 TEXT ·softplusF32NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R2
 	MOVD x_base+24(FP), R3
@@ -1119,7 +1119,7 @@ one29:
 done30:
 	RET
 
-// func erfF32NEON(dst, x []float32, c *[52]float32)
+// func erfF32NEON(dst, x []float32, c *[mathConstants]float32)
 TEXT ·erfF32NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R2
 	MOVD x_base+24(FP), R3
@@ -1152,38 +1152,6 @@ wide31:
 	WORD $0x4ea91d28 // orr v8.16b, v9.16b, v9.16b
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
 	WORD $0x4ea0f909 // fabs v9.4s, v8.4s
-	WORD $0x6ea1e647 // fcmgt v7.4s, v18.4s, v1.4s
-	WORD $0x6ea9e64f // fcmgt v15.4s, v18.4s, v9.4s
-	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
-	WORD $0x6e28dd0a // fmul v10.4s, v8.4s, v8.4s
-	WORD $0x4e0c0783 // dup v3.4s, v28.s[1]
-	WORD $0x4e0c078b // dup v11.4s, v28.s[1]
-	WORD $0x4f9c1043 // fmla v3.4s, v2.4s, v28.s[0]
-	WORD $0x4f9c114b // fmla v11.4s, v10.4s, v28.s[0]
-	WORD $0x4e140784 // dup v4.4s, v28.s[2]
-	WORD $0x4e14078c // dup v12.4s, v28.s[2]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
-	WORD $0x4e1c0783 // dup v3.4s, v28.s[3]
-	WORD $0x4e1c078b // dup v11.4s, v28.s[3]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4e2acd8b // fmla v11.4s, v12.4s, v10.4s
-	WORD $0x4e040764 // dup v4.4s, v27.s[0]
-	WORD $0x4e04076c // dup v12.4s, v27.s[0]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
-	WORD $0x4e0c0763 // dup v3.4s, v27.s[1]
-	WORD $0x4e0c076b // dup v11.4s, v27.s[1]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4e2acd8b // fmla v11.4s, v12.4s, v10.4s
-	WORD $0x4e140764 // dup v4.4s, v27.s[2]
-	WORD $0x4e14076c // dup v12.4s, v27.s[2]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
-	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
-	WORD $0x4ea81d0e // orr v14.16b, v8.16b, v8.16b
-	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
-	WORD $0x4e28cd8e // fmla v14.4s, v12.4s, v8.4s
 	WORD $0x4eb4f422 // fmin v2.4s, v1.4s, v20.4s
 	WORD $0x4eb4f52a // fmin v10.4s, v9.4s, v20.4s
 	WORD $0x4e0c0743 // dup v3.4s, v26.s[1]
@@ -1268,10 +1236,44 @@ wide31:
 	WORD $0x4ea9d649 // fsub v9.4s, v18.4s, v9.4s
 	WORD $0x6eb51c01 // bit v1.16b, v0.16b, v21.16b
 	WORD $0x6eb51d09 // bit v9.16b, v8.16b, v21.16b
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e28dd0a // fmul v10.4s, v8.4s, v8.4s
+	WORD $0x4e0c0783 // dup v3.4s, v28.s[1]
+	WORD $0x4e0c078b // dup v11.4s, v28.s[1]
+	WORD $0x4f9c1043 // fmla v3.4s, v2.4s, v28.s[0]
+	WORD $0x4f9c114b // fmla v11.4s, v10.4s, v28.s[0]
+	WORD $0x4e140784 // dup v4.4s, v28.s[2]
+	WORD $0x4e14078c // dup v12.4s, v28.s[2]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
+	WORD $0x4e1c0783 // dup v3.4s, v28.s[3]
+	WORD $0x4e1c078b // dup v11.4s, v28.s[3]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4e2acd8b // fmla v11.4s, v12.4s, v10.4s
+	WORD $0x4e040764 // dup v4.4s, v27.s[0]
+	WORD $0x4e04076c // dup v12.4s, v27.s[0]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
+	WORD $0x4e0c0763 // dup v3.4s, v27.s[1]
+	WORD $0x4e0c076b // dup v11.4s, v27.s[1]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4e2acd8b // fmla v11.4s, v12.4s, v10.4s
+	WORD $0x4e140764 // dup v4.4s, v27.s[2]
+	WORD $0x4e14076c // dup v12.4s, v27.s[2]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea81d0d // orr v13.16b, v8.16b, v8.16b
+	WORD $0x4e20cc85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x4e28cd8d // fmla v13.4s, v12.4s, v8.4s
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x4ea0f90a // fabs v10.4s, v8.4s
+	WORD $0x6ea2e642 // fcmgt v2.4s, v18.4s, v2.4s
+	WORD $0x6eaae64a // fcmgt v10.4s, v18.4s, v10.4s
 	WORD $0x4ea11c20 // orr v0.16b, v1.16b, v1.16b
 	WORD $0x4ea91d28 // orr v8.16b, v9.16b, v9.16b
-	WORD $0x6ea71cc0 // bit v0.16b, v6.16b, v7.16b
-	WORD $0x6eaf1dc8 // bit v8.16b, v14.16b, v15.16b
+	WORD $0x6ea21ca0 // bit v0.16b, v5.16b, v2.16b
+	WORD $0x6eaa1da8 // bit v8.16b, v13.16b, v10.16b
 	FSTPQ (F0, F8), 0(R2)
 	ADD $32, R2, R2
 	ADD $32, R3, R3
@@ -1284,22 +1286,6 @@ four33:
 	FMOVQ 0(R3), F1
 	WORD $0x4ea11c20 // orr v0.16b, v1.16b, v1.16b
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
-	WORD $0x6ea1e647 // fcmgt v7.4s, v18.4s, v1.4s
-	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
-	WORD $0x4e0c0783 // dup v3.4s, v28.s[1]
-	WORD $0x4f9c1043 // fmla v3.4s, v2.4s, v28.s[0]
-	WORD $0x4e140784 // dup v4.4s, v28.s[2]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e1c0783 // dup v3.4s, v28.s[3]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4e040764 // dup v4.4s, v27.s[0]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e0c0763 // dup v3.4s, v27.s[1]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4e140764 // dup v4.4s, v27.s[2]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
-	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
 	WORD $0x4eb4f422 // fmin v2.4s, v1.4s, v20.4s
 	WORD $0x4e0c0743 // dup v3.4s, v26.s[1]
 	WORD $0x4f9a1043 // fmla v3.4s, v2.4s, v26.s[0]
@@ -1342,8 +1328,25 @@ four33:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x4ea1d641 // fsub v1.4s, v18.4s, v1.4s
 	WORD $0x6eb51c01 // bit v1.16b, v0.16b, v21.16b
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x4e0c0783 // dup v3.4s, v28.s[1]
+	WORD $0x4f9c1043 // fmla v3.4s, v2.4s, v28.s[0]
+	WORD $0x4e140784 // dup v4.4s, v28.s[2]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e1c0783 // dup v3.4s, v28.s[3]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4e040764 // dup v4.4s, v27.s[0]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e0c0763 // dup v3.4s, v27.s[1]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4e140764 // dup v4.4s, v27.s[2]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4e20cc85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x6ea2e642 // fcmgt v2.4s, v18.4s, v2.4s
 	WORD $0x4ea11c20 // orr v0.16b, v1.16b, v1.16b
-	WORD $0x6ea71cc0 // bit v0.16b, v6.16b, v7.16b
+	WORD $0x6ea21ca0 // bit v0.16b, v5.16b, v2.16b
 	FMOVQ F0, 0(R2)
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -1356,22 +1359,6 @@ one35:
 	FMOVS 0(R3), F1
 	WORD $0x4ea11c20 // orr v0.16b, v1.16b, v1.16b
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
-	WORD $0x6ea1e647 // fcmgt v7.4s, v18.4s, v1.4s
-	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
-	WORD $0x4e0c0783 // dup v3.4s, v28.s[1]
-	WORD $0x4f9c1043 // fmla v3.4s, v2.4s, v28.s[0]
-	WORD $0x4e140784 // dup v4.4s, v28.s[2]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e1c0783 // dup v3.4s, v28.s[3]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4e040764 // dup v4.4s, v27.s[0]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4e0c0763 // dup v3.4s, v27.s[1]
-	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x4e140764 // dup v4.4s, v27.s[2]
-	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x4ea01c06 // orr v6.16b, v0.16b, v0.16b
-	WORD $0x4e20cc86 // fmla v6.4s, v4.4s, v0.4s
 	WORD $0x4eb4f422 // fmin v2.4s, v1.4s, v20.4s
 	WORD $0x4e0c0743 // dup v3.4s, v26.s[1]
 	WORD $0x4f9a1043 // fmla v3.4s, v2.4s, v26.s[0]
@@ -1414,8 +1401,25 @@ one35:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x4ea1d641 // fsub v1.4s, v18.4s, v1.4s
 	WORD $0x6eb51c01 // bit v1.16b, v0.16b, v21.16b
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x4e0c0783 // dup v3.4s, v28.s[1]
+	WORD $0x4f9c1043 // fmla v3.4s, v2.4s, v28.s[0]
+	WORD $0x4e140784 // dup v4.4s, v28.s[2]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e1c0783 // dup v3.4s, v28.s[3]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4e040764 // dup v4.4s, v27.s[0]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4e0c0763 // dup v3.4s, v27.s[1]
+	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
+	WORD $0x4e140764 // dup v4.4s, v27.s[2]
+	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4e20cc85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x4ea0f802 // fabs v2.4s, v0.4s
+	WORD $0x6ea2e642 // fcmgt v2.4s, v18.4s, v2.4s
 	WORD $0x4ea11c20 // orr v0.16b, v1.16b, v1.16b
-	WORD $0x6ea71cc0 // bit v0.16b, v6.16b, v7.16b
+	WORD $0x6ea21ca0 // bit v0.16b, v5.16b, v2.16b
 	FMOVS F0, 0(R2)
 	ADD $4, R2, R2
 	ADD $4, R3, R3

@@ -296,6 +296,155 @@ end16:
 	VZEROUPPER
 	RET
 
+// func sumAbsF32AVX2(x []float32) float32
+// Requires: AVX, SSE
+TEXT ·sumAbsF32AVX2(SB), NOSPLIT, $0-28
+	VMOVUPS const7fffffff<>+0(SB), Y0
+	VMOVUPS const00000000<>+0(SB), Y1
+	VMOVUPS const00000000<>+0(SB), Y2
+	VMOVUPS const00000000<>+0(SB), Y3
+	VMOVUPS const00000000<>+0(SB), Y4
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+
+many17:
+	CMPQ    CX, $0x00000020
+	JLT     one18
+	VMOVUPS (AX), Y5
+	VANDPS  Y0, Y5, Y5
+	VADDPS  Y5, Y1, Y1
+	VMOVUPS 32(AX), Y5
+	VANDPS  Y0, Y5, Y5
+	VADDPS  Y5, Y2, Y2
+	VMOVUPS 64(AX), Y5
+	VANDPS  Y0, Y5, Y5
+	VADDPS  Y5, Y3, Y3
+	VMOVUPS 96(AX), Y5
+	VANDPS  Y0, Y5, Y5
+	VADDPS  Y5, Y4, Y4
+	ADDQ    $0x00000080, AX
+	SUBQ    $0x00000020, CX
+	JMP     many17
+
+one18:
+	CMPQ    CX, $0x00000008
+	JLT     tail19
+	VMOVUPS (AX), Y5
+	VANDPS  Y0, Y5, Y5
+	VADDPS  Y5, Y1, Y1
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x00000008, CX
+	JMP     one18
+
+tail19:
+	TESTQ      CX, CX
+	JEQ        end20
+	LEAQ       lanes<>+32(SB), DX
+	NEGQ       CX
+	VMOVDQU    (DX)(CX*4), Y5
+	VMASKMOVPS (AX), Y5, Y5
+	VANDPS     Y0, Y5, Y5
+	VADDPS     Y5, Y2, Y2
+
+end20:
+	VADDPS       Y2, Y1, Y1
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VMOVUPS      X1, X1
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	MOVSS        X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA const7fffffff<>+0(SB)/4, $0x7fffffff
+DATA const7fffffff<>+4(SB)/4, $0x7fffffff
+DATA const7fffffff<>+8(SB)/4, $0x7fffffff
+DATA const7fffffff<>+12(SB)/4, $0x7fffffff
+DATA const7fffffff<>+16(SB)/4, $0x7fffffff
+DATA const7fffffff<>+20(SB)/4, $0x7fffffff
+DATA const7fffffff<>+24(SB)/4, $0x7fffffff
+DATA const7fffffff<>+28(SB)/4, $0x7fffffff
+DATA const7fffffff<>+32(SB)/4, $0x7fffffff
+DATA const7fffffff<>+36(SB)/4, $0x7fffffff
+DATA const7fffffff<>+40(SB)/4, $0x7fffffff
+DATA const7fffffff<>+44(SB)/4, $0x7fffffff
+DATA const7fffffff<>+48(SB)/4, $0x7fffffff
+DATA const7fffffff<>+52(SB)/4, $0x7fffffff
+DATA const7fffffff<>+56(SB)/4, $0x7fffffff
+DATA const7fffffff<>+60(SB)/4, $0x7fffffff
+GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
+
+// func sumSqDevF32AVX2(x []float32, ref float32) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·sumSqDevF32AVX2(SB), NOSPLIT, $0-36
+	VBROADCASTSS ref+24(FP), Y0
+	VMOVUPS      const00000000<>+0(SB), Y1
+	VMOVUPS      const00000000<>+0(SB), Y2
+	VMOVUPS      const00000000<>+0(SB), Y3
+	VMOVUPS      const00000000<>+0(SB), Y4
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+
+many21:
+	CMPQ        CX, $0x00000020
+	JLT         one22
+	VMOVUPS     (AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
+	VMOVUPS     32(AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y2
+	VMOVUPS     64(AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y3
+	VMOVUPS     96(AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y4
+	ADDQ        $0x00000080, AX
+	SUBQ        $0x00000020, CX
+	JMP         many21
+
+one22:
+	CMPQ        CX, $0x00000008
+	JLT         tail23
+	VMOVUPS     (AX), Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
+	ADDQ        $0x00000020, AX
+	SUBQ        $0x00000008, CX
+	JMP         one22
+
+tail23:
+	TESTQ       CX, CX
+	JEQ         end24
+	LEAQ        lanes<>+32(SB), DX
+	NEGQ        CX
+	VMOVDQU     (DX)(CX*4), Y5
+	VMASKMOVPS  (AX), Y5, Y6
+	VBLENDVPS   Y5, Y6, Y0, Y5
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y2
+
+end24:
+	VADDPS       Y2, Y1, Y1
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VMOVUPS      X1, X1
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	MOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
 // func maxF32AVX2(x []float32) float32
 // Requires: AVX, SSE
 TEXT ·maxF32AVX2(SB), NOSPLIT, $0-28
@@ -307,9 +456,9 @@ TEXT ·maxF32AVX2(SB), NOSPLIT, $0-28
 	MOVQ    x_base+0(FP), AX
 	MOVQ    x_len+8(FP), CX
 
-many17:
+many25:
 	CMPQ    CX, $0x00000020
-	JLT     one18
+	JLT     one26
 	VMOVUPS (AX), Y5
 	VCMPPS  $0x03, Y5, Y5, Y6
 	VORPS   Y6, Y0, Y0
@@ -328,22 +477,22 @@ many17:
 	VMAXPS  Y5, Y4, Y4
 	ADDQ    $0x00000080, AX
 	SUBQ    $0x00000020, CX
-	JMP     many17
+	JMP     many25
 
-one18:
+one26:
 	CMPQ    CX, $0x00000008
-	JLT     tail19
+	JLT     tail27
 	VMOVUPS (AX), Y5
 	VCMPPS  $0x03, Y5, Y5, Y6
 	VORPS   Y6, Y0, Y0
 	VMAXPS  Y5, Y1, Y1
 	ADDQ    $0x00000020, AX
 	SUBQ    $0x00000008, CX
-	JMP     one18
+	JMP     one26
 
-tail19:
+tail27:
 	TESTQ      CX, CX
-	JEQ        end20
+	JEQ        end28
 	LEAQ       lanes<>+32(SB), DX
 	NEGQ       CX
 	VMOVDQU    (DX)(CX*4), Y5
@@ -354,7 +503,7 @@ tail19:
 	VORPS      Y6, Y0, Y0
 	VMAXPS     Y5, Y2, Y2
 
-end20:
+end28:
 	VMAXPS       Y2, Y1, Y1
 	VMAXPS       Y3, Y1, Y1
 	VMAXPS       Y4, Y1, Y1
@@ -405,9 +554,9 @@ TEXT ·minF32AVX2(SB), NOSPLIT, $0-28
 	MOVQ    x_base+0(FP), AX
 	MOVQ    x_len+8(FP), CX
 
-many21:
+many29:
 	CMPQ    CX, $0x00000020
-	JLT     one22
+	JLT     one30
 	VMOVUPS (AX), Y5
 	VCMPPS  $0x03, Y5, Y5, Y6
 	VORPS   Y6, Y0, Y0
@@ -426,22 +575,22 @@ many21:
 	VMINPS  Y5, Y4, Y4
 	ADDQ    $0x00000080, AX
 	SUBQ    $0x00000020, CX
-	JMP     many21
+	JMP     many29
 
-one22:
+one30:
 	CMPQ    CX, $0x00000008
-	JLT     tail23
+	JLT     tail31
 	VMOVUPS (AX), Y5
 	VCMPPS  $0x03, Y5, Y5, Y6
 	VORPS   Y6, Y0, Y0
 	VMINPS  Y5, Y1, Y1
 	ADDQ    $0x00000020, AX
 	SUBQ    $0x00000008, CX
-	JMP     one22
+	JMP     one30
 
-tail23:
+tail31:
 	TESTQ      CX, CX
-	JEQ        end24
+	JEQ        end32
 	LEAQ       lanes<>+32(SB), DX
 	NEGQ       CX
 	VMOVDQU    (DX)(CX*4), Y5
@@ -452,7 +601,7 @@ tail23:
 	VORPS      Y6, Y0, Y0
 	VMINPS     Y5, Y2, Y2
 
-end24:
+end32:
 	VMINPS       Y2, Y1, Y1
 	VMINPS       Y3, Y1, Y1
 	VMINPS       Y4, Y1, Y1
@@ -503,9 +652,9 @@ TEXT ·dotF32AVX512(SB), NOSPLIT, $0-52
 	MOVQ    y_base+24(FP), CX
 	MOVQ    x_len+8(FP), DX
 
-many25:
+many33:
 	CMPQ        DX, $0x00000040
-	JLT         one26
+	JLT         one34
 	VMOVUPS     (AX), Z4
 	VMOVUPS     (CX), Z5
 	VFMADD231PS Z4, Z5, Z0
@@ -521,22 +670,22 @@ many25:
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	SUBQ        $0x00000040, DX
-	JMP         many25
+	JMP         many33
 
-one26:
+one34:
 	CMPQ        DX, $0x00000010
-	JLT         tail27
+	JLT         tail35
 	VMOVUPS     (AX), Z4
 	VMOVUPS     (CX), Z5
 	VFMADD231PS Z4, Z5, Z0
 	ADDQ        $0x00000040, AX
 	ADDQ        $0x00000040, CX
 	SUBQ        $0x00000010, DX
-	JMP         one26
+	JMP         one34
 
-tail27:
+tail35:
 	TESTQ       DX, DX
-	JEQ         end28
+	JEQ         end36
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -544,7 +693,7 @@ tail27:
 	VMOVUPS.Z   (CX), K1, Z5
 	VFMADD231PS Z4, Z5, Z1
 
-end28:
+end36:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -572,9 +721,9 @@ TEXT ·sumF32AVX512(SB), NOSPLIT, $0-28
 	MOVQ    x_base+0(FP), AX
 	MOVQ    x_len+8(FP), CX
 
-many29:
+many37:
 	CMPQ    CX, $0x00000040
-	JLT     one30
+	JLT     one38
 	VMOVUPS (AX), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS 64(AX), Z4
@@ -585,27 +734,27 @@ many29:
 	VADDPS  Z4, Z3, Z3
 	ADDQ    $0x00000100, AX
 	SUBQ    $0x00000040, CX
-	JMP     many29
+	JMP     many37
 
-one30:
+one38:
 	CMPQ    CX, $0x00000010
-	JLT     tail31
+	JLT     tail39
 	VMOVUPS (AX), Z4
 	VADDPS  Z4, Z0, Z0
 	ADDQ    $0x00000040, AX
 	SUBQ    $0x00000010, CX
-	JMP     one30
+	JMP     one38
 
-tail31:
+tail39:
 	TESTQ     CX, CX
-	JEQ       end32
+	JEQ       end40
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z4
 	VADDPS    Z4, Z1, Z1
 
-end32:
+end40:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -633,9 +782,9 @@ TEXT ·sumSqF32AVX512(SB), NOSPLIT, $0-28
 	MOVQ    x_base+0(FP), AX
 	MOVQ    x_len+8(FP), CX
 
-many33:
+many41:
 	CMPQ        CX, $0x00000040
-	JLT         one34
+	JLT         one42
 	VMOVUPS     (AX), Z4
 	VFMADD231PS Z4, Z4, Z0
 	VMOVUPS     64(AX), Z4
@@ -646,27 +795,27 @@ many33:
 	VFMADD231PS Z4, Z4, Z3
 	ADDQ        $0x00000100, AX
 	SUBQ        $0x00000040, CX
-	JMP         many33
+	JMP         many41
 
-one34:
+one42:
 	CMPQ        CX, $0x00000010
-	JLT         tail35
+	JLT         tail43
 	VMOVUPS     (AX), Z4
 	VFMADD231PS Z4, Z4, Z0
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x00000010, CX
-	JMP         one34
+	JMP         one42
 
-tail35:
+tail43:
 	TESTQ       CX, CX
-	JEQ         end36
+	JEQ         end44
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
 	VMOVUPS.Z   (AX), K1, Z4
 	VFMADD231PS Z4, Z4, Z1
 
-end36:
+end44:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -695,9 +844,9 @@ TEXT ·sumSqDiffF32AVX512(SB), NOSPLIT, $0-52
 	MOVQ    y_base+24(FP), CX
 	MOVQ    x_len+8(FP), DX
 
-many37:
+many45:
 	CMPQ        DX, $0x00000040
-	JLT         one38
+	JLT         one46
 	VMOVUPS     (AX), Z4
 	VMOVUPS     (CX), Z5
 	VSUBPS      Z5, Z4, Z4
@@ -717,11 +866,11 @@ many37:
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	SUBQ        $0x00000040, DX
-	JMP         many37
+	JMP         many45
 
-one38:
+one46:
 	CMPQ        DX, $0x00000010
-	JLT         tail39
+	JLT         tail47
 	VMOVUPS     (AX), Z4
 	VMOVUPS     (CX), Z5
 	VSUBPS      Z5, Z4, Z4
@@ -729,11 +878,11 @@ one38:
 	ADDQ        $0x00000040, AX
 	ADDQ        $0x00000040, CX
 	SUBQ        $0x00000010, DX
-	JMP         one38
+	JMP         one46
 
-tail39:
+tail47:
 	TESTQ       DX, DX
-	JEQ         end40
+	JEQ         end48
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -742,7 +891,7 @@ tail39:
 	VSUBPS      Z5, Z4, Z4
 	VFMADD231PS Z4, Z4, Z1
 
-end40:
+end48:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z2, Z0, Z0
@@ -760,6 +909,143 @@ end40:
 	VZEROUPPER
 	RET
 
+// func sumAbsF32AVX512(x []float32) float32
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
+TEXT ·sumAbsF32AVX512(SB), NOSPLIT, $0-28
+	VMOVUPS const7fffffff<>+0(SB), Z0
+	VMOVUPS const00000000<>+0(SB), Z1
+	VMOVUPS const00000000<>+0(SB), Z2
+	VMOVUPS const00000000<>+0(SB), Z3
+	VMOVUPS const00000000<>+0(SB), Z4
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+
+many49:
+	CMPQ    CX, $0x00000040
+	JLT     one50
+	VMOVUPS (AX), Z5
+	VANDPS  Z0, Z5, Z5
+	VADDPS  Z5, Z1, Z1
+	VMOVUPS 64(AX), Z5
+	VANDPS  Z0, Z5, Z5
+	VADDPS  Z5, Z2, Z2
+	VMOVUPS 128(AX), Z5
+	VANDPS  Z0, Z5, Z5
+	VADDPS  Z5, Z3, Z3
+	VMOVUPS 192(AX), Z5
+	VANDPS  Z0, Z5, Z5
+	VADDPS  Z5, Z4, Z4
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x00000040, CX
+	JMP     many49
+
+one50:
+	CMPQ    CX, $0x00000010
+	JLT     tail51
+	VMOVUPS (AX), Z5
+	VANDPS  Z0, Z5, Z5
+	VADDPS  Z5, Z1, Z1
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x00000010, CX
+	JMP     one50
+
+tail51:
+	TESTQ     CX, CX
+	JEQ       end52
+	MOVL      $-1, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z5
+	VANDPS    Z0, Z5, Z5
+	VADDPS    Z5, Z2, Z2
+
+end52:
+	VADDPS        Z2, Z1, Z1
+	VADDPS        Z4, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMOVUPS       Y1, Y1
+	VADDPS        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VMOVUPS       X1, X1
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x0e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x01, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSqDevF32AVX512(x []float32, ref float32) float32
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·sumSqDevF32AVX512(SB), NOSPLIT, $0-36
+	VBROADCASTSS ref+24(FP), Z0
+	VMOVUPS      const00000000<>+0(SB), Z1
+	VMOVUPS      const00000000<>+0(SB), Z2
+	VMOVUPS      const00000000<>+0(SB), Z3
+	VMOVUPS      const00000000<>+0(SB), Z4
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+
+many53:
+	CMPQ        CX, $0x00000040
+	JLT         one54
+	VMOVUPS     (AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z1
+	VMOVUPS     64(AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z2
+	VMOVUPS     128(AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z3
+	VMOVUPS     192(AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z4
+	ADDQ        $0x00000100, AX
+	SUBQ        $0x00000040, CX
+	JMP         many53
+
+one54:
+	CMPQ        CX, $0x00000010
+	JLT         tail55
+	VMOVUPS     (AX), Z5
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z1
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, CX
+	JMP         one54
+
+tail55:
+	TESTQ       CX, CX
+	JEQ         end56
+	MOVL        $-1, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (AX), K1, Z5
+	VBLENDMPS   Z5, Z0, K1, Z6
+	VSUBPS      Z0, Z6, Z6
+	VFMADD231PS Z6, Z6, Z2
+
+end56:
+	VADDPS        Z2, Z1, Z1
+	VADDPS        Z4, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMOVUPS       Y1, Y1
+	VADDPS        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VMOVUPS       X1, X1
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x0e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x01, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
 // func maxF32AVX512(x []float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
 TEXT ·maxF32AVX512(SB), NOSPLIT, $0-28
@@ -771,9 +1057,9 @@ TEXT ·maxF32AVX512(SB), NOSPLIT, $0-28
 	MOVQ    x_base+0(FP), AX
 	MOVQ    x_len+8(FP), CX
 
-many41:
+many57:
 	CMPQ    CX, $0x00000040
-	JLT     one42
+	JLT     one58
 	VMOVUPS (AX), Z5
 	VCMPPS  $0x03, Z5, Z5, K1
 	VMOVUPS constffffffff<>+0(SB), K1, Z0
@@ -792,22 +1078,22 @@ many41:
 	VMAXPS  Z5, Z4, Z4
 	ADDQ    $0x00000100, AX
 	SUBQ    $0x00000040, CX
-	JMP     many41
+	JMP     many57
 
-one42:
+one58:
 	CMPQ    CX, $0x00000010
-	JLT     tail43
+	JLT     tail59
 	VMOVUPS (AX), Z5
 	VCMPPS  $0x03, Z5, Z5, K1
 	VMOVUPS constffffffff<>+0(SB), K1, Z0
 	VMAXPS  Z5, Z1, Z1
 	ADDQ    $0x00000040, AX
 	SUBQ    $0x00000010, CX
-	JMP     one42
+	JMP     one58
 
-tail43:
+tail59:
 	TESTQ     CX, CX
-	JEQ       end44
+	JEQ       end60
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -818,7 +1104,7 @@ tail43:
 	VMOVUPS   constffffffff<>+0(SB), K1, Z0
 	VMAXPS    Z6, Z2, Z2
 
-end44:
+end60:
 	VMAXPS        Z2, Z1, Z1
 	VMAXPS        Z3, Z1, Z1
 	VMAXPS        Z4, Z1, Z1
@@ -874,9 +1160,9 @@ TEXT ·minF32AVX512(SB), NOSPLIT, $0-28
 	MOVQ    x_base+0(FP), AX
 	MOVQ    x_len+8(FP), CX
 
-many45:
+many61:
 	CMPQ    CX, $0x00000040
-	JLT     one46
+	JLT     one62
 	VMOVUPS (AX), Z5
 	VCMPPS  $0x03, Z5, Z5, K1
 	VMOVUPS constffffffff<>+0(SB), K1, Z0
@@ -895,22 +1181,22 @@ many45:
 	VMINPS  Z5, Z4, Z4
 	ADDQ    $0x00000100, AX
 	SUBQ    $0x00000040, CX
-	JMP     many45
+	JMP     many61
 
-one46:
+one62:
 	CMPQ    CX, $0x00000010
-	JLT     tail47
+	JLT     tail63
 	VMOVUPS (AX), Z5
 	VCMPPS  $0x03, Z5, Z5, K1
 	VMOVUPS constffffffff<>+0(SB), K1, Z0
 	VMINPS  Z5, Z1, Z1
 	ADDQ    $0x00000040, AX
 	SUBQ    $0x00000010, CX
-	JMP     one46
+	JMP     one62
 
-tail47:
+tail63:
 	TESTQ     CX, CX
-	JEQ       end48
+	JEQ       end64
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -921,7 +1207,7 @@ tail47:
 	VMOVUPS   constffffffff<>+0(SB), K1, Z0
 	VMINPS    Z6, Z2, Z2
 
-end48:
+end64:
 	VMINPS        Z2, Z1, Z1
 	VMINPS        Z3, Z1, Z1
 	VMINPS        Z4, Z1, Z1

@@ -74,6 +74,17 @@ func sumSqF32NEON(x []float32) float32
 //go:noescape
 func sumSqDiffF32NEON(x, y []float32) float32
 
+// sumAbsF32NEON is sumAbsF32Generic, whose sixteen sums it keeps; the last 15 elements go to other sums.
+//
+//go:noescape
+func sumAbsF32NEON(x []float32) float32
+
+// sumSqDevF32NEON is sumSqDevF32Generic, with fused multiply-adds, whose sixteen sums it keeps; the last 15 elements go to
+// other sums.
+//
+//go:noescape
+func sumSqDevF32NEON(x []float32, ref float32) float32
+
 // maxF32NEON: for _, v := range x { init = max(init, v) }; return init
 //
 //go:noescape
@@ -102,32 +113,32 @@ func clipF32NEON(dst, x []float32, s, t float32)
 // expF32NEON is expF32Generic, with fused multiply-adds.
 //
 //go:noescape
-func expF32NEON(dst, x []float32, c *[52]float32)
+func expF32NEON(dst, x []float32, c *[mathConstants]float32)
 
 // logF32NEON is logF32Generic, with fused multiply-adds.
 //
 //go:noescape
-func logF32NEON(dst, x []float32, c *[52]float32)
+func logF32NEON(dst, x []float32, c *[mathConstants]float32)
 
 // sigmoidF32NEON is sigmoidF32Generic, with fused multiply-adds.
 //
 //go:noescape
-func sigmoidF32NEON(dst, x []float32, c *[52]float32)
+func sigmoidF32NEON(dst, x []float32, c *[mathConstants]float32)
 
 // tanhF32NEON is tanhF32Generic, with fused multiply-adds.
 //
 //go:noescape
-func tanhF32NEON(dst, x []float32, c *[52]float32)
+func tanhF32NEON(dst, x []float32, c *[mathConstants]float32)
 
 // softplusF32NEON is softplusF32Generic, with fused multiply-adds.
 //
 //go:noescape
-func softplusF32NEON(dst, x []float32, c *[52]float32)
+func softplusF32NEON(dst, x []float32, c *[mathConstants]float32)
 
 // erfF32NEON is erfF32Generic, with fused multiply-adds.
 //
 //go:noescape
-func erfF32NEON(dst, x []float32, c *[52]float32)
+func erfF32NEON(dst, x []float32, c *[mathConstants]float32)
 
 // sqrtF32NEON: for i := range dst { dst[i] = sqrt(x[i]) }
 //
@@ -154,8 +165,11 @@ func sgdMomentumF32NEON(p, g, v []float32, h *SGDParams)
 //go:noescape
 func sgdNesterovF32NEON(p, g, v []float32, h *SGDParams)
 
+// mathConstants is the length of mathTable.
+const mathConstants = 60
+
 // mathTable holds the constants of the elementary functions in the order in which _asm/arm64 reads them.
-var mathTable = [52]float32{
+var mathTable = [mathConstants]float32{
 	log2e, ln2Hi, ln2Lo, 1,
 	expPoly[4], expPoly[3], expPoly[2], expPoly[1],
 	expPoly[0], expMin, expMax, math.Float32frombits(127),
@@ -169,4 +183,6 @@ var mathTable = [52]float32{
 	erfcPoly[6], erfcPoly[5], erfcPoly[4], erfcPoly[3],
 	erfcPoly[2], erfcPoly[1], erfcPoly[0], nan32,
 	inf32, 0x1p-126, 0x1p23, -23,
+	eluMin, mishMax, sqrtHalf, geluLinear,
+	geluCubic,
 }

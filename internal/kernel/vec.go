@@ -44,6 +44,12 @@ func SumSqF32(x []float32) float32 { return sumSqF32(x) }
 // differences.
 func SumSqDiffF32(x, y []float32) float32 { return sumSqDiffF32(x, y[:len(x)]) }
 
+// SumAbsF32 returns the sum of |x[i]|, with the order and error bound of DotF32.
+func SumAbsF32(x []float32) float32 { return sumAbsF32(x) }
+
+// SumSqDevF32 returns the sum of (x[i]-ref)², with the order and error bound of DotF32 for the rounded differences.
+func SumSqDevF32(x []float32, ref float32) float32 { return sumSqDevF32(x, ref) }
+
 // MaxF32 returns the greatest element of x: -Inf if x is empty, NaN if any element is NaN.
 func MaxF32(x []float32) float32 { return maxF32(x) }
 
@@ -79,35 +85,3 @@ func ErfF32(dst, x []float32) { erfF32(dst, x[:len(dst)]) }
 
 // SqrtF32 sets dst[i] to the correctly rounded square root of x[i].
 func SqrtF32(dst, x []float32) { sqrtF32(dst, x[:len(dst)]) }
-
-// chunk is the length of the stack buffers through which composed functions run.
-const chunk = 256
-
-// EluF32 sets dst[i] to x[i] where x[i] >= 0 and to alpha*(exp(x[i])-1) elsewhere.
-func EluF32(dst, x []float32, alpha float32) {
-	var buf [chunk]float32
-	x = x[:len(dst)]
-	for len(dst) > 0 {
-		n := min(len(dst), chunk)
-		ExpF32(buf[:n], x[:n])
-		for i, v := range x[:n] {
-			if v < 0 {
-				v = alpha * (buf[i] - 1)
-			}
-			dst[i] = v
-		}
-		dst, x = dst[n:], x[n:]
-	}
-}
-
-// SiluF32 sets dst[i] = x[i]/(1+exp(-x[i])).
-func SiluF32(dst, x []float32) {
-	var buf [chunk]float32
-	x = x[:len(dst)]
-	for len(dst) > 0 {
-		n := min(len(dst), chunk)
-		SigmoidF32(buf[:n], x[:n])
-		MulF32(dst[:n], x[:n], buf[:n])
-		dst, x = dst[n:], x[n:]
-	}
-}

@@ -156,6 +156,26 @@ func sumSqDiffF32(x, y []float32) float32 {
 	}
 }
 
+func sumAbsF32(x []float32) float32 {
+	switch {
+	case useAVX512:
+		return sumAbsF32AVX512(x)
+	case useAVX2:
+		return sumAbsF32AVX2(x)
+	}
+	return sumAbsF32Generic(x)
+}
+
+func sumSqDevF32(x []float32, ref float32) float32 {
+	switch {
+	case useAVX512:
+		return sumSqDevF32AVX512(x, ref)
+	case useAVX2:
+		return sumSqDevF32AVX2(x, ref)
+	}
+	return sumSqDevF32Generic(x, ref)
+}
+
 func maxF32(x []float32) float32 {
 	switch {
 	case useAVX512:

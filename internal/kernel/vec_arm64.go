@@ -110,6 +110,20 @@ func sumSqDiffF32(x, y []float32) float32 {
 	return sumSqDiffF32Generic(x, y)
 }
 
+func sumAbsF32(x []float32) float32 {
+	if useNEON {
+		return sumAbsF32NEON(x)
+	}
+	return sumAbsF32Generic(x)
+}
+
+func sumSqDevF32(x []float32, ref float32) float32 {
+	if useNEON {
+		return sumSqDevF32NEON(x, ref)
+	}
+	return sumSqDevF32Generic(x, ref)
+}
+
 func maxF32(x []float32) float32 {
 	if useNEON {
 		return maxF32NEON(x, ninf32)

@@ -937,6 +937,115 @@ done108:
 	FMOVS F0, ret+48(FP)
 	RET
 
+// func sumAbsF32NEON(x []float32) float32
+TEXT ·sumAbsF32NEON(SB), NOSPLIT, $0-28
+	MOVD x_base+0(FP), R2
+	MOVD x_len+8(FP), R1
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6e211c21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6e221c42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6e231c63 // eor v3.16b, v3.16b, v3.16b
+	SUBS $16, R1, R1
+	BLT rest110
+wide109:
+	FLDPQ (R2), (F4, F5)
+	FLDPQ 32(R2), (F6, F7)
+	ADD $64, R2, R2
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	SUBS $16, R1, R1
+	BGE wide109
+rest110:
+	ADDS $12, R1, R1
+	BLT tail112
+four111:
+	FMOVQ (R2), F4
+	ADD $16, R2, R2
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d421 // fadd v1.4s, v1.4s, v4.4s
+	SUBS $4, R1, R1
+	BGE four111
+tail112:
+	ADDS $4, R1, R1
+	BEQ done114
+one113:
+	FMOVS (R2), F4
+	ADD $4, R2, R2
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	SUBS $1, R1, R1
+	BNE one113
+done114:
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	FMOVS F0, ret+24(FP)
+	RET
+
+// func sumSqDevF32NEON(x []float32, ref float32) float32
+TEXT ·sumSqDevF32NEON(SB), NOSPLIT, $0-36
+	MOVD x_base+0(FP), R2
+	MOVD x_len+8(FP), R1
+	FMOVS ref+24(FP), F20
+	WORD $0x4e040694 // dup v20.4s, v20.s[0]
+	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6e211c21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6e221c42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6e231c63 // eor v3.16b, v3.16b, v3.16b
+	SUBS $16, R1, R1
+	BLT rest116
+wide115:
+	FLDPQ (R2), (F4, F5)
+	FLDPQ 32(R2), (F6, F7)
+	ADD $64, R2, R2
+	WORD $0x4eb4d484 // fsub v4.4s, v4.4s, v20.4s
+	WORD $0x4eb4d4a5 // fsub v5.4s, v5.4s, v20.4s
+	WORD $0x4eb4d4c6 // fsub v6.4s, v6.4s, v20.4s
+	WORD $0x4eb4d4e7 // fsub v7.4s, v7.4s, v20.4s
+	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
+	WORD $0x4e25cca1 // fmla v1.4s, v5.4s, v5.4s
+	WORD $0x4e26ccc2 // fmla v2.4s, v6.4s, v6.4s
+	WORD $0x4e27cce3 // fmla v3.4s, v7.4s, v7.4s
+	SUBS $16, R1, R1
+	BGE wide115
+rest116:
+	ADDS $12, R1, R1
+	BLT tail118
+four117:
+	FMOVQ (R2), F4
+	ADD $16, R2, R2
+	WORD $0x4eb4d484 // fsub v4.4s, v4.4s, v20.4s
+	WORD $0x4e24cc81 // fmla v1.4s, v4.4s, v4.4s
+	SUBS $4, R1, R1
+	BGE four117
+tail118:
+	ADDS $4, R1, R1
+	BEQ done120
+	FMOVS ref+24(FP), F20
+one119:
+	FMOVS (R2), F4
+	ADD $4, R2, R2
+	WORD $0x4eb4d484 // fsub v4.4s, v4.4s, v20.4s
+	WORD $0x4e24cc82 // fmla v2.4s, v4.4s, v4.4s
+	SUBS $1, R1, R1
+	BNE one119
+done120:
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	FMOVS F0, ret+32(FP)
+	RET
+
 // func maxF32NEON(x []float32, init float32) float32
 TEXT ·maxF32NEON(SB), NOSPLIT, $0-36
 	MOVD x_base+0(FP), R2
@@ -947,8 +1056,8 @@ TEXT ·maxF32NEON(SB), NOSPLIT, $0-36
 	WORD $0x4e040401 // dup v1.4s, v0.s[0]
 	WORD $0x4e040400 // dup v0.4s, v0.s[0]
 	SUBS $16, R1, R1
-	BLT tail110
-wide109:
+	BLT tail122
+wide121:
 	FLDPQ (R2), (F4, F5)
 	FLDPQ 32(R2), (F6, F7)
 	ADD $64, R2, R2
@@ -957,18 +1066,18 @@ wide109:
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
 	SUBS $16, R1, R1
-	BGE wide109
-tail110:
+	BGE wide121
+tail122:
 	ADDS $16, R1, R1
-	BEQ done112
-one111:
+	BEQ done124
+one123:
 	FMOVS (R2), F4
 	ADD $4, R2, R2
 	WORD $0x4e040484 // dup v4.4s, v4.s[0]
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	SUBS $1, R1, R1
-	BNE one111
-done112:
+	BNE one123
+done124:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
@@ -986,8 +1095,8 @@ TEXT ·minF32NEON(SB), NOSPLIT, $0-36
 	WORD $0x4e040401 // dup v1.4s, v0.s[0]
 	WORD $0x4e040400 // dup v0.4s, v0.s[0]
 	SUBS $16, R1, R1
-	BLT tail114
-wide113:
+	BLT tail126
+wide125:
 	FLDPQ (R2), (F4, F5)
 	FLDPQ 32(R2), (F6, F7)
 	ADD $64, R2, R2
@@ -996,18 +1105,18 @@ wide113:
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
 	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
 	SUBS $16, R1, R1
-	BGE wide113
-tail114:
+	BGE wide125
+tail126:
 	ADDS $16, R1, R1
-	BEQ done116
-one115:
+	BEQ done128
+one127:
 	FMOVS (R2), F4
 	ADD $4, R2, R2
 	WORD $0x4e040484 // dup v4.4s, v4.s[0]
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	SUBS $1, R1, R1
-	BNE one115
-done116:
+	BNE one127
+done128:
 	WORD $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	WORD $0x4ea3f442 // fmin v2.4s, v2.4s, v3.4s
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s

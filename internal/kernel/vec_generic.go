@@ -127,6 +127,38 @@ func sumSqDiffF32Generic(x, y []float32) float32 {
 	return foldLanes(&s)
 }
 
+func sumAbsF32Generic(x []float32) float32 {
+	var s [sumLanes]float32
+	for len(x) >= sumLanes {
+		u := (*[sumLanes]float32)(x)
+		for l := range s {
+			s[l] += abs1(u[l])
+		}
+		x = x[sumLanes:]
+	}
+	for i, v := range x {
+		s[i&(sumLanes-1)] += abs1(v)
+	}
+	return foldLanes(&s)
+}
+
+func sumSqDevF32Generic(x []float32, ref float32) float32 {
+	var s [sumLanes]float32
+	for len(x) >= sumLanes {
+		u := (*[sumLanes]float32)(x)
+		for l := range s {
+			d := u[l] - ref
+			s[l] += float32(d * d)
+		}
+		x = x[sumLanes:]
+	}
+	for i, v := range x {
+		d := v - ref
+		s[i&(sumLanes-1)] += float32(d * d)
+	}
+	return foldLanes(&s)
+}
+
 func maxF32Generic(x []float32) float32 {
 	m := ninf32
 	for _, v := range x {

@@ -16,6 +16,8 @@ func dotF32(x, y []float32) float32                    { return dotF32Generic(x,
 func sumF32(x []float32) float32                       { return sumF32Generic(x) }
 func sumSqF32(x []float32) float32                     { return sumSqF32Generic(x) }
 func sumSqDiffF32(x, y []float32) float32              { return sumSqDiffF32Generic(x, y) }
+func sumAbsF32(x []float32) float32                    { return sumAbsF32Generic(x) }
+func sumSqDevF32(x []float32, ref float32) float32     { return sumSqDevF32Generic(x, ref) }
 func maxF32(x []float32) float32                       { return maxF32Generic(x) }
 func minF32(x []float32) float32                       { return minF32Generic(x) }
 func reluF32(dst, x []float32)                         { reluF32Generic(dst, x) }

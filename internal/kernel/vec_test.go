@@ -54,8 +54,36 @@ var elementwise = []struct {
 	{"tanh", func(d, a, _ []float32) { TanhF32(d, a) }, refUnary(math.Tanh), tanhULP},
 	{"softplus", func(d, a, _ []float32) { SoftplusF32(d, a) }, refUnary(softplus64), softplusULP},
 	{"erf", func(d, a, _ []float32) { ErfF32(d, a) }, refUnary(math.Erf), erfULP},
-	{"elu", func(d, a, _ []float32) { EluF32(d, a, 0.5) }, nil, 0},
-	{"silu", func(d, a, _ []float32) { SiluF32(d, a) }, nil, 0},
+	{"elu", func(d, a, _ []float32) { EluF32(d, a, 0.5) }, refUnary(func(x float64) float64 { return elu64(x, 0.5) }), eluULP},
+	{"selu", func(d, a, _ []float32) { SeluF32(d, a, 1.5, 0.5) }, refUnary(func(x float64) float64 { return 0.5 * elu64(x, 1.5) }), seluULP},
+	{"celu", func(d, a, _ []float32) { CeluF32(d, a, 3) }, refUnary(func(x float64) float64 { return 3 * elu64(x/3, 1) }), celuULP},
+	{"swish", func(d, a, _ []float32) { SwishF32(d, a, 1.702) }, nil, 0},
+	{"mish", func(d, a, _ []float32) { MishF32(d, a) }, nil, 0},
+	{"gelu", func(d, a, _ []float32) { GeluF32(d, a) }, nil, 0},
+	{"geluTanh", func(d, a, _ []float32) { GeluTanhF32(d, a) }, nil, 0},
+	{"hardSwish", func(d, a, _ []float32) { HardSwishF32(d, a) }, nil, 0},
+	{"abs", func(d, a, _ []float32) { AbsF32(d, a) }, refGeneric(absF32Generic), 0},
+	{"neg", func(d, a, _ []float32) { NegF32(d, a) }, refGeneric(negF32Generic), 0},
+	{"reciprocal", func(d, a, _ []float32) { ReciprocalF32(d, a) }, refGeneric(reciprocalF32Generic), 0},
+	{"floor", func(d, a, _ []float32) { FloorF32(d, a) }, refGeneric(floorF32Generic), 0},
+	{"ceil", func(d, a, _ []float32) { CeilF32(d, a) }, refGeneric(ceilF32Generic), 0},
+	{"round", func(d, a, _ []float32) { RoundF32(d, a) }, refGeneric(roundF32Generic), 0},
+	{"softsign", func(d, a, _ []float32) { SoftsignF32(d, a) }, refGeneric(softsignF32Generic), 0},
+	{"prelu", PReluF32, preluF32Generic, 0},
+	{"threshold", func(d, a, _ []float32) { ThresholdF32(d, a, 0.5) }, func(d, a, _ []float32) { thresholdF32Generic(d, a, 0.5) }, 0},
+	{"divScalar", func(d, a, _ []float32) { DivScalarF32(d, a, -1.7) }, func(d, a, _ []float32) { divScalarF32Generic(d, a, -1.7) }, 0},
+	{"scalarDiv", func(d, a, _ []float32) { ScalarDivF32(d, a, -1.7) }, func(d, a, _ []float32) { scalarDivF32Generic(d, a, -1.7) }, 0},
+}
+
+func refGeneric(f func(dst, x []float32)) func(dst, a, b []float32) {
+	return func(dst, a, _ []float32) { f(dst, a) }
+}
+
+func elu64(x, alpha float64) float64 {
+	if x < 0 {
+		return alpha * math.Expm1(x)
+	}
+	return x
 }
 
 func refUnary(f func(float64) float64) func(dst, a, b []float32) {
@@ -130,9 +158,15 @@ func TestFusedElementwise(t *testing.T) {
 			copy(axpy, y)
 			AxpyF32(-2.5, x, axpy)
 			check2("axpy")
+			mix, check3 := withCanaries(t, n, n%4)
+			MixF32(mix, x, y, 1.5, -0.75)
+			check3("mix")
 			for i := range n {
 				if want := float64(x[i])*float64(float32(1.3)) + float64(float32(-0.7)); math.Abs(float64(dst[i])-want) > 0x1p-23*2 {
 					t.Fatalf("affine: element %d of %d is %v, want %v", i, n, dst[i], want)
+				}
+				if want := 1.5*float64(x[i]) - 0.75*float64(y[i]); math.Abs(float64(mix[i])-want) > 0x1p-23*2 {
+					t.Fatalf("mix: element %d of %d is %v, want %v", i, n, mix[i], want)
 				}
 				if want := float64(y[i]) - 2.5*float64(x[i]); math.Abs(float64(axpy[i])-want) > 0x1p-23*4 {
 					t.Fatalf("axpy: element %d of %d is %v, want %v", i, n, axpy[i], want)
@@ -140,6 +174,12 @@ func TestFusedElementwise(t *testing.T) {
 			}
 		}
 		out := make([]float32, len(special))
+		MixF32(out, special, make([]float32, len(special)), 1, 2)
+		for i, v := range special {
+			if out[i] != v && v == v {
+				t.Errorf("mix of %v and 0 is %v", v, out[i])
+			}
+		}
 		AffineF32(out, special, 2, 1)
 		for i, v := range special {
 			if want := float32(2*float64(v) + 1); !sameF32(out[i], want) {
@@ -168,6 +208,8 @@ func TestReductions(t *testing.T) {
 		{"dot", DotF32, dot(func(x, y float64) float64 { return x * y })},
 		{"sum", func(x, _ []float32) float32 { return SumF32(x) }, dot(func(x, _ float64) float64 { return x })},
 		{"sumSq", func(x, _ []float32) float32 { return SumSqF32(x) }, dot(func(x, _ float64) float64 { return x * x })},
+		{"sumAbs", func(x, _ []float32) float32 { return SumAbsF32(x) }, dot(func(x, _ float64) float64 { return math.Abs(x) })},
+		{"sumSqDev", func(x, _ []float32) float32 { return SumSqDevF32(x, 0.375) }, dot(func(x, _ float64) float64 { return (x - 0.375) * (x - 0.375) })},
 		{"sumSqDiff", SumSqDiffF32, dot(func(x, y float64) float64 { return (x - y) * (x - y) })},
 	}
 	impl.All(t, "kernel", func(t *testing.T) {
@@ -223,7 +265,8 @@ func TestVectorGuardPages(t *testing.T) {
 				}
 				AffineF32(place(gd, b, atEnd), a, 2, 1)
 				AxpyF32(2, a, place(gd, b, atEnd))
-				sink = DotF32(a, b) + SumF32(a) + SumSqF32(a) + SumSqDiffF32(a, b) + MaxF32(a) + MinF32(a)
+				MixF32(place(gd, b, atEnd), a, b, 1, 2)
+				sink = DotF32(a, b) + SumF32(a) + SumSqF32(a) + SumSqDiffF32(a, b) + SumAbsF32(a) + SumSqDevF32(a, 1) + MaxF32(a) + MinF32(a)
 			}
 		}
 	})

@@ -274,3 +274,23 @@ func adamF32AVX512(p, g, m, v []float32, h *adamArgs)
 //
 //go:noescape
 func adamF32AVX2(p, g, m, v []float32, h *adamArgs)
+
+// sumAbsF32AVX512 is sumAbsF32Generic, with four vectors of sums.
+//
+//go:noescape
+func sumAbsF32AVX512(x []float32) float32
+
+// sumAbsF32AVX2 is sumAbsF32Generic, with four vectors of sums.
+//
+//go:noescape
+func sumAbsF32AVX2(x []float32) float32
+
+// sumSqDevF32AVX512 is sumSqDevF32Generic, with four vectors of sums and fused multiply-adds.
+//
+//go:noescape
+func sumSqDevF32AVX512(x []float32, ref float32) float32
+
+// sumSqDevF32AVX2 is sumSqDevF32Generic, with four vectors of sums and fused multiply-adds.
+//
+//go:noescape
+func sumSqDevF32AVX2(x []float32, ref float32) float32

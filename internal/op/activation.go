@@ -9,42 +9,29 @@ import (
 // Elementary functions.
 var (
 	fnAbs = &unaryFunc{integer: intAbs, f64: func(_ *unary, x float64) float64 { return math.Abs(x) },
-		f32: func(_ *unary, dst, x []float32) {
-			for i, v := range x {
-				dst[i] = math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
-			}
-		}}
+		f32: func(_ *unary, dst, x []float32) { kernel.AbsF32(dst, x) }}
 	fnNeg = &unaryFunc{integer: intNeg, f64: func(_ *unary, x float64) float64 { return -x },
-		f32: func(_ *unary, dst, x []float32) {
-			for i, v := range x {
-				dst[i] = -v
-			}
-		}}
-	fnReciprocal = &unaryFunc{f64: func(_ *unary, x float64) float64 { return 1 / x },
-		f32: func(_ *unary, dst, x []float32) {
-			for i, v := range x {
-				dst[i] = 1 / v
-			}
-		}}
-	fnSign  = plain(sign).with(0, intSign)
-	fnFloor = plain(math.Floor).with(0, intSame)
-	fnCeil  = plain(math.Ceil).with(0, intSame)
-	fnRound = plain(math.RoundToEven).with(0, intSame)
-	fnSqrt  = vector(kernel.SqrtF32, math.Sqrt)
-	fnExp   = vector(kernel.ExpF32, math.Exp)
-	fnLog   = vector(kernel.LogF32, math.Log)
-	fnErf   = vector(kernel.ErfF32, math.Erf)
-	fnSin   = plain(math.Sin)
-	fnCos   = plain(math.Cos)
-	fnTan   = plain(math.Tan)
-	fnAsin  = plain(math.Asin)
-	fnAcos  = plain(math.Acos)
-	fnAtan  = plain(math.Atan)
-	fnSinh  = plain(math.Sinh)
-	fnCosh  = plain(math.Cosh)
-	fnAsinh = plain(math.Asinh)
-	fnAcosh = plain(math.Acosh)
-	fnAtanh = plain(math.Atanh)
+		f32: func(_ *unary, dst, x []float32) { kernel.NegF32(dst, x) }}
+	fnReciprocal = vector(kernel.ReciprocalF32, func(x float64) float64 { return 1 / x })
+	fnSign       = plain(sign).with(0, intSign)
+	fnFloor      = vector(kernel.FloorF32, math.Floor).with(0, intSame)
+	fnCeil       = vector(kernel.CeilF32, math.Ceil).with(0, intSame)
+	fnRound      = vector(kernel.RoundF32, math.RoundToEven).with(0, intSame)
+	fnSqrt       = vector(kernel.SqrtF32, math.Sqrt)
+	fnExp        = vector(kernel.ExpF32, math.Exp)
+	fnLog        = vector(kernel.LogF32, math.Log)
+	fnErf        = vector(kernel.ErfF32, math.Erf)
+	fnSin        = plain(math.Sin)
+	fnCos        = plain(math.Cos)
+	fnTan        = plain(math.Tan)
+	fnAsin       = plain(math.Asin)
+	fnAcos       = plain(math.Acos)
+	fnAtan       = plain(math.Atan)
+	fnSinh       = plain(math.Sinh)
+	fnCosh       = plain(math.Cosh)
+	fnAsinh      = plain(math.Asinh)
+	fnAcosh      = plain(math.Acosh)
+	fnAtanh      = plain(math.Atanh)
 )
 
 // Activations.
@@ -71,24 +58,27 @@ var (
 		f64: func(o *unary, x float64) float64 { return elu(x, float64(o.alpha)) }}
 	// alpha is Elu's, beta is gamma.
 	fnSelu = &unaryFunc{
-		f32: func(o *unary, dst, x []float32) {
-			kernel.EluF32(dst, x, o.alpha)
-			kernel.MulScalarF32(dst, dst, o.beta)
-		},
+		f32: func(o *unary, dst, x []float32) { kernel.SeluF32(dst, x, o.alpha, o.beta) },
 		f64: func(o *unary, x float64) float64 { return float64(o.beta) * elu(x, float64(o.alpha)) }}
-	fnCelu = scalar(func(o *unary, x float64) float64 {
-		a := float64(o.alpha)
-		if x < 0 {
-			return a * math.Expm1(x/a)
-		}
-		return x
-	})
-	fnThresholdedRelu = scalar(func(o *unary, x float64) float64 {
-		if x <= float64(o.alpha) {
-			return 0
-		}
-		return x
-	})
+	fnCelu = &unaryFunc{
+		f32: func(o *unary, dst, x []float32) {
+			if o.alpha > 0 {
+				kernel.CeluF32(dst, x, o.alpha)
+				return
+			}
+			for i, v := range x {
+				dst[i] = float32(celu(float64(v), float64(o.alpha)))
+			}
+		},
+		f64: func(o *unary, x float64) float64 { return celu(x, float64(o.alpha)) }}
+	fnThresholdedRelu = &unaryFunc{
+		f32: func(o *unary, dst, x []float32) { kernel.ThresholdF32(dst, x, o.alpha) },
+		f64: func(o *unary, x float64) float64 {
+			if x <= float64(o.alpha) {
+				return 0
+			}
+			return x
+		}}
 	fnHardSigmoid = &unaryFunc{
 		f32: func(o *unary, dst, x []float32) {
 			kernel.AffineF32(dst, x, o.alpha, o.beta)
@@ -97,73 +87,18 @@ var (
 		f64: func(o *unary, x float64) float64 {
 			return hardSigmoid(x, float64(o.alpha), float64(o.beta))
 		}}
-	fnHardSwish = &unaryFunc{
-		f32: func(_ *unary, dst, x []float32) {
-			blocks(dst, x, func(d, x, t []float32) {
-				kernel.AffineF32(t, x, 1./6, 0.5)
-				kernel.ClipF32(t, t, 0, 1)
-				kernel.MulF32(d, x, t)
-			})
-		},
-		f64: func(_ *unary, x float64) float64 { return x * hardSigmoid(x, 1./6, 0.5) }}
-	fnSoftsign = &unaryFunc{
-		f32: func(_ *unary, dst, x []float32) {
-			for i, v := range x {
-				dst[i] = v / (1 + math.Float32frombits(math.Float32bits(v)&^(1<<31)))
-			}
-		},
-		f64: func(_ *unary, x float64) float64 { return x / (1 + math.Abs(x)) }}
-	fnMish = &unaryFunc{
-		f32: func(_ *unary, dst, x []float32) {
-			blocks(dst, x, func(d, x, t []float32) {
-				kernel.SoftplusF32(t, x)
-				kernel.TanhF32(t, t)
-				kernel.MulF32(d, x, t)
-			})
-		},
-		f64: func(_ *unary, x float64) float64 { return x * math.Tanh(softplus(x)) }}
+	fnHardSwish = vector(kernel.HardSwishF32, func(x float64) float64 { return x * hardSigmoid(x, 1./6, 0.5) }).with(kernel.ActHardSwish, 0)
+	fnSoftsign  = vector(kernel.SoftsignF32, func(x float64) float64 { return x / (1 + math.Abs(x)) })
+	fnMish      = vector(kernel.MishF32, func(x float64) float64 { return x * math.Tanh(softplus(x)) }).with(kernel.ActMish, 0)
 	// fnSwish is x·sigmoid(alpha·x), also known as SiLU and QuickGelu.
-	fnSwish = &unaryFunc{
-		f32: func(o *unary, dst, x []float32) {
-			if o.alpha == 1 {
-				kernel.SiluF32(dst, x)
-				return
-			}
-			alpha := o.alpha
-			blocks(dst, x, func(d, x, t []float32) {
-				kernel.MulScalarF32(t, x, alpha)
-				kernel.SigmoidF32(t, t)
-				kernel.MulF32(d, x, t)
-			})
-		},
+	fnSwish = &unaryFunc{act: kernel.ActSwish,
+		f32: func(o *unary, dst, x []float32) { kernel.SwishF32(dst, x, o.alpha) },
 		f64: func(o *unary, x float64) float64 { return x * sigmoid(float64(o.alpha)*x) }}
-	fnGelu = &unaryFunc{
-		f32: func(_ *unary, dst, x []float32) {
-			blocks(dst, x, func(d, x, t []float32) {
-				kernel.MulScalarF32(t, x, math.Sqrt2/2)
-				kernel.ErfF32(t, t)
-				for i, v := range t {
-					d[i] = 0.5 * x[i] * (1 + v)
-				}
-			})
-		},
-		f64: func(_ *unary, x float64) float64 { return 0.5 * x * math.Erfc(-x*math.Sqrt2/2) }}
+	fnGelu = vector(kernel.GeluF32, func(x float64) float64 { return 0.5 * x * math.Erfc(-x*math.Sqrt2/2) }).with(kernel.ActGelu, 0)
 	// fnGeluTanh is the approximation 0.5x(1+tanh(√(2/π)(x+0.044715x³))).
-	fnGeluTanh = &unaryFunc{
-		f32: func(_ *unary, dst, x []float32) {
-			blocks(dst, x, func(d, x, t []float32) {
-				for i, v := range x {
-					t[i] = geluScale * (v + geluCubic*v*v*v)
-				}
-				kernel.TanhF32(t, t)
-				for i, v := range t {
-					d[i] = 0.5 * x[i] * (1 + v)
-				}
-			})
-		},
-		f64: func(_ *unary, x float64) float64 {
-			return 0.5 * x * (1 + math.Tanh(geluScale*(x+geluCubic*x*x*x)))
-		}}
+	fnGeluTanh = vector(kernel.GeluTanhF32, func(x float64) float64 {
+		return 0.5 * x * (1 + math.Tanh(geluScale*(x+geluCubic*x*x*x)))
+	}).with(kernel.ActGeluTanh, 0)
 )
 
 const (
@@ -189,15 +124,11 @@ func hardSigmoid(x, alpha, beta float64) float64 {
 	return y
 }
 
-// blocks calls f for consecutive pieces of dst and x, with scratch of the same length. It
-// serves functions that need a second value of each element, dst being perhaps x.
-func blocks(dst, x []float32, f func(dst, x, scratch []float32)) {
-	var buf [512]float32
-	for len(x) > 0 {
-		n := min(len(x), len(buf))
-		f(dst[:n], x[:n], buf[:n])
-		dst, x = dst[n:], x[n:]
+func celu(x, alpha float64) float64 {
+	if x < 0 {
+		return alpha * math.Expm1(x/alpha)
 	}
+	return x
 }
 
 func newSelu(a *Attrs) (Op, error) {

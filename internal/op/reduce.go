@@ -282,14 +282,7 @@ func reduceRow(kind reduceKind, x []float32) float32 {
 		}
 		return p
 	case reduceL1:
-		var buf [512]float32
-		sum := float32(0)
-		for lo := 0; lo < len(x); lo += len(buf) {
-			b := buf[:min(len(buf), len(x)-lo)]
-			fnAbs.f32(nil, b, x[lo:lo+len(b)])
-			sum += kernel.SumF32(b)
-		}
-		return sum
+		return kernel.SumAbsF32(x)
 	}
 	top := kernel.MaxF32(x)
 	if math.IsInf(float64(top), 0) {
@@ -341,7 +334,7 @@ func reduceColumns(kind reduceKind, dst, x []float32, n int, a, b []float32) {
 		}
 	case reduceL1:
 		for i := range n {
-			fnAbs.f32(nil, a, row(i))
+			kernel.AbsF32(a, row(i))
 			kernel.AddF32(dst, dst, a)
 		}
 	case reduceL2, reduceSumSquare:

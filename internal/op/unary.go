@@ -180,20 +180,6 @@ func vector(kern func(dst, x []float32), f func(float64) float64) *unaryFunc {
 	}
 }
 
-// scalar makes a unaryFunc from a function that uses the operator's attributes.
-//
-//go:noinline
-func scalar(f func(o *unary, x float64) float64) *unaryFunc {
-	return &unaryFunc{
-		f32: func(o *unary, dst, x []float32) {
-			for i, v := range x {
-				dst[i] = float32(f(o, float64(v)))
-			}
-		},
-		f64: f,
-	}
-}
-
 // with sets the epilogue and the integer form.
 func (f *unaryFunc) with(act kernel.Act, i intFunc) *unaryFunc {
 	f.act, f.integer = act, i

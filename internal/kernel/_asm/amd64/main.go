@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/pass"
@@ -22,6 +24,8 @@ var files = []struct {
 	{name: "vec_amd64.s", f: func(g *gen) { g.eachTier(vectors) }},
 	{name: "reduce_amd64.s", f: func(g *gen) { g.eachTier(reductions) }},
 	{name: "mathf32_amd64.s", f: func(g *gen) { g.eachTier(mathFunctions) }},
+	{name: "elemf32_amd64.s", f: func(g *gen) { g.eachTier(elements) }},
+	{name: "actf32_amd64.s", f: func(g *gen) { g.eachTier(activations) }},
 	{name: "optim_amd64.s", f: func(g *gen) { g.eachTier(optimisers) }},
 	{name: "grad_amd64.s", f: func(g *gen) { g.eachTier(gradients) }},
 
@@ -57,6 +61,9 @@ func main() {
 			src, err = printer.NewGoAsm(cfg).Print(f)
 		}
 		if err == nil {
+			err = checkRegisters(src)
+		}
+		if err == nil {
 			// Argument blocks are typed in the package, which this module does not import.
 			for from, to := range g.types {
 				src = bytes.ReplaceAll(src, []byte(from), []byte(to))
@@ -68,4 +75,24 @@ func main() {
 			os.Exit(1)
 		}
 	}
+}
+
+var (
+	textLine = regexp.MustCompile(`^TEXT ·(\w+)\(SB\)`)
+	highReg  = regexp.MustCompile(`\b[XY](1[6-9]|2\d|3[01])\b`)
+)
+
+// checkRegisters fails if a routine for AVX2 uses a register that only AVX-512 has: the allocator of registers takes
+// one where the sixteen of AVX2 do not suffice.
+func checkRegisters(src []byte) error {
+	name := ""
+	for _, line := range strings.Split(string(src), "\n") {
+		if m := textLine.FindStringSubmatch(line); m != nil {
+			name = m[1]
+		}
+		if strings.HasSuffix(name, "AVX2") && highReg.MatchString(line) {
+			return fmt.Errorf("%s: too few registers: %s", name, strings.TrimSpace(line))
+		}
+	}
+	return nil
 }

@@ -20,6 +20,26 @@ func reductions(g *gen) {
 		g.VFMADD231PS(in[0], in[0], acc)
 	})
 
+	g.text("sumAbsF32"+g.t.suffix, "func(x []float32) float32")
+	magnitude := g.load(g.bits(signBit - 1))
+	acc := g.partial([]string{"x"}, 0, func(acc Op, in []VecVirtual, _ Op) {
+		g.VANDPS(magnitude, in[0], in[0])
+		g.VADDPS(in[0], acc, acc)
+	})
+	g.fold(acc, func(b, a, d Op) { g.VADDPS(b, a, d) })
+
+	g.text("sumSqDevF32"+g.t.suffix, "func(x []float32, ref float32) float32")
+	ref := g.broadcast("ref")
+	acc = g.partial([]string{"x"}, 0, func(acc Op, in []VecVirtual, mask Op) {
+		v := in[0]
+		if mask != nil {
+			v = g.blend(mask, v, ref)
+		}
+		g.VSUBPS(ref, v, v)
+		g.VFMADD231PS(v, v, acc)
+	})
+	g.fold(acc, func(b, a, d Op) { g.VADDPS(b, a, d) })
+
 	const inf = 0x7f800000
 	extreme := func(name string, start uint32, f func(...Op)) {
 		g.text(name+"F32"+g.t.suffix, "func(x []float32) float32")

@@ -22,6 +22,8 @@ var outputs = []struct {
 	{"requant_arm64.s", requant},
 	{"vec_arm64.s", vectors},
 	{"mathf32_arm64.s", maths},
+	{"elemf32_arm64.s", elements},
+	{"actf32_arm64.s", activations},
 	{"optim_arm64.s", optimisers},
 	{"grad_arm64.s", gradients},
 	{"depthf32_arm64.s", depthwiseF32},

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // table is the order of the constants in mathTable, which the elementary functions take as their last argument.
 var table = []string{
@@ -17,6 +20,8 @@ var table = []string{
 	"erfc6", "erfc5", "erfc4", "erfc3",
 	"erfc2", "erfc1", "erfc0", "nan",
 	"inf", "minNormal", "scale23", "minus23",
+	"eluMin", "mishMax", "sqrtHalf", "geluLinear",
+	"geluCubic", "unused1", "unused2", "unused3",
 }
 
 // maths emits the elementary functions, the same polynomials as the generic ones with fused multiply-adds.
@@ -29,18 +34,13 @@ func maths(f *file) {
 	})
 	e.function("logF32NEON", append(logs, "inf", "nan"), []string{"one", "sqrtH"}, e.log)
 	e.function("sigmoidF32NEON", exps, []string{"expMin", "expMax", "one", "bias"}, func(v func(int) int) {
-		x, neg := v(0), v(5)
-		f.v("fcmlt v%d.4s, v%d.4s, #0.0", neg, x)
-		f.v("fabs v%d.4s, v%d.4s", x, x)
-		f.v("fneg v%d.4s, v%d.4s", x, x)
-		e.exp(x, v(1), v(2), v(3), v(4))
-		f.v("bsl v%d.16b, v%d.16b, %s.16b", neg, x, e.all("one"))
-		f.v("fadd v%d.4s, v%d.4s, %s.4s", x, x, e.all("one"))
-		f.v("fdiv v%d.4s, v%d.4s, v%d.4s", x, neg, x)
+		e.sigmoid(v(0), v(1), v(2), v(3), v(4), v(5))
 	})
 	e.function("tanhF32NEON", append(exps, "tanh4", "tanh0"), []string{"expMin", "expMax", "one", "bias", "two", "tanhMid", "sign"}, e.tanh)
 	e.function("softplusF32NEON", append(exps, "log8", "log4", "log0"), []string{"expMin", "expMax", "one", "bias", "sqrt2m1", "half"}, e.softplus)
-	e.function("erfF32NEON", append(exps, "erf6", "erf2", "erfc6", "erfc2"), []string{"expMin", "expMax", "one", "bias", "erfMax", "sign"}, e.erf)
+	e.function("erfF32NEON", append(exps, "erf6", "erf2", "erfc6", "erfc2"), []string{"expMin", "expMax", "one", "bias", "erfMax", "sign"}, func(v func(int) int) {
+		e.erf(v(0), v(1), v(2), v(3), v(4), v(5))
+	})
 }
 
 // mathEmitter knows where the constants of the function being emitted are.
@@ -68,7 +68,8 @@ func (e *mathEmitter) all(name string) string {
 
 // function emits an elementwise function of one argument, which body finds in and leaves in its register 0. It loads
 // the rows of the table that contain the constants rows and broadcasts the constants whole.
-func (e *mathEmitter) function(name string, rows, whole []string, body func(v func(int) int)) {
+// The routine's parameters params follow the table, and are broadcast too.
+func (e *mathEmitter) function(name string, rows, whole []string, body func(v func(int) int), params ...string) {
 	e.lanes, e.whole = map[string]string{}, map[string]string{}
 	loads := map[int]int{}
 	next := 31
@@ -80,10 +81,19 @@ func (e *mathEmitter) function(name string, rows, whole []string, body func(v fu
 		}
 		panic("no constant " + constant)
 	}
-	l := &loop{name: name, slices: []string{"dst", "x"}, params: fmt.Sprintf("c *[%d]float32", len(table)), size: 56,
+	declared := ""
+	if len(params) > 0 {
+		declared = strings.Join(params, ", ") + " float32, "
+	}
+	l := &loop{name: name, slices: []string{"dst", "x"}, params: declared + "c *[mathConstants]float32", size: 56 + (len(params)+1)/2*8,
 		loads: []int{1}, stores: []int{0}, regs: 8}
 	l.setup = func(f *file) {
-		f.op("MOVD c+48(FP), R4")
+		for i, p := range params {
+			f.op("FMOVS %s+%d(FP), F%d", p, 48+4*i, 16+len(whole)+i)
+			f.v("dup v%d.4s, v%d.s[0]", 16+len(whole)+i, 16+len(whole)+i)
+			e.whole[p] = fmt.Sprintf("v%d", 16+len(whole)+i)
+		}
+		f.op("MOVD c+%d(FP), R4", 48+(len(params)+1)/2*8)
 		for _, c := range rows {
 			r := row(c)
 			if _, ok := loads[r]; ok {
@@ -105,7 +115,7 @@ func (e *mathEmitter) function(name string, rows, whole []string, body func(v fu
 			f.v("dup v%d.4s, v%d.s[0]", 16+i, 16+i)
 			e.whole[c] = fmt.Sprintf("v%d", 16+i)
 		}
-		if 16+len(whole) > next+1 {
+		if 16+len(whole)+len(params) > next+1 {
 			panic(name + ": too many constants")
 		}
 	}
@@ -229,20 +239,32 @@ func (e *mathEmitter) softplus(v func(int) int) {
 	e.v("fadd v%d.4s, v%d.4s, v%d.4s", x, x, y)
 }
 
-func (e *mathEmitter) erf(v func(int) int) {
-	x, y, a, b, c, d, small, mask := v(0), v(1), v(2), v(3), v(4), v(5), v(6), v(7)
+// sigmoid replaces register x by its sigmoid; the others are overwritten.
+func (e *mathEmitter) sigmoid(x, a, b, c, d, neg int) {
+	e.v("fcmlt v%d.4s, v%d.4s, #0.0", neg, x)
+	e.v("fabs v%d.4s, v%d.4s", x, x)
+	e.v("fneg v%d.4s, v%d.4s", x, x)
+	e.exp(x, a, b, c, d)
+	e.v("bsl v%d.16b, v%d.16b, %s.16b", neg, x, e.all("one"))
+	e.v("fadd v%d.4s, v%d.4s, %s.4s", x, x, e.all("one"))
+	e.v("fdiv v%d.4s, v%d.4s, v%d.4s", x, neg, x)
+}
+
+// erf replaces register x by its error function; the others are overwritten.
+func (e *mathEmitter) erf(x, y, a, b, c, d int) {
 	e.v("fabs v%d.4s, v%d.4s", y, x)
-	e.v("fcmgt v%d.4s, %s.4s, v%d.4s", mask, e.all("one"), y)
-	e.v("fmul v%d.4s, v%d.4s, v%d.4s", a, x, x)
-	p := e.horner(a, b, c, "erf6", "erf5", "erf4", "erf3", "erf2", "erf1", "erf0")
-	e.v("orr v%d.16b, v%d.16b, v%d.16b", small, x, x)
-	e.v("fmla v%d.4s, v%d.4s, v%d.4s", small, p, x)
 	e.v("fmin v%d.4s, v%d.4s, %s.4s", a, y, e.all("erfMax"))
-	p = e.horner(a, b, c, "erfc6", "erfc5", "erfc4", "erfc3", "erfc2", "erfc1", "erfc0")
+	p := e.horner(a, b, c, "erfc6", "erfc5", "erfc4", "erfc3", "erfc2", "erfc1", "erfc0")
 	e.v("orr v%d.16b, v%d.16b, v%d.16b", y, p, p)
 	e.exp(y, a, b, c, d)
 	e.v("fsub v%d.4s, %s.4s, v%d.4s", y, e.all("one"), y)
 	e.v("bit v%d.16b, v%d.16b, %s.16b", y, x, e.all("sign"))
+	e.v("fmul v%d.4s, v%d.4s, v%d.4s", a, x, x)
+	p = e.horner(a, b, c, "erf6", "erf5", "erf4", "erf3", "erf2", "erf1", "erf0")
+	e.v("orr v%d.16b, v%d.16b, v%d.16b", d, x, x)
+	e.v("fmla v%d.4s, v%d.4s, v%d.4s", d, p, x)
+	e.v("fabs v%d.4s, v%d.4s", a, x)
+	e.v("fcmgt v%d.4s, %s.4s, v%d.4s", a, e.all("one"), a)
 	e.v("orr v%d.16b, v%d.16b, v%d.16b", x, y, y)
-	e.v("bit v%d.16b, v%d.16b, v%d.16b", x, small, mask)
+	e.v("bit v%d.16b, v%d.16b, v%d.16b", x, d, a)
 }

@@ -59,11 +59,19 @@ func vectors(f *file) {
 	})
 
 	// A dot product's lanes of zeros past the end add nothing; so do those of the sums below.
-	reduction(f, "dotF32NEON", 2, func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, y) })
-	reduction(f, "sumF32NEON", 1, func(s, x, y int) { f.v("fadd v%d.4s, v%d.4s, v%d.4s", s, s, x) })
-	reduction(f, "sumSqF32NEON", 1, func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x) })
-	reduction(f, "sumSqDiffF32NEON", 2, func(s, x, y int) {
+	reduction(f, "dotF32NEON", 2, "", func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, y) })
+	reduction(f, "sumF32NEON", 1, "", func(s, x, y int) { f.v("fadd v%d.4s, v%d.4s, v%d.4s", s, s, x) })
+	reduction(f, "sumSqF32NEON", 1, "", func(s, x, y int) { f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x) })
+	reduction(f, "sumSqDiffF32NEON", 2, "", func(s, x, y int) {
 		f.v("fsub v%d.4s, v%d.4s, v%d.4s", x, x, y)
+		f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x)
+	})
+	reduction(f, "sumAbsF32NEON", 1, "", func(s, x, y int) {
+		f.v("fabs v%d.4s, v%d.4s", x, x)
+		f.v("fadd v%d.4s, v%d.4s, v%d.4s", s, s, x)
+	})
+	reduction(f, "sumSqDevF32NEON", 1, "ref", func(s, x, y int) {
+		f.v("fsub v%d.4s, v%d.4s, v20.4s", x, x)
 		f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x)
 	})
 	extreme(f, "maxF32NEON", "fmax")
@@ -71,12 +79,22 @@ func vectors(f *file) {
 }
 
 // reduction emits a reduction over one or two slices with sixteen partial sums in V0 to V3. x is in V4 to V7, y in V16 to
-// V19.
-func reduction(f *file, name string, slices int, add func(s, x, y int)) {
+// V19. param, unless empty, is a parameter in all lanes of V20, and in the first lane only, others being 0, while single
+// elements are added.
+func reduction(f *file, name string, slices int, param string, add func(s, x, y int)) {
 	names := []string{"x", "y"}[:slices]
 	size := 24 * slices
-	f.text(name, signature(names, "")+" float32", size+4)
+	declared := ""
+	if param != "" {
+		declared = param + " float32"
+		size += 8
+	}
+	f.text(name, signature(names, declared)+" float32", size+4)
 	loadSlices(f, names)
+	if param != "" {
+		f.op("FMOVS %s+%d(FP), F20", param, 24*slices)
+		f.v("dup v20.4s, v20.s[0]")
+	}
 	for i := range 4 {
 		f.v("eor v%d.16b, v%d.16b, v%d.16b", i, i, i)
 	}
@@ -111,6 +129,9 @@ func reduction(f *file, name string, slices int, add func(s, x, y int)) {
 	f.at(tail)
 	f.op("ADDS $4, R1, R1")
 	f.op("BEQ %s", done)
+	if param != "" {
+		f.op("FMOVS %s+%d(FP), F20", param, 24*slices)
+	}
 	f.at(one)
 	for k, first := range []int{4, 16}[:slices] {
 		f.op("FMOVS (R%d), F%d", k+2, first)
