@@ -131,8 +131,8 @@ func (o *pool) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	case tensor.Float16, tensor.BFloat16:
 		return viaFloat32(ctx, out, in, o.Run)
 	case tensor.Float32:
-		if o.last && (len(out) < 2 || out[1] == nil) && in[0].Rank() <= 5 {
-			return runPoolPixels(o, ctx, out, in)
+		if o.kind != poolLp && (len(out) < 2 || out[1] == nil) && in[0].Rank() <= 5 {
+			return runPoolRows(o, ctx, out, in)
 		}
 		return runPool[float32](o, ctx, out, in)
 	case tensor.Float64:

@@ -28,6 +28,7 @@ var outputs = []struct {
 	{"grad_arm64.s", gradients},
 	{"depthf32_arm64.s", depthwiseF32},
 	{"depthi16_arm64.s", depthwiseI16},
+	{"windowf32_arm64.s", windows},
 	{"winograd_arm64.s", winograd},
 }
 
