@@ -91,6 +91,7 @@ func (a *indexAxis) longestRun() {
 
 func (m *indexMap) rows(lo, hi int) {
 	outer, last := m.axes[:len(m.axes)-1], &m.axes[len(m.axes)-1]
+	before := -1 // the source of the row before
 	for u := lo; u < hi; u++ {
 		dst := m.dst[u*m.row:][:m.row]
 		off, rest, outside := 0, u, false
@@ -103,8 +104,14 @@ func (m *indexMap) rows(lo, hi int) {
 		}
 		if outside {
 			fillBytes(dst, m.outside)
+			before = -1
 			continue
 		}
+		if off == before {
+			copy(dst, m.dst[(u-1)*m.row:])
+			continue
+		}
+		before = off
 		src := m.src[off:]
 		m.pick(dst, src, last, 0, last.run)
 		if last.copied > 0 {
@@ -116,17 +123,21 @@ func (m *indexMap) rows(lo, hi int) {
 
 // pick moves the blocks [from, to) of a row one by one.
 func (m *indexMap) pick(dst, src []byte, a *indexAxis, from, to int) {
-	if m.block == 4 && from < to {
-		d := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/4)
-		s := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/4)
-		f := *(*uint32)(unsafe.Pointer(unsafe.SliceData(m.outside)))
-		for i := from; i < to; i++ {
-			if p := a.at[i]; p >= 0 {
-				d[i] = s[p]
-			} else {
-				d[i] = f
-			}
-		}
+	if from == to {
+		return
+	}
+	switch m.block {
+	case 4:
+		pickBlocks[[1]uint32](m, dst, src, a.at, from, to)
+		return
+	case 8:
+		pickBlocks[[2]uint32](m, dst, src, a.at, from, to)
+		return
+	case 12:
+		pickBlocks[[3]uint32](m, dst, src, a.at, from, to)
+		return
+	case 16:
+		pickBlocks[[4]uint32](m, dst, src, a.at, from, to)
 		return
 	}
 	for i := from; i < to; i++ {
@@ -135,6 +146,25 @@ func (m *indexMap) pick(dst, src []byte, a *indexAxis, from, to int) {
 			copy(to, src[p*m.block:])
 		} else {
 			fillBytes(to, m.outside)
+		}
+	}
+}
+
+// pickBlocks is pick for blocks of the size of T. It fills runs of one source index from a variable.
+func pickBlocks[T [1]uint32 | [2]uint32 | [3]uint32 | [4]uint32](m *indexMap, dst, src []byte, at []int, from, to int) {
+	var outside T
+	size := unsafe.Sizeof(outside)
+	fillBytes(unsafe.Slice((*byte)(unsafe.Pointer(&outside)), size), m.outside)
+	d := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(dst))), uintptr(len(dst))/size)
+	s := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(src))), uintptr(len(src))/size)
+	at, d = at[from:to], d[from:to]
+	for i := 0; i < len(at); {
+		p, v := at[i], outside
+		if p >= 0 {
+			v = s[p]
+		}
+		for ; i < len(at) && at[i] == p; i++ {
+			d[i] = v
 		}
 	}
 }

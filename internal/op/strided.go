@@ -2,7 +2,9 @@ package op
 
 import (
 	"slices"
+	"unsafe"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/tensor"
 )
@@ -53,7 +55,11 @@ func (m *mover) run(ctx *Context, dst, src *tensor.Tensor) {
 		m.dims, m.st = append(m.dims, 1), append(m.st, 1)
 	}
 	row := len(dst.Bytes()) / m.dims[0]
-	m.rows = min(max(1, moveGrain/max(row, 1)), m.dims[0])
+	least := 1
+	if len(m.dims) == 2 && m.st[0] == 1 {
+		least = 8 // a transpose reads neighbouring elements together
+	}
+	m.rows = min(max(least, moveGrain/max(row, 1)), m.dims[0])
 	ctx.Pool.Run((m.dims[0]+m.rows-1)/m.rows, m)
 	m.dst, m.src = nil, nil
 }
@@ -128,6 +134,10 @@ func gather1[T word](dst, src []T, off, n, step int) {
 // transpose2 is gather for two axes of which the outer one is contiguous in src. It works
 // in square blocks, so that each cache line of either side is visited once.
 func transpose2[T word](dst, src []T, off, rows, cols, st0, st1 int) {
+	if unsafe.Sizeof(dst[0]) == 4 && st0 == 1 && st1 >= rows {
+		kernel.TransposeF32(asFloats(dst), cols, asFloats(src[off:]), st1, cols, rows)
+		return
+	}
 	const block = 16
 	for i := 0; i < rows; i += block {
 		ib := min(block, rows-i)
@@ -143,6 +153,11 @@ func transpose2[T word](dst, src []T, off, rows, cols, st0, st1 int) {
 			}
 		}
 	}
+}
+
+// asFloats returns the elements, which have 32 bits, as float32 values.
+func asFloats[T word](s []T) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
 }
 
 // rowMajor appends to st[:0] the row-major steps of a shape.

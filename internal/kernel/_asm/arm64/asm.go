@@ -225,7 +225,7 @@ var encodings = map[string][]encoding{
 	"sqxtn2": {{"v.8h, v.4s", 0x4e614800, two}},
 	"smax":   {{halfs3, 0x4e606400, three}},
 	"smin":   {{halfs3, 0x4e606c00, three}},
-	"uzp1":   {{bytes3, 0x4e001800, three}},
+	"uzp1":   {{bytes3, 0x4e001800, three}, {words3, 0x4e801800, three}},
 	"uxtl":   {{"v.8h, v.8b", 0x2f08a400, two}, {"v.4s, v.4h", 0x2f10a400, two}},
 	"uxtl2":  {{"v.8h, v.16b", 0x6f08a400, two}, {"v.4s, v.8h", 0x6f10a400, two}},
 	"sxtl":   {{"v.8h, v.8b", 0x0f08a400, two}, {"v.4s, v.4h", 0x0f10a400, two}},

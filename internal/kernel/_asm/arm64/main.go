@@ -29,6 +29,7 @@ var outputs = []struct {
 	{"depthf32_arm64.s", depthwiseF32},
 	{"depthi16_arm64.s", depthwiseI16},
 	{"windowf32_arm64.s", windows},
+	{"shuffle_arm64.s", shuffles},
 	{"winograd_arm64.s", winograd},
 }
 
