@@ -3,6 +3,7 @@ package op
 import (
 	"unsafe"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/parallel"
 )
 
@@ -24,7 +25,8 @@ type indexAxis struct {
 	at          []int
 	in          int
 	run, copied int
-	pitch       int // bytes between neighbours in the source
+	doubled     bool // at[i] is i/2
+	pitch       int  // bytes between neighbours in the source
 }
 
 // reset prepares for an axis list that ends in whole blocks of the given bytes.
@@ -72,9 +74,12 @@ func (m *indexMap) move(pool *parallel.Pool, dst, src, fill []byte) {
 	m.dst, m.src, m.outside = nil, nil, nil
 }
 
-// longestRun sets run and copied.
+// longestRun sets run, copied and doubled.
 func (a *indexAxis) longestRun() {
-	a.run, a.copied = 0, 0
+	a.run, a.copied, a.doubled = 0, 0, len(a.at) == 2*a.in
+	for i, p := range a.at {
+		a.doubled = a.doubled && p == i/2
+	}
 	for i := 0; i < len(a.at); {
 		j := i + 1
 		if a.at[i] >= 0 {
@@ -113,6 +118,11 @@ func (m *indexMap) rows(lo, hi int) {
 		}
 		before = off
 		src := m.src[off:]
+		if last.doubled && m.block == 4 {
+			s := asFloats(wordsAt(src)[:last.in])
+			kernel.InterleaveF32(asFloats(wordsAt(dst)), s, s)
+			continue
+		}
 		m.pick(dst, src, last, 0, last.run)
 		if last.copied > 0 {
 			copy(dst[last.run*m.block:][:last.copied*m.block], src[last.at[last.run]*m.block:])
@@ -167,6 +177,11 @@ func pickBlocks[T [1]uint32 | [2]uint32 | [3]uint32 | [4]uint32](m *indexMap, ds
 			d[i] = v
 		}
 	}
+}
+
+// wordsAt returns bytes, whose address is a multiple of 4, as words.
+func wordsAt(b []byte) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
 // fillBytes repeats an element over dst.
