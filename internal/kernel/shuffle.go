@@ -63,10 +63,10 @@ func transposeF32Generic(dst []float32, ldd int, src []float32, lds, rows, cols 
 	}
 }
 
-// transposeBlock returns how many columns of a matrix are transposed before more rows of it are: as many as leave the cache
+// transposeColumns returns how many columns of a matrix are transposed before more rows of it are: as many as leave the cache
 // lines of either side in the cache until their other parts are visited, and fewer where rows of the result are multiples of
 // a page apart, because their lines compete for the same places in it.
-func transposeBlock(ldd, lds int) int {
+func transposeColumns(ldd, lds int) int {
 	const page = 1024
 	switch {
 	case ldd%page != 0:

@@ -46,7 +46,7 @@ func transposeBlocksF32(dst []float32, ldd int, src []float32, lds, rows, cols i
 	if !useAVX2 || rows == 0 || cols == 0 {
 		return 0, 0
 	}
-	block := transposeBlock(ldd, lds)
+	block := transposeColumns(ldd, lds)
 	for j := 0; j < cols; j += block {
 		for i := 0; i < rows; i += 8 {
 			transpose8F32AVX2(&dst[j*ldd+i], ldd, min(block, cols-j), &src[i*lds+j], lds)
