@@ -38,6 +38,11 @@ func ScalarDivF32(dst, x []float32, s float32) { scalarDivF32(dst, x[:len(dst)],
 // MixF32 sets dst[i] = a[i]*wa + b[i]*wb. Some tiers round the second product, others do not.
 func MixF32(dst, a, b []float32, wa, wb float32) { n := len(dst); mixF32(dst, a[:n], b[:n], wa, wb) }
 
+// CenterF32 sets dst[i] = (x[i]-ref)*scale + shift. Some tiers round the product, others do not.
+func CenterF32(dst, x []float32, ref, scale, shift float32) {
+	centerF32(dst, x[:len(dst)], ref, scale, shift)
+}
+
 // AffinesF32 sets dst[i] = x[i]*scale[i] + shift[i]. Some tiers round once, others twice.
 func AffinesF32(dst, x, scale, shift []float32) {
 	n := len(dst)
@@ -129,5 +134,12 @@ func mixF32Generic(dst, a, b []float32, wa, wb float32) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
 		dst[i] = float32(a[i]*wa) + float32(b[i]*wb)
+	}
+}
+
+func centerF32Generic(dst, x []float32, ref, scale, shift float32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = float32((v-ref)*scale) + shift
 	}
 }

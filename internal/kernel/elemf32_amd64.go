@@ -134,6 +134,17 @@ func mixF32(dst, a, b []float32, wa, wb float32) {
 	}
 }
 
+func centerF32(dst, x []float32, ref, scale, shift float32) {
+	switch {
+	case useAVX512:
+		centerF32AVX512(dst, x, ref, scale, shift)
+	case useAVX2:
+		centerF32AVX2(dst, x, ref, scale, shift)
+	default:
+		centerF32Generic(dst, x, ref, scale, shift)
+	}
+}
+
 // The slices of a call have equal lengths.
 
 // absF32AVX512 is absF32Generic.
@@ -255,3 +266,13 @@ func mixF32AVX512(dst, a, b []float32, wa, wb float32)
 //
 //go:noescape
 func mixF32AVX2(dst, a, b []float32, wa, wb float32)
+
+// centerF32AVX512 is centerF32Generic.
+//
+//go:noescape
+func centerF32AVX512(dst, x []float32, ref, scale, shift float32)
+
+// centerF32AVX2 is centerF32Generic.
+//
+//go:noescape
+func centerF32AVX2(dst, x []float32, ref, scale, shift float32)

@@ -712,6 +712,67 @@ end55:
 	VZEROUPPER
 	RET
 
+// func centerF32AVX2(dst []float32, x []float32, ref float32, scale float32, shift float32)
+// Requires: AVX, FMA3
+TEXT ·centerF32AVX2(SB), NOSPLIT, $0-60
+	VBROADCASTSS ref+48(FP), Y0
+	VBROADCASTSS scale+52(FP), Y1
+	VBROADCASTSS shift+56(FP), Y2
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
+
+many56:
+	CMPQ        DX, $0x00000020
+	JLT         one57
+	VMOVUPS     (CX)(BX*1), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (AX)(BX*1)
+	VMOVUPS     32(CX)(BX*1), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 32(AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 64(AX)(BX*1)
+	VMOVUPS     96(CX)(BX*1), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 96(AX)(BX*1)
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000020, DX
+	JMP         many56
+
+one57:
+vector58:
+	CMPQ        DX, $0x00000008
+	JLT         tail59
+	VMOVUPS     (CX)(BX*1), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000008, DX
+	JMP         vector58
+
+tail59:
+	TESTQ       DX, DX
+	JEQ         end60
+	LEAQ        lanes<>+32(SB), SI
+	NEGQ        DX
+	VMOVDQU     (SI)(DX*4), Y3
+	VMASKMOVPS  (CX)(BX*1), Y3, Y4
+	VSUBPS      Y0, Y4, Y4
+	VFMADD213PS Y2, Y1, Y4
+	VMASKMOVPS  Y4, Y3, (AX)(BX*1)
+
+end60:
+	VZEROUPPER
+	RET
+
 // func mixF32AVX2(dst []float32, a []float32, b []float32, wa float32, wb float32)
 // Requires: AVX, FMA3
 TEXT ·mixF32AVX2(SB), NOSPLIT, $0-80
@@ -723,9 +784,9 @@ TEXT ·mixF32AVX2(SB), NOSPLIT, $0-80
 	MOVQ         dst_len+8(FP), BX
 	XORL         SI, SI
 
-many56:
+many61:
 	CMPQ        BX, $0x00000020
-	JLT         one57
+	JLT         one62
 	VMOVUPS     (CX)(SI*1), Y2
 	VMOVUPS     (DX)(SI*1), Y3
 	VMULPS      Y1, Y3, Y3
@@ -748,12 +809,12 @@ many56:
 	VMOVUPS     Y2, 96(AX)(SI*1)
 	ADDQ        $0x00000080, SI
 	SUBQ        $0x00000020, BX
-	JMP         many56
+	JMP         many61
 
-one57:
-vector58:
+one62:
+vector63:
 	CMPQ        BX, $0x00000008
-	JLT         tail59
+	JLT         tail64
 	VMOVUPS     (CX)(SI*1), Y2
 	VMOVUPS     (DX)(SI*1), Y3
 	VMULPS      Y1, Y3, Y3
@@ -761,11 +822,11 @@ vector58:
 	VMOVUPS     Y2, (AX)(SI*1)
 	ADDQ        $0x00000020, SI
 	SUBQ        $0x00000008, BX
-	JMP         vector58
+	JMP         vector63
 
-tail59:
+tail64:
 	TESTQ       BX, BX
-	JEQ         end60
+	JEQ         end65
 	LEAQ        lanes<>+32(SB), DI
 	NEGQ        BX
 	VMOVDQU     (DI)(BX*4), Y2
@@ -775,7 +836,7 @@ tail59:
 	VFMADD213PS Y4, Y0, Y3
 	VMASKMOVPS  Y3, Y2, (AX)(SI*1)
 
-end60:
+end65:
 	VZEROUPPER
 	RET
 
@@ -788,73 +849,20 @@ TEXT ·absF32AVX512(SB), NOSPLIT, $0-48
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-many61:
-	CMPQ    DX, $0x00000040
-	JLT     one62
-	VMOVUPS (CX)(BX*1), Z1
-	VANDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)(BX*1)
-	VMOVUPS 64(CX)(BX*1), Z1
-	VANDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(AX)(BX*1)
-	VMOVUPS 128(CX)(BX*1), Z1
-	VANDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(AX)(BX*1)
-	VMOVUPS 192(CX)(BX*1), Z1
-	VANDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(AX)(BX*1)
-	ADDQ    $0x00000100, BX
-	SUBQ    $0x00000040, DX
-	JMP     many61
-
-one62:
-vector63:
-	CMPQ    DX, $0x00000010
-	JLT     tail64
-	VMOVUPS (CX)(BX*1), Z1
-	VANDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)(BX*1)
-	ADDQ    $0x00000040, BX
-	SUBQ    $0x00000010, DX
-	JMP     vector63
-
-tail64:
-	TESTQ     DX, DX
-	JEQ       end65
-	MOVL      $-1, SI
-	BZHIL     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (CX)(BX*1), K1, Z1
-	VANDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)(BX*1)
-
-end65:
-	VZEROUPPER
-	RET
-
-// func negF32AVX512(dst []float32, x []float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·negF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const80000000<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
-
 many66:
 	CMPQ    DX, $0x00000040
 	JLT     one67
 	VMOVUPS (CX)(BX*1), Z1
-	VXORPS  Z0, Z1, Z1
+	VANDPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	VMOVUPS 64(CX)(BX*1), Z1
-	VXORPS  Z0, Z1, Z1
+	VANDPS  Z0, Z1, Z1
 	VMOVUPS Z1, 64(AX)(BX*1)
 	VMOVUPS 128(CX)(BX*1), Z1
-	VXORPS  Z0, Z1, Z1
+	VANDPS  Z0, Z1, Z1
 	VMOVUPS Z1, 128(AX)(BX*1)
 	VMOVUPS 192(CX)(BX*1), Z1
-	VXORPS  Z0, Z1, Z1
+	VANDPS  Z0, Z1, Z1
 	VMOVUPS Z1, 192(AX)(BX*1)
 	ADDQ    $0x00000100, BX
 	SUBQ    $0x00000040, DX
@@ -865,7 +873,7 @@ vector68:
 	CMPQ    DX, $0x00000010
 	JLT     tail69
 	VMOVUPS (CX)(BX*1), Z1
-	VXORPS  Z0, Z1, Z1
+	VANDPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $0x00000040, BX
 	SUBQ    $0x00000010, DX
@@ -878,10 +886,63 @@ tail69:
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
 	VMOVUPS.Z (CX)(BX*1), K1, Z1
-	VXORPS    Z0, Z1, Z1
+	VANDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(BX*1)
 
 end70:
+	VZEROUPPER
+	RET
+
+// func negF32AVX512(dst []float32, x []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·negF32AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS const80000000<>+0(SB), Z0
+	MOVQ    dst_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    dst_len+8(FP), DX
+	XORL    BX, BX
+
+many71:
+	CMPQ    DX, $0x00000040
+	JLT     one72
+	VMOVUPS (CX)(BX*1), Z1
+	VXORPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	VMOVUPS 64(CX)(BX*1), Z1
+	VXORPS  Z0, Z1, Z1
+	VMOVUPS Z1, 64(AX)(BX*1)
+	VMOVUPS 128(CX)(BX*1), Z1
+	VXORPS  Z0, Z1, Z1
+	VMOVUPS Z1, 128(AX)(BX*1)
+	VMOVUPS 192(CX)(BX*1), Z1
+	VXORPS  Z0, Z1, Z1
+	VMOVUPS Z1, 192(AX)(BX*1)
+	ADDQ    $0x00000100, BX
+	SUBQ    $0x00000040, DX
+	JMP     many71
+
+one72:
+vector73:
+	CMPQ    DX, $0x00000010
+	JLT     tail74
+	VMOVUPS (CX)(BX*1), Z1
+	VXORPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, DX
+	JMP     vector73
+
+tail74:
+	TESTQ     DX, DX
+	JEQ       end75
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z1
+	VXORPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)(BX*1)
+
+end75:
 	VZEROUPPER
 	RET
 
@@ -894,9 +955,9 @@ TEXT ·reciprocalF32AVX512(SB), NOSPLIT, $0-48
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-many71:
+many76:
 	CMPQ    DX, $0x00000040
-	JLT     one72
+	JLT     one77
 	VMOVUPS (CX)(BX*1), Z1
 	VDIVPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(BX*1)
@@ -911,22 +972,22 @@ many71:
 	VMOVUPS Z1, 192(AX)(BX*1)
 	ADDQ    $0x00000100, BX
 	SUBQ    $0x00000040, DX
-	JMP     many71
+	JMP     many76
 
-one72:
-vector73:
+one77:
+vector78:
 	CMPQ    DX, $0x00000010
-	JLT     tail74
+	JLT     tail79
 	VMOVUPS (CX)(BX*1), Z1
 	VDIVPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $0x00000040, BX
 	SUBQ    $0x00000010, DX
-	JMP     vector73
+	JMP     vector78
 
-tail74:
+tail79:
 	TESTQ     DX, DX
-	JEQ       end75
+	JEQ       end80
 	MOVL      $-1, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
@@ -934,7 +995,7 @@ tail74:
 	VDIVPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (AX)(BX*1)
 
-end75:
+end80:
 	VZEROUPPER
 	RET
 
@@ -946,72 +1007,20 @@ TEXT ·roundF32AVX512(SB), NOSPLIT, $0-48
 	MOVQ dst_len+8(FP), DX
 	XORL BX, BX
 
-many76:
-	CMPQ        DX, $0x00000040
-	JLT         one77
-	VMOVUPS     (CX)(BX*1), Z0
-	VRNDSCALEPS $0x08, Z0, Z0
-	VMOVUPS     Z0, (AX)(BX*1)
-	VMOVUPS     64(CX)(BX*1), Z0
-	VRNDSCALEPS $0x08, Z0, Z0
-	VMOVUPS     Z0, 64(AX)(BX*1)
-	VMOVUPS     128(CX)(BX*1), Z0
-	VRNDSCALEPS $0x08, Z0, Z0
-	VMOVUPS     Z0, 128(AX)(BX*1)
-	VMOVUPS     192(CX)(BX*1), Z0
-	VRNDSCALEPS $0x08, Z0, Z0
-	VMOVUPS     Z0, 192(AX)(BX*1)
-	ADDQ        $0x00000100, BX
-	SUBQ        $0x00000040, DX
-	JMP         many76
-
-one77:
-vector78:
-	CMPQ        DX, $0x00000010
-	JLT         tail79
-	VMOVUPS     (CX)(BX*1), Z0
-	VRNDSCALEPS $0x08, Z0, Z0
-	VMOVUPS     Z0, (AX)(BX*1)
-	ADDQ        $0x00000040, BX
-	SUBQ        $0x00000010, DX
-	JMP         vector78
-
-tail79:
-	TESTQ       DX, DX
-	JEQ         end80
-	MOVL        $-1, SI
-	BZHIL       DX, SI, SI
-	KMOVW       SI, K1
-	VMOVUPS.Z   (CX)(BX*1), K1, Z0
-	VRNDSCALEPS $0x08, Z0, Z0
-	VMOVUPS     Z0, K1, (AX)(BX*1)
-
-end80:
-	VZEROUPPER
-	RET
-
-// func floorF32AVX512(dst []float32, x []float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·floorF32AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ dst_len+8(FP), DX
-	XORL BX, BX
-
 many81:
 	CMPQ        DX, $0x00000040
 	JLT         one82
 	VMOVUPS     (CX)(BX*1), Z0
-	VRNDSCALEPS $0x09, Z0, Z0
+	VRNDSCALEPS $0x08, Z0, Z0
 	VMOVUPS     Z0, (AX)(BX*1)
 	VMOVUPS     64(CX)(BX*1), Z0
-	VRNDSCALEPS $0x09, Z0, Z0
+	VRNDSCALEPS $0x08, Z0, Z0
 	VMOVUPS     Z0, 64(AX)(BX*1)
 	VMOVUPS     128(CX)(BX*1), Z0
-	VRNDSCALEPS $0x09, Z0, Z0
+	VRNDSCALEPS $0x08, Z0, Z0
 	VMOVUPS     Z0, 128(AX)(BX*1)
 	VMOVUPS     192(CX)(BX*1), Z0
-	VRNDSCALEPS $0x09, Z0, Z0
+	VRNDSCALEPS $0x08, Z0, Z0
 	VMOVUPS     Z0, 192(AX)(BX*1)
 	ADDQ        $0x00000100, BX
 	SUBQ        $0x00000040, DX
@@ -1022,7 +1031,7 @@ vector83:
 	CMPQ        DX, $0x00000010
 	JLT         tail84
 	VMOVUPS     (CX)(BX*1), Z0
-	VRNDSCALEPS $0x09, Z0, Z0
+	VRNDSCALEPS $0x08, Z0, Z0
 	VMOVUPS     Z0, (AX)(BX*1)
 	ADDQ        $0x00000040, BX
 	SUBQ        $0x00000010, DX
@@ -1035,10 +1044,62 @@ tail84:
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (CX)(BX*1), K1, Z0
-	VRNDSCALEPS $0x09, Z0, Z0
+	VRNDSCALEPS $0x08, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)(BX*1)
 
 end85:
+	VZEROUPPER
+	RET
+
+// func floorF32AVX512(dst []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·floorF32AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ dst_len+8(FP), DX
+	XORL BX, BX
+
+many86:
+	CMPQ        DX, $0x00000040
+	JLT         one87
+	VMOVUPS     (CX)(BX*1), Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, (AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, 64(AX)(BX*1)
+	VMOVUPS     128(CX)(BX*1), Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, 128(AX)(BX*1)
+	VMOVUPS     192(CX)(BX*1), Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, 192(AX)(BX*1)
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000040, DX
+	JMP         many86
+
+one87:
+vector88:
+	CMPQ        DX, $0x00000010
+	JLT         tail89
+	VMOVUPS     (CX)(BX*1), Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, DX
+	JMP         vector88
+
+tail89:
+	TESTQ       DX, DX
+	JEQ         end90
+	MOVL        $-1, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z0
+	VRNDSCALEPS $0x09, Z0, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*1)
+
+end90:
 	VZEROUPPER
 	RET
 
@@ -1050,9 +1111,9 @@ TEXT ·ceilF32AVX512(SB), NOSPLIT, $0-48
 	MOVQ dst_len+8(FP), DX
 	XORL BX, BX
 
-many86:
+many91:
 	CMPQ        DX, $0x00000040
-	JLT         one87
+	JLT         one92
 	VMOVUPS     (CX)(BX*1), Z0
 	VRNDSCALEPS $0x0a, Z0, Z0
 	VMOVUPS     Z0, (AX)(BX*1)
@@ -1067,22 +1128,22 @@ many86:
 	VMOVUPS     Z0, 192(AX)(BX*1)
 	ADDQ        $0x00000100, BX
 	SUBQ        $0x00000040, DX
-	JMP         many86
+	JMP         many91
 
-one87:
-vector88:
+one92:
+vector93:
 	CMPQ        DX, $0x00000010
-	JLT         tail89
+	JLT         tail94
 	VMOVUPS     (CX)(BX*1), Z0
 	VRNDSCALEPS $0x0a, Z0, Z0
 	VMOVUPS     Z0, (AX)(BX*1)
 	ADDQ        $0x00000040, BX
 	SUBQ        $0x00000010, DX
-	JMP         vector88
+	JMP         vector93
 
-tail89:
+tail94:
 	TESTQ       DX, DX
-	JEQ         end90
+	JEQ         end95
 	MOVL        $-1, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -1090,7 +1151,7 @@ tail89:
 	VRNDSCALEPS $0x0a, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)(BX*1)
 
-end90:
+end95:
 	VZEROUPPER
 	RET
 
@@ -1104,9 +1165,9 @@ TEXT ·softsignF32AVX512(SB), NOSPLIT, $0-48
 	MOVQ    dst_len+8(FP), DX
 	XORL    BX, BX
 
-many91:
+many96:
 	CMPQ    DX, $0x00000040
-	JLT     one92
+	JLT     one97
 	VMOVUPS (CX)(BX*1), Z2
 	VANDPS  Z0, Z2, Z3
 	VADDPS  Z1, Z3, Z3
@@ -1129,12 +1190,12 @@ many91:
 	VMOVUPS Z2, 192(AX)(BX*1)
 	ADDQ    $0x00000100, BX
 	SUBQ    $0x00000040, DX
-	JMP     many91
+	JMP     many96
 
-one92:
-vector93:
+one97:
+vector98:
 	CMPQ    DX, $0x00000010
-	JLT     tail94
+	JLT     tail99
 	VMOVUPS (CX)(BX*1), Z2
 	VANDPS  Z0, Z2, Z3
 	VADDPS  Z1, Z3, Z3
@@ -1142,11 +1203,11 @@ vector93:
 	VMOVUPS Z2, (AX)(BX*1)
 	ADDQ    $0x00000040, BX
 	SUBQ    $0x00000010, DX
-	JMP     vector93
+	JMP     vector98
 
-tail94:
+tail99:
 	TESTQ     DX, DX
-	JEQ       end95
+	JEQ       end100
 	MOVL      $-1, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
@@ -1156,7 +1217,7 @@ tail94:
 	VDIVPS    Z0, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(BX*1)
 
-end95:
+end100:
 	VZEROUPPER
 	RET
 
@@ -1170,9 +1231,9 @@ TEXT ·preluF32AVX512(SB), NOSPLIT, $0-72
 	MOVQ    dst_len+8(FP), BX
 	XORL    SI, SI
 
-many96:
+many101:
 	CMPQ      BX, $0x00000040
-	JLT       one97
+	JLT       one102
 	VMOVUPS   (CX)(SI*1), Z1
 	VMOVUPS   (DX)(SI*1), Z2
 	VMULPS    Z1, Z2, Z2
@@ -1199,12 +1260,12 @@ many96:
 	VMOVUPS   Z6, 192(AX)(SI*1)
 	ADDQ      $0x00000100, SI
 	SUBQ      $0x00000040, BX
-	JMP       many96
+	JMP       many101
 
-one97:
-vector98:
+one102:
+vector103:
 	CMPQ      BX, $0x00000010
-	JLT       tail99
+	JLT       tail104
 	VMOVUPS   (CX)(SI*1), Z1
 	VMOVUPS   (DX)(SI*1), Z2
 	VMULPS    Z1, Z2, Z2
@@ -1213,11 +1274,11 @@ vector98:
 	VMOVUPS   Z7, (AX)(SI*1)
 	ADDQ      $0x00000040, SI
 	SUBQ      $0x00000010, BX
-	JMP       vector98
+	JMP       vector103
 
-tail99:
+tail104:
 	TESTQ     BX, BX
-	JEQ       end100
+	JEQ       end105
 	MOVL      $-1, DI
 	BZHIL     BX, DI, DI
 	KMOVW     DI, K1
@@ -1228,7 +1289,7 @@ tail99:
 	VBLENDMPS Z2, Z1, K2, Z8
 	VMOVUPS   Z8, K1, (AX)(SI*1)
 
-end100:
+end105:
 	VZEROUPPER
 	RET
 
@@ -1241,9 +1302,9 @@ TEXT ·thresholdF32AVX512(SB), NOSPLIT, $0-52
 	MOVQ         dst_len+8(FP), DX
 	XORL         BX, BX
 
-many101:
+many106:
 	CMPQ      DX, $0x00000040
-	JLT       one102
+	JLT       one107
 	VMOVUPS   (CX)(BX*1), Z1
 	VCMPPS    $0x16, Z0, Z1, K1
 	VMOVAPS.Z Z1, K1, Z1
@@ -1262,23 +1323,23 @@ many101:
 	VMOVUPS   Z1, 192(AX)(BX*1)
 	ADDQ      $0x00000100, BX
 	SUBQ      $0x00000040, DX
-	JMP       many101
+	JMP       many106
 
-one102:
-vector103:
+one107:
+vector108:
 	CMPQ      DX, $0x00000010
-	JLT       tail104
+	JLT       tail109
 	VMOVUPS   (CX)(BX*1), Z1
 	VCMPPS    $0x16, Z0, Z1, K1
 	VMOVAPS.Z Z1, K1, Z1
 	VMOVUPS   Z1, (AX)(BX*1)
 	ADDQ      $0x00000040, BX
 	SUBQ      $0x00000010, DX
-	JMP       vector103
+	JMP       vector108
 
-tail104:
+tail109:
 	TESTQ     DX, DX
-	JEQ       end105
+	JEQ       end110
 	MOVL      $-1, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
@@ -1287,7 +1348,7 @@ tail104:
 	VMOVAPS.Z Z1, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-end105:
+end110:
 	VZEROUPPER
 	RET
 
@@ -1300,73 +1361,20 @@ TEXT ·divScalarF32AVX512(SB), NOSPLIT, $0-52
 	MOVQ         dst_len+8(FP), DX
 	XORL         BX, BX
 
-many106:
-	CMPQ    DX, $0x00000040
-	JLT     one107
-	VMOVUPS (CX)(BX*1), Z1
-	VDIVPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)(BX*1)
-	VMOVUPS 64(CX)(BX*1), Z1
-	VDIVPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(AX)(BX*1)
-	VMOVUPS 128(CX)(BX*1), Z1
-	VDIVPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(AX)(BX*1)
-	VMOVUPS 192(CX)(BX*1), Z1
-	VDIVPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(AX)(BX*1)
-	ADDQ    $0x00000100, BX
-	SUBQ    $0x00000040, DX
-	JMP     many106
-
-one107:
-vector108:
-	CMPQ    DX, $0x00000010
-	JLT     tail109
-	VMOVUPS (CX)(BX*1), Z1
-	VDIVPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)(BX*1)
-	ADDQ    $0x00000040, BX
-	SUBQ    $0x00000010, DX
-	JMP     vector108
-
-tail109:
-	TESTQ     DX, DX
-	JEQ       end110
-	MOVL      $-1, SI
-	BZHIL     DX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (CX)(BX*1), K1, Z1
-	VDIVPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)(BX*1)
-
-end110:
-	VZEROUPPER
-	RET
-
-// func scalarDivF32AVX512(dst []float32, x []float32, s float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·scalarDivF32AVX512(SB), NOSPLIT, $0-52
-	VBROADCASTSS s+48(FP), Z0
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         x_base+24(FP), CX
-	MOVQ         dst_len+8(FP), DX
-	XORL         BX, BX
-
 many111:
 	CMPQ    DX, $0x00000040
 	JLT     one112
 	VMOVUPS (CX)(BX*1), Z1
-	VDIVPS  Z1, Z0, Z1
+	VDIVPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	VMOVUPS 64(CX)(BX*1), Z1
-	VDIVPS  Z1, Z0, Z1
+	VDIVPS  Z0, Z1, Z1
 	VMOVUPS Z1, 64(AX)(BX*1)
 	VMOVUPS 128(CX)(BX*1), Z1
-	VDIVPS  Z1, Z0, Z1
+	VDIVPS  Z0, Z1, Z1
 	VMOVUPS Z1, 128(AX)(BX*1)
 	VMOVUPS 192(CX)(BX*1), Z1
-	VDIVPS  Z1, Z0, Z1
+	VDIVPS  Z0, Z1, Z1
 	VMOVUPS Z1, 192(AX)(BX*1)
 	ADDQ    $0x00000100, BX
 	SUBQ    $0x00000040, DX
@@ -1377,7 +1385,7 @@ vector113:
 	CMPQ    DX, $0x00000010
 	JLT     tail114
 	VMOVUPS (CX)(BX*1), Z1
-	VDIVPS  Z1, Z0, Z1
+	VDIVPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $0x00000040, BX
 	SUBQ    $0x00000010, DX
@@ -1390,10 +1398,124 @@ tail114:
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
 	VMOVUPS.Z (CX)(BX*1), K1, Z1
-	VDIVPS    Z1, Z0, Z1
+	VDIVPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(BX*1)
 
 end115:
+	VZEROUPPER
+	RET
+
+// func scalarDivF32AVX512(dst []float32, x []float32, s float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scalarDivF32AVX512(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
+
+many116:
+	CMPQ    DX, $0x00000040
+	JLT     one117
+	VMOVUPS (CX)(BX*1), Z1
+	VDIVPS  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	VMOVUPS 64(CX)(BX*1), Z1
+	VDIVPS  Z1, Z0, Z1
+	VMOVUPS Z1, 64(AX)(BX*1)
+	VMOVUPS 128(CX)(BX*1), Z1
+	VDIVPS  Z1, Z0, Z1
+	VMOVUPS Z1, 128(AX)(BX*1)
+	VMOVUPS 192(CX)(BX*1), Z1
+	VDIVPS  Z1, Z0, Z1
+	VMOVUPS Z1, 192(AX)(BX*1)
+	ADDQ    $0x00000100, BX
+	SUBQ    $0x00000040, DX
+	JMP     many116
+
+one117:
+vector118:
+	CMPQ    DX, $0x00000010
+	JLT     tail119
+	VMOVUPS (CX)(BX*1), Z1
+	VDIVPS  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(BX*1)
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, DX
+	JMP     vector118
+
+tail119:
+	TESTQ     DX, DX
+	JEQ       end120
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z1
+	VDIVPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)(BX*1)
+
+end120:
+	VZEROUPPER
+	RET
+
+// func centerF32AVX512(dst []float32, x []float32, ref float32, scale float32, shift float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·centerF32AVX512(SB), NOSPLIT, $0-60
+	VBROADCASTSS ref+48(FP), Z0
+	VBROADCASTSS scale+52(FP), Z1
+	VBROADCASTSS shift+56(FP), Z2
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
+
+many121:
+	CMPQ        DX, $0x00000040
+	JLT         one122
+	VMOVUPS     (CX)(BX*1), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (AX)(BX*1)
+	VMOVUPS     64(CX)(BX*1), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, 64(AX)(BX*1)
+	VMOVUPS     128(CX)(BX*1), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, 128(AX)(BX*1)
+	VMOVUPS     192(CX)(BX*1), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, 192(AX)(BX*1)
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000040, DX
+	JMP         many121
+
+one122:
+vector123:
+	CMPQ        DX, $0x00000010
+	JLT         tail124
+	VMOVUPS     (CX)(BX*1), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, DX
+	JMP         vector123
+
+tail124:
+	TESTQ       DX, DX
+	JEQ         end125
+	MOVL        $-1, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (AX)(BX*1)
+
+end125:
 	VZEROUPPER
 	RET
 
@@ -1408,9 +1530,9 @@ TEXT ·mixF32AVX512(SB), NOSPLIT, $0-80
 	MOVQ         dst_len+8(FP), BX
 	XORL         SI, SI
 
-many116:
+many126:
 	CMPQ        BX, $0x00000040
-	JLT         one117
+	JLT         one127
 	VMOVUPS     (CX)(SI*1), Z2
 	VMOVUPS     (DX)(SI*1), Z3
 	VMULPS      Z1, Z3, Z3
@@ -1433,12 +1555,12 @@ many116:
 	VMOVUPS     Z2, 192(AX)(SI*1)
 	ADDQ        $0x00000100, SI
 	SUBQ        $0x00000040, BX
-	JMP         many116
+	JMP         many126
 
-one117:
-vector118:
+one127:
+vector128:
 	CMPQ        BX, $0x00000010
-	JLT         tail119
+	JLT         tail129
 	VMOVUPS     (CX)(SI*1), Z2
 	VMOVUPS     (DX)(SI*1), Z3
 	VMULPS      Z1, Z3, Z3
@@ -1446,11 +1568,11 @@ vector118:
 	VMOVUPS     Z2, (AX)(SI*1)
 	ADDQ        $0x00000040, SI
 	SUBQ        $0x00000010, BX
-	JMP         vector118
+	JMP         vector128
 
-tail119:
+tail129:
 	TESTQ       BX, BX
-	JEQ         end120
+	JEQ         end130
 	MOVL        $-1, DI
 	BZHIL       BX, DI, DI
 	KMOVW       DI, K1
@@ -1460,6 +1582,6 @@ tail119:
 	VFMADD213PS Z3, Z0, Z2
 	VMOVUPS     Z2, K1, (AX)(SI*1)
 
-end120:
+end130:
 	VZEROUPPER
 	RET

@@ -98,6 +98,14 @@ func mixF32(dst, a, b []float32, wa, wb float32) {
 	mixF32Generic(dst, a, b, wa, wb)
 }
 
+func centerF32(dst, x []float32, ref, scale, shift float32) {
+	if useNEON {
+		centerF32NEON(dst, x, ref, scale, shift)
+		return
+	}
+	centerF32Generic(dst, x, ref, scale, shift)
+}
+
 // The slices of a call have equal lengths.
 
 // absF32NEON is absF32Generic.
@@ -159,3 +167,8 @@ func scalarDivF32NEON(dst, x []float32, s float32)
 //
 //go:noescape
 func mixF32NEON(dst, a, b []float32, wa, wb float32)
+
+// centerF32NEON is centerF32Generic.
+//
+//go:noescape
+func centerF32NEON(dst, x []float32, ref, scale, shift float32)

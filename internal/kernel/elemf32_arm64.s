@@ -547,6 +547,69 @@ one65:
 done66:
 	RET
 
+// func centerF32NEON(dst, x []float32, ref, scale, shift float32)
+TEXT ·centerF32NEON(SB), NOSPLIT, $0-60
+	MOVD dst_base+0(FP), R2
+	MOVD x_base+24(FP), R3
+	MOVD dst_len+8(FP), R1
+	FMOVS ref+48(FP), F16
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	FMOVS scale+52(FP), F17
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	FMOVS shift+56(FP), F18
+	WORD $0x4e040652 // dup v18.4s, v18.s[0]
+	SUBS $16, R1, R1
+	BLT rest68
+wide67:
+	FLDPQ 0(R3), (F1, F5)
+	FLDPQ 32(R3), (F9, F13)
+	WORD $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	WORD $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	WORD $0x4eb0d529 // fsub v9.4s, v9.4s, v16.4s
+	WORD $0x4eb0d5ad // fsub v13.4s, v13.4s, v16.4s
+	WORD $0x4eb21e40 // orr v0.16b, v18.16b, v18.16b
+	WORD $0x4eb21e44 // orr v4.16b, v18.16b, v18.16b
+	WORD $0x4eb21e48 // orr v8.16b, v18.16b, v18.16b
+	WORD $0x4eb21e4c // orr v12.16b, v18.16b, v18.16b
+	WORD $0x4e31cc20 // fmla v0.4s, v1.4s, v17.4s
+	WORD $0x4e31cca4 // fmla v4.4s, v5.4s, v17.4s
+	WORD $0x4e31cd28 // fmla v8.4s, v9.4s, v17.4s
+	WORD $0x4e31cdac // fmla v12.4s, v13.4s, v17.4s
+	FSTPQ (F0, F4), 0(R2)
+	FSTPQ (F8, F12), 32(R2)
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	SUBS $16, R1, R1
+	BGE wide67
+rest68:
+	ADDS $12, R1, R1
+	BLT tail70
+four69:
+	FMOVQ 0(R3), F1
+	WORD $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	WORD $0x4eb21e40 // orr v0.16b, v18.16b, v18.16b
+	WORD $0x4e31cc20 // fmla v0.4s, v1.4s, v17.4s
+	FMOVQ F0, 0(R2)
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	SUBS $4, R1, R1
+	BGE four69
+tail70:
+	ADDS $4, R1, R1
+	BEQ done72
+one71:
+	FMOVS 0(R3), F1
+	WORD $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	WORD $0x4eb21e40 // orr v0.16b, v18.16b, v18.16b
+	WORD $0x4e31cc20 // fmla v0.4s, v1.4s, v17.4s
+	FMOVS F0, 0(R2)
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	SUBS $1, R1, R1
+	BNE one71
+done72:
+	RET
+
 // func mixF32NEON(dst, a, b []float32, wa, wb float32)
 TEXT ·mixF32NEON(SB), NOSPLIT, $0-80
 	MOVD dst_base+0(FP), R2
@@ -558,8 +621,8 @@ TEXT ·mixF32NEON(SB), NOSPLIT, $0-80
 	FMOVS wb+76(FP), F17
 	WORD $0x4e040631 // dup v17.4s, v17.s[0]
 	SUBS $16, R1, R1
-	BLT rest68
-wide67:
+	BLT rest74
+wide73:
 	FLDPQ 0(R3), (F1, F5)
 	FLDPQ 32(R3), (F9, F13)
 	FLDPQ 0(R4), (F2, F6)
@@ -578,11 +641,11 @@ wide67:
 	ADD $64, R3, R3
 	ADD $64, R4, R4
 	SUBS $16, R1, R1
-	BGE wide67
-rest68:
+	BGE wide73
+rest74:
 	ADDS $12, R1, R1
-	BLT tail70
-four69:
+	BLT tail76
+four75:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	WORD $0x6e31dc40 // fmul v0.4s, v2.4s, v17.4s
@@ -592,11 +655,11 @@ four69:
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUBS $4, R1, R1
-	BGE four69
-tail70:
+	BGE four75
+tail76:
 	ADDS $4, R1, R1
-	BEQ done72
-one71:
+	BEQ done78
+one77:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	WORD $0x6e31dc40 // fmul v0.4s, v2.4s, v17.4s
@@ -606,6 +669,6 @@ one71:
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUBS $1, R1, R1
-	BNE one71
-done72:
+	BNE one77
+done78:
 	RET

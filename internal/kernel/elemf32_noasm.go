@@ -14,3 +14,6 @@ func thresholdF32(dst, x []float32, t float32)   { thresholdF32Generic(dst, x, t
 func divScalarF32(dst, x []float32, s float32)   { divScalarF32Generic(dst, x, s) }
 func scalarDivF32(dst, x []float32, s float32)   { scalarDivF32Generic(dst, x, s) }
 func mixF32(dst, a, b []float32, wa, wb float32) { mixF32Generic(dst, a, b, wa, wb) }
+func centerF32(dst, x []float32, ref, scale, shift float32) {
+	centerF32Generic(dst, x, ref, scale, shift)
+}

@@ -379,32 +379,40 @@ DATA const7fffffff<>+56(SB)/4, $0x7fffffff
 DATA const7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
 
-// func sumSqDevF32AVX2(x []float32, ref float32) float32
+// func deviationsF32AVX2(x []float32, ref float32) (sum float32, sq float32)
 // Requires: AVX, FMA3, SSE
-TEXT ·sumSqDevF32AVX2(SB), NOSPLIT, $0-36
+TEXT ·deviationsF32AVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS ref+24(FP), Y0
 	VMOVUPS      const00000000<>+0(SB), Y1
 	VMOVUPS      const00000000<>+0(SB), Y2
 	VMOVUPS      const00000000<>+0(SB), Y3
 	VMOVUPS      const00000000<>+0(SB), Y4
+	VMOVUPS      const00000000<>+0(SB), Y5
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMOVUPS      const00000000<>+0(SB), Y7
+	VMOVUPS      const00000000<>+0(SB), Y8
 	MOVQ         x_base+0(FP), AX
 	MOVQ         x_len+8(FP), CX
 
 many21:
 	CMPQ        CX, $0x00000020
 	JLT         one22
-	VMOVUPS     (AX), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y1
-	VMOVUPS     32(AX), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y2
-	VMOVUPS     64(AX), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y3
-	VMOVUPS     96(AX), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y4
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y9, Y5
+	VMOVUPS     32(AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y2, Y2
+	VFMADD231PS Y9, Y9, Y6
+	VMOVUPS     64(AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y9, Y7
+	VMOVUPS     96(AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y4, Y4
+	VFMADD231PS Y9, Y9, Y8
 	ADDQ        $0x00000080, AX
 	SUBQ        $0x00000020, CX
 	JMP         many21
@@ -412,9 +420,10 @@ many21:
 one22:
 	CMPQ        CX, $0x00000008
 	JLT         tail23
-	VMOVUPS     (AX), Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y1
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y9, Y5
 	ADDQ        $0x00000020, AX
 	SUBQ        $0x00000008, CX
 	JMP         one22
@@ -424,11 +433,12 @@ tail23:
 	JEQ         end24
 	LEAQ        lanes<>+32(SB), DX
 	NEGQ        CX
-	VMOVDQU     (DX)(CX*4), Y5
-	VMASKMOVPS  (AX), Y5, Y6
-	VBLENDVPS   Y5, Y6, Y0, Y5
-	VSUBPS      Y0, Y5, Y5
-	VFMADD231PS Y5, Y5, Y2
+	VMOVDQU     (DX)(CX*4), Y9
+	VMASKMOVPS  (AX), Y9, Y10
+	VBLENDVPS   Y9, Y10, Y0, Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y2, Y2
+	VFMADD231PS Y9, Y9, Y6
 
 end24:
 	VADDPS       Y2, Y1, Y1
@@ -441,7 +451,18 @@ end24:
 	VADDPS       X0, X1, X1
 	VPERMILPS    $0x01, X1, X0
 	VADDPS       X0, X1, X1
-	MOVSS        X1, ret+32(FP)
+	MOVSS        X1, sum+32(FP)
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y8, Y7, Y7
+	VADDPS       Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VMOVUPS      X5, X1
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	MOVSS        X1, sq+36(FP)
 	VZEROUPPER
 	RET
 
@@ -977,32 +998,40 @@ end52:
 	VZEROUPPER
 	RET
 
-// func sumSqDevF32AVX512(x []float32, ref float32) float32
+// func deviationsF32AVX512(x []float32, ref float32) (sum float32, sq float32)
 // Requires: AVX, AVX512F, BMI2, SSE
-TEXT ·sumSqDevF32AVX512(SB), NOSPLIT, $0-36
+TEXT ·deviationsF32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS ref+24(FP), Z0
 	VMOVUPS      const00000000<>+0(SB), Z1
 	VMOVUPS      const00000000<>+0(SB), Z2
 	VMOVUPS      const00000000<>+0(SB), Z3
 	VMOVUPS      const00000000<>+0(SB), Z4
+	VMOVUPS      const00000000<>+0(SB), Z5
+	VMOVUPS      const00000000<>+0(SB), Z6
+	VMOVUPS      const00000000<>+0(SB), Z7
+	VMOVUPS      const00000000<>+0(SB), Z8
 	MOVQ         x_base+0(FP), AX
 	MOVQ         x_len+8(FP), CX
 
 many53:
 	CMPQ        CX, $0x00000040
 	JLT         one54
-	VMOVUPS     (AX), Z5
-	VSUBPS      Z0, Z5, Z5
-	VFMADD231PS Z5, Z5, Z1
-	VMOVUPS     64(AX), Z5
-	VSUBPS      Z0, Z5, Z5
-	VFMADD231PS Z5, Z5, Z2
-	VMOVUPS     128(AX), Z5
-	VSUBPS      Z0, Z5, Z5
-	VFMADD231PS Z5, Z5, Z3
-	VMOVUPS     192(AX), Z5
-	VSUBPS      Z0, Z5, Z5
-	VFMADD231PS Z5, Z5, Z4
+	VMOVUPS     (AX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z5
+	VMOVUPS     64(AX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z2, Z2
+	VFMADD231PS Z9, Z9, Z6
+	VMOVUPS     128(AX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z3, Z3
+	VFMADD231PS Z9, Z9, Z7
+	VMOVUPS     192(AX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z4, Z4
+	VFMADD231PS Z9, Z9, Z8
 	ADDQ        $0x00000100, AX
 	SUBQ        $0x00000040, CX
 	JMP         many53
@@ -1010,9 +1039,10 @@ many53:
 one54:
 	CMPQ        CX, $0x00000010
 	JLT         tail55
-	VMOVUPS     (AX), Z5
-	VSUBPS      Z0, Z5, Z5
-	VFMADD231PS Z5, Z5, Z1
+	VMOVUPS     (AX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z5
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x00000010, CX
 	JMP         one54
@@ -1023,10 +1053,11 @@ tail55:
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
-	VMOVUPS.Z   (AX), K1, Z5
-	VBLENDMPS   Z5, Z0, K1, Z6
-	VSUBPS      Z0, Z6, Z6
-	VFMADD231PS Z6, Z6, Z2
+	VMOVUPS.Z   (AX), K1, Z9
+	VBLENDMPS   Z9, Z0, K1, Z10
+	VSUBPS      Z0, Z10, Z10
+	VADDPS      Z10, Z2, Z2
+	VFMADD231PS Z10, Z10, Z6
 
 end56:
 	VADDPS        Z2, Z1, Z1
@@ -1042,7 +1073,21 @@ end56:
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0x01, X1, X0
 	VADDPS        X0, X1, X1
-	MOVSS         X1, ret+32(FP)
+	MOVSS         X1, sum+32(FP)
+	VADDPS        Z6, Z5, Z5
+	VADDPS        Z8, Z7, Z7
+	VADDPS        Z7, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VMOVUPS       Y5, Y1
+	VADDPS        Y0, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VMOVUPS       X1, X1
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x0e, X1, X0
+	VADDPS        X0, X1, X1
+	VPERMILPS     $0x01, X1, X0
+	VADDPS        X0, X1, X1
+	MOVSS         X1, sq+36(FP)
 	VZEROUPPER
 	RET
 

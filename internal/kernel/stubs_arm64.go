@@ -79,11 +79,11 @@ func sumSqDiffF32NEON(x, y []float32) float32
 //go:noescape
 func sumAbsF32NEON(x []float32) float32
 
-// sumSqDevF32NEON is sumSqDevF32Generic, with fused multiply-adds, whose sixteen sums it keeps; the last 15 elements go to
+// deviationsF32NEON is deviationsF32Generic, with fused multiply-adds, whose sixteen sums it keeps; the last 15 elements go to
 // other sums.
 //
 //go:noescape
-func sumSqDevF32NEON(x []float32, ref float32) float32
+func deviationsF32NEON(x []float32, ref float32) (sum, sq float32)
 
 // maxF32NEON: for _, v := range x { init = max(init, v) }; return init
 //

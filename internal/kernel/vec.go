@@ -47,8 +47,9 @@ func SumSqDiffF32(x, y []float32) float32 { return sumSqDiffF32(x, y[:len(x)]) }
 // SumAbsF32 returns the sum of |x[i]|, with the order and error bound of DotF32.
 func SumAbsF32(x []float32) float32 { return sumAbsF32(x) }
 
-// SumSqDevF32 returns the sum of (x[i]-ref)², with the order and error bound of DotF32 for the rounded differences.
-func SumSqDevF32(x []float32, ref float32) float32 { return sumSqDevF32(x, ref) }
+// DeviationsF32 returns the sums of x[i]-ref and of (x[i]-ref)², with the order and error bound of DotF32 for the rounded
+// differences.
+func DeviationsF32(x []float32, ref float32) (sum, sq float32) { return deviationsF32(x, ref) }
 
 // MaxF32 returns the greatest element of x: -Inf if x is empty, NaN if any element is NaN.
 func MaxF32(x []float32) float32 { return maxF32(x) }

@@ -166,14 +166,14 @@ func sumAbsF32(x []float32) float32 {
 	return sumAbsF32Generic(x)
 }
 
-func sumSqDevF32(x []float32, ref float32) float32 {
+func deviationsF32(x []float32, ref float32) (sum, sq float32) {
 	switch {
 	case useAVX512:
-		return sumSqDevF32AVX512(x, ref)
+		return deviationsF32AVX512(x, ref)
 	case useAVX2:
-		return sumSqDevF32AVX2(x, ref)
+		return deviationsF32AVX2(x, ref)
 	}
-	return sumSqDevF32Generic(x, ref)
+	return deviationsF32Generic(x, ref)
 }
 
 func maxF32(x []float32) float32 {

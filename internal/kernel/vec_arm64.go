@@ -117,11 +117,11 @@ func sumAbsF32(x []float32) float32 {
 	return sumAbsF32Generic(x)
 }
 
-func sumSqDevF32(x []float32, ref float32) float32 {
+func deviationsF32(x []float32, ref float32) (sum, sq float32) {
 	if useNEON {
-		return sumSqDevF32NEON(x, ref)
+		return deviationsF32NEON(x, ref)
 	}
-	return sumSqDevF32Generic(x, ref)
+	return deviationsF32Generic(x, ref)
 }
 
 func maxF32(x []float32) float32 {

@@ -990,12 +990,16 @@ done114:
 	FMOVS F0, ret+24(FP)
 	RET
 
-// func sumSqDevF32NEON(x []float32, ref float32) float32
-TEXT ·sumSqDevF32NEON(SB), NOSPLIT, $0-36
+// func deviationsF32NEON(x []float32, ref float32) (sum, sq float32)
+TEXT ·deviationsF32NEON(SB), NOSPLIT, $0-40
 	MOVD x_base+0(FP), R2
 	MOVD x_len+8(FP), R1
 	FMOVS ref+24(FP), F20
 	WORD $0x4e040694 // dup v20.4s, v20.s[0]
+	WORD $0x6e351eb5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6e361ed6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6e371ef7 // eor v23.16b, v23.16b, v23.16b
+	WORD $0x6e381f18 // eor v24.16b, v24.16b, v24.16b
 	WORD $0x6e201c00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6e211c21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6e221c42 // eor v2.16b, v2.16b, v2.16b
@@ -1010,6 +1014,10 @@ wide115:
 	WORD $0x4eb4d4a5 // fsub v5.4s, v5.4s, v20.4s
 	WORD $0x4eb4d4c6 // fsub v6.4s, v6.4s, v20.4s
 	WORD $0x4eb4d4e7 // fsub v7.4s, v7.4s, v20.4s
+	WORD $0x4e24d6b5 // fadd v21.4s, v21.4s, v4.4s
+	WORD $0x4e25d6d6 // fadd v22.4s, v22.4s, v5.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x4e27d718 // fadd v24.4s, v24.4s, v7.4s
 	WORD $0x4e24cc80 // fmla v0.4s, v4.4s, v4.4s
 	WORD $0x4e25cca1 // fmla v1.4s, v5.4s, v5.4s
 	WORD $0x4e26ccc2 // fmla v2.4s, v6.4s, v6.4s
@@ -1023,6 +1031,7 @@ four117:
 	FMOVQ (R2), F4
 	ADD $16, R2, R2
 	WORD $0x4eb4d484 // fsub v4.4s, v4.4s, v20.4s
+	WORD $0x4e24d6d6 // fadd v22.4s, v22.4s, v4.4s
 	WORD $0x4e24cc81 // fmla v1.4s, v4.4s, v4.4s
 	SUBS $4, R1, R1
 	BGE four117
@@ -1034,6 +1043,7 @@ one119:
 	FMOVS (R2), F4
 	ADD $4, R2, R2
 	WORD $0x4eb4d484 // fsub v4.4s, v4.4s, v20.4s
+	WORD $0x4e24d6f7 // fadd v23.4s, v23.4s, v4.4s
 	WORD $0x4e24cc82 // fmla v2.4s, v4.4s, v4.4s
 	SUBS $1, R1, R1
 	BNE one119
@@ -1043,7 +1053,13 @@ done120:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	FMOVS F0, ret+32(FP)
+	FMOVS F0, sq+36(FP)
+	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
+	WORD $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	WORD $0x4e37d6b5 // fadd v21.4s, v21.4s, v23.4s
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	FMOVS F21, sum+32(FP)
 	RET
 
 // func maxF32NEON(x []float32, init float32) float32

@@ -142,21 +142,23 @@ func sumAbsF32Generic(x []float32) float32 {
 	return foldLanes(&s)
 }
 
-func sumSqDevF32Generic(x []float32, ref float32) float32 {
-	var s [sumLanes]float32
+func deviationsF32Generic(x []float32, ref float32) (sum, sq float32) {
+	var s, q [sumLanes]float32
 	for len(x) >= sumLanes {
 		u := (*[sumLanes]float32)(x)
 		for l := range s {
 			d := u[l] - ref
-			s[l] += float32(d * d)
+			s[l] += d
+			q[l] += float32(d * d)
 		}
 		x = x[sumLanes:]
 	}
 	for i, v := range x {
 		d := v - ref
-		s[i&(sumLanes-1)] += float32(d * d)
+		s[i&(sumLanes-1)] += d
+		q[i&(sumLanes-1)] += float32(d * d)
 	}
-	return foldLanes(&s)
+	return foldLanes(&s), foldLanes(&q)
 }
 
 func maxF32Generic(x []float32) float32 {

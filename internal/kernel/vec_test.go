@@ -158,12 +158,18 @@ func TestFusedElementwise(t *testing.T) {
 			copy(axpy, y)
 			AxpyF32(-2.5, x, axpy)
 			check2("axpy")
+			center, check4 := withCanaries(t, n, n%4)
+			CenterF32(center, x, 0.25, 1.5, -0.75)
+			check4("center")
 			mix, check3 := withCanaries(t, n, n%4)
 			MixF32(mix, x, y, 1.5, -0.75)
 			check3("mix")
 			for i := range n {
 				if want := float64(x[i])*float64(float32(1.3)) + float64(float32(-0.7)); math.Abs(float64(dst[i])-want) > 0x1p-23*2 {
 					t.Fatalf("affine: element %d of %d is %v, want %v", i, n, dst[i], want)
+				}
+				if want := 1.5*(float64(x[i])-0.25) - 0.75; math.Abs(float64(center[i])-want) > 0x1p-23*3 {
+					t.Fatalf("center: element %d of %d is %v, want %v", i, n, center[i], want)
 				}
 				if want := 1.5*float64(x[i]) - 0.75*float64(y[i]); math.Abs(float64(mix[i])-want) > 0x1p-23*2 {
 					t.Fatalf("mix: element %d of %d is %v, want %v", i, n, mix[i], want)
@@ -209,7 +215,8 @@ func TestReductions(t *testing.T) {
 		{"sum", func(x, _ []float32) float32 { return SumF32(x) }, dot(func(x, _ float64) float64 { return x })},
 		{"sumSq", func(x, _ []float32) float32 { return SumSqF32(x) }, dot(func(x, _ float64) float64 { return x * x })},
 		{"sumAbs", func(x, _ []float32) float32 { return SumAbsF32(x) }, dot(func(x, _ float64) float64 { return math.Abs(x) })},
-		{"sumSqDev", func(x, _ []float32) float32 { return SumSqDevF32(x, 0.375) }, dot(func(x, _ float64) float64 { return (x - 0.375) * (x - 0.375) })},
+		{"deviations", func(x, _ []float32) float32 { s, _ := DeviationsF32(x, 0.375); return s }, dot(func(x, _ float64) float64 { return x - 0.375 })},
+		{"squares of deviations", func(x, _ []float32) float32 { _, q := DeviationsF32(x, 0.375); return q }, dot(func(x, _ float64) float64 { return (x - 0.375) * (x - 0.375) })},
 		{"sumSqDiff", SumSqDiffF32, dot(func(x, y float64) float64 { return (x - y) * (x - y) })},
 	}
 	impl.All(t, "kernel", func(t *testing.T) {
@@ -266,7 +273,9 @@ func TestVectorGuardPages(t *testing.T) {
 				AffineF32(place(gd, b, atEnd), a, 2, 1)
 				AxpyF32(2, a, place(gd, b, atEnd))
 				MixF32(place(gd, b, atEnd), a, b, 1, 2)
-				sink = DotF32(a, b) + SumF32(a) + SumSqF32(a) + SumSqDiffF32(a, b) + SumAbsF32(a) + SumSqDevF32(a, 1) + MaxF32(a) + MinF32(a)
+				CenterF32(place(gd, b, atEnd), a, 1, 2, 3)
+				sink, _ = DeviationsF32(a, 1)
+				sink += DotF32(a, b) + SumF32(a) + SumSqF32(a) + SumSqDiffF32(a, b) + SumAbsF32(a) + MaxF32(a) + MinF32(a)
 			}
 		}
 	})

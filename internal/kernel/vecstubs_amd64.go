@@ -285,12 +285,12 @@ func sumAbsF32AVX512(x []float32) float32
 //go:noescape
 func sumAbsF32AVX2(x []float32) float32
 
-// sumSqDevF32AVX512 is sumSqDevF32Generic, with four vectors of sums and fused multiply-adds.
+// deviationsF32AVX512 is deviationsF32Generic, with four vectors of sums and fused multiply-adds.
 //
 //go:noescape
-func sumSqDevF32AVX512(x []float32, ref float32) float32
+func deviationsF32AVX512(x []float32, ref float32) (sum, sq float32)
 
-// sumSqDevF32AVX2 is sumSqDevF32Generic, with four vectors of sums and fused multiply-adds.
+// deviationsF32AVX2 is deviationsF32Generic, with four vectors of sums and fused multiply-adds.
 //
 //go:noescape
-func sumSqDevF32AVX2(x []float32, ref float32) float32
+func deviationsF32AVX2(x []float32, ref float32) (sum, sq float32)

@@ -97,6 +97,7 @@ type groupNormTask[T real] struct {
 	o                     *groupNorm
 	x, y, scale, bias     []T
 	c, groups, per, plane int // channels, groups, channels per group, positions
+	last                  groupNormLast
 }
 
 func runGroupNorm[T real](o *groupNorm, ctx *Context, out, in []*tensor.Tensor) {
@@ -116,12 +117,22 @@ func runGroupNorm[T real](o *groupNorm, ctx *Context, out, in []*tensor.Tensor) 
 	}
 	if len(t.x) > 0 {
 		t.per = t.c / t.groups
-		t.run(ctx.Pool, s[0]*t.groups, mulSize(copyCost, len(t.x)))
+		if v, ok := any(t).(*groupNormTask[float32]); ok && o.last {
+			v.last.run(ctx.Pool, v, s[0])
+		} else {
+			t.run(ctx.Pool, s[0]*t.groups, mulSize(copyCost, len(t.x)))
+		}
 	}
 	t.o, t.x, t.y, t.scale, t.bias = nil, nil, nil, nil, nil
 }
 
 func (t *groupNormTask[T]) rows(lo, hi int) {
+	if v, ok := any(t).(*groupNormTask[float32]); ok {
+		for u := lo; u < hi; u++ {
+			groupNormFirst(v, u)
+		}
+		return
+	}
 	for u := lo; u < hi; u++ {
 		n, g := u/t.groups, u%t.groups
 		// A group is runs of elements: of whole channels, or of neighbouring channels.
@@ -258,6 +269,8 @@ type layerNormTask[T real] struct {
 	shape       tensor.Shape
 	size        int
 	mean, scale []float64
+	vectors     bool      // gamma and beta have one value for each of a row; beta may be nil
+	gamma, beta []float32 // of float32 input
 }
 
 func runLayerNorm[T real](o *layerNorm, ctx *Context, out, in []*tensor.Tensor) {
@@ -284,6 +297,15 @@ func runLayerNorm[T real](o *layerNorm, ctx *Context, out, in []*tensor.Tensor) 
 			t.steps[i] = broadcastSteps(t.steps[i], s, t.shape)
 		}
 	}
+	t.vectors = false
+	if gamma := given(in, 1); in[0].DType() == tensor.Float32 && t.full[0] && gamma.DType() == tensor.Float32 {
+		t.gamma, t.beta, t.vectors = gamma.Float32s(), nil, true
+		if beta := given(in, 2); beta != nil {
+			if t.vectors = t.full[1] && beta.DType() == tensor.Float32; t.vectors {
+				t.beta = beta.Float32s()
+			}
+		}
+	}
 	rows := len(t.x) / t.size
 	for len(t.mean) < rows {
 		t.mean, t.scale = append(t.mean, 0), append(t.scale, 0)
@@ -291,7 +313,7 @@ func runLayerNorm[T real](o *layerNorm, ctx *Context, out, in []*tensor.Tensor) 
 	t.run(ctx.Pool, rows, mulSize(copyCost, len(t.x)))
 	setFloats(given(out, 1), t.mean[:rows])
 	setFloats(given(out, 2), t.scale[:rows])
-	t.o, t.x, t.y = nil, nil, nil
+	t.o, t.x, t.y, t.gamma, t.beta = nil, nil, nil, nil, nil
 }
 
 // broadcastSteps sets dst to the distance between neighbours along each axis of to in a
@@ -313,6 +335,10 @@ func broadcastSteps(dst []int, s, to tensor.Shape) []int {
 func (t *layerNormTask[T]) rows(lo, hi int) {
 	for u := lo; u < hi; u++ {
 		x, y := t.x[u*t.size:][:t.size], t.y[u*t.size:][:t.size]
+		if x32, ok := any(x).([]float32); ok && t.vectors {
+			t.mean[u], t.scale[u] = t.o.row32(any(y).([]float32), x32, t.gamma, t.beta)
+			continue
+		}
 		mean, scale := 0.0, 0.0
 		if t.o.rms {
 			sq := 0.0

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/aekit/aekit/internal/kernel"
@@ -237,4 +238,41 @@ func TestNormRejects(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+// TestNormLargeMean normalises values that are near each other and far from zero.
+func TestNormLargeMean(t *testing.T) {
+	const c, h, w = 6, 37, 41
+	x := tensor.Must(tensor.New(tensor.Float32, 2, c, h, w))
+	for i := range x.Float32s() {
+		x.Float32s()[i] = 100 + float32(i*7919%2003)/1001.5
+	}
+	one, zero := of(t, []float32{1, 1, 1, 1, 1, 1}), of(t, make([]float32, c))
+	o := &groupNorm{groups: 2, epsilon: 1e-5, types: typesFloat}
+	last := *o
+	last.last = true
+	mean, variance := make([]float64, 4), make([]float64, 4)
+	for g := range mean {
+		v := x.Float32s()[g*c/2*h*w:][:c/2*h*w]
+		for _, f := range v {
+			mean[g] += float64(f) / float64(len(v))
+		}
+		for _, f := range v {
+			variance[g] += (float64(f) - mean[g]) * (float64(f) - mean[g]) / float64(len(v))
+		}
+	}
+	want := make([]float32, x.Elems())
+	for i, f := range x.Float32s() {
+		g := i / (c / 2 * h * w)
+		want[i] = float32((float64(f) - mean[g]) / math.Sqrt(variance[g]+1e-5))
+	}
+	wantClose(t, runOp(t, o, nil, false, x, one, zero)[0].Float32s(), want, 1e-6)
+	wantClose(t, channelsFirst(runOp(t, &last, nil, false, channelsLast(x), one, zero)[0]).Float32s(), want, 4e-5)
+	gamma := of(t, slices.Repeat([]float32{1}, c/2*h*w), c/2*h*w)
+	rows, err := tensor.Of(x.Float32s(), 4, c/2*h*w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &layerNorm{axis: -1, epsilon: 1e-5, stash: tensor.Float32, types: typesFloat}
+	wantClose(t, runOp(t, l, nil, false, rows, gamma)[0].Float32s(), want, 1e-6)
 }

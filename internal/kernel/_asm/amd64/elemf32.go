@@ -67,6 +67,14 @@ func elements(g *gen) {
 	scalar("divScalar", "s", func(x, s VecVirtual) VecVirtual { g.VDIVPS(s, x, x); return x })
 	scalar("scalarDiv", "s", func(x, s VecVirtual) VecVirtual { g.VDIVPS(x, s, x); return x })
 
+	g.text("centerF32"+g.t.suffix, "func(dst, x []float32, ref, scale, shift float32)")
+	ref, scale, shift := g.broadcast("ref"), g.broadcast("scale"), g.broadcast("shift")
+	g.loop(unary, 4, false, func(in []VecVirtual) []VecVirtual {
+		g.VSUBPS(ref, in[0], in[0])
+		g.VFMADD213PS(shift, scale, in[0])
+		return in
+	})
+
 	g.text("mixF32"+g.t.suffix, "func(dst, a, b []float32, wa, wb float32)")
 	wa, wb := g.broadcast("wa"), g.broadcast("wb")
 	g.loop([]stream{{"dst", false, true}, {"a", true, false}, {"b", true, false}}, 4, false, func(in []VecVirtual) []VecVirtual {

@@ -28,17 +28,29 @@ func reductions(g *gen) {
 	})
 	g.fold(acc, func(b, a, d Op) { g.VADDPS(b, a, d) })
 
-	g.text("sumSqDevF32"+g.t.suffix, "func(x []float32, ref float32) float32")
+	g.text("deviationsF32"+g.t.suffix, "func(x []float32, ref float32) (sum, sq float32)")
 	ref := g.broadcast("ref")
+	var sums []VecVirtual
+	for range 4 {
+		sums = append(sums, g.load(g.bits(0)))
+	}
+	// partial calls back for its vectors in this order.
+	order := []int{0, 1, 2, 3, 0, 1}
 	acc = g.partial([]string{"x"}, 0, func(acc Op, in []VecVirtual, mask Op) {
 		v := in[0]
 		if mask != nil {
 			v = g.blend(mask, v, ref)
 		}
 		g.VSUBPS(ref, v, v)
+		g.VADDPS(v, sums[order[0]], sums[order[0]])
+		order = order[1:]
 		g.VFMADD231PS(v, v, acc)
 	})
-	g.fold(acc, func(b, a, d Op) { g.VADDPS(b, a, d) })
+	add := func(b, a, d Op) { g.VADDPS(b, a, d) }
+	g.foldTo(sums, add, 0)
+	g.foldTo(acc, add, 1)
+	g.VZEROUPPER()
+	g.RET()
 
 	const inf = 0x7f800000
 	extreme := func(name string, start uint32, f func(...Op)) {
@@ -143,8 +155,16 @@ func (g *gen) partial(slices []string, start uint32, f func(acc Op, in []VecVirt
 	return acc
 }
 
-// fold reduces the vectors to one float32 with f, which may be called on vectors of 256 and 128 bits, and returns it.
+// fold returns what foldTo makes of the vectors.
 func (g *gen) fold(acc []VecVirtual, f func(b, a, d Op)) {
+	g.foldTo(acc, f, 0)
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// foldTo reduces the vectors to one float32 with f, which may be called on vectors of 256 and 128 bits, and stores it as
+// result i.
+func (g *gen) foldTo(acc []VecVirtual, f func(b, a, d Op), i int) {
 	if len(acc) == 4 {
 		f(acc[1], acc[0], acc[0])
 		f(acc[3], acc[2], acc[2])
@@ -167,7 +187,5 @@ func (g *gen) fold(acc []VecVirtual, f func(b, a, d Op)) {
 	f(h, x, x)
 	g.VPERMILPS(U8(0x01), x, h)
 	f(h, x, x)
-	g.Store(x, g.ReturnIndex(0))
-	g.VZEROUPPER()
-	g.RET()
+	g.Store(x, g.ReturnIndex(i))
 }

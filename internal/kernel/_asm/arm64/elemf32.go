@@ -53,6 +53,12 @@ func elements(f *file) {
 	})
 	scalar("divScalarF32NEON", "s", func(f *file, v func(int) int) { f.v("fdiv v%d.4s, v%d.4s, v16.4s", v(0), v(1)) })
 	scalar("scalarDivF32NEON", "s", func(f *file, v func(int) int) { f.v("fdiv v%d.4s, v16.4s, v%d.4s", v(0), v(1)) })
+	(&loop{name: "centerF32NEON", slices: []string{"dst", "x"}, params: "ref, scale, shift float32", size: 60, loads: []int{1}, stores: []int{0}, regs: 4,
+		setup: broadcast(2, "ref", "scale", "shift"), body: func(f *file, v func(int) int) {
+			f.v("fsub v%d.4s, v%d.4s, v16.4s", v(1), v(1))
+			f.v("orr v%d.16b, v18.16b, v18.16b", v(0))
+			f.v("fmla v%d.4s, v%d.4s, v17.4s", v(0), v(1))
+		}}).emit(f)
 	(&loop{name: "mixF32NEON", slices: []string{"dst", "a", "b"}, params: "wa, wb float32", size: 80, loads: []int{1, 2}, stores: []int{0}, regs: 4,
 		setup: broadcast(3, "wa", "wb"), body: func(f *file, v func(int) int) {
 			f.v("fmul v%d.4s, v%d.4s, v17.4s", v(0), v(2))

@@ -70,8 +70,9 @@ func vectors(f *file) {
 		f.v("fabs v%d.4s, v%d.4s", x, x)
 		f.v("fadd v%d.4s, v%d.4s, v%d.4s", s, s, x)
 	})
-	reduction(f, "sumSqDevF32NEON", 1, "ref", func(s, x, y int) {
+	reduction(f, "deviationsF32NEON", 1, "ref", func(s, x, y int) {
 		f.v("fsub v%d.4s, v%d.4s, v20.4s", x, x)
+		f.v("fadd v%d.4s, v%d.4s, v%d.4s", 21+s, 21+s, x)
 		f.v("fmla v%d.4s, v%d.4s, v%d.4s", s, x, x)
 	})
 	extreme(f, "maxF32NEON", "fmax")
@@ -80,7 +81,7 @@ func vectors(f *file) {
 
 // reduction emits a reduction over one or two slices with sixteen partial sums in V0 to V3. x is in V4 to V7, y in V16 to
 // V19. param, unless empty, is a parameter in all lanes of V20, and in the first lane only, others being 0, while single
-// elements are added.
+// elements are added; there are then two results, of which the first is summed in V21 to V24.
 func reduction(f *file, name string, slices int, param string, add func(s, x, y int)) {
 	names := []string{"x", "y"}[:slices]
 	size := 24 * slices
@@ -89,11 +90,20 @@ func reduction(f *file, name string, slices int, param string, add func(s, x, y 
 		declared = param + " float32"
 		size += 8
 	}
-	f.text(name, signature(names, declared)+" float32", size+4)
+	results := []string{"ret"}
+	if param == "" {
+		f.text(name, signature(names, declared)+" float32", size+4)
+	} else {
+		results = []string{"sq", "sum"}
+		f.text(name, signature(names, declared)+" (sum, sq float32)", size+8)
+	}
 	loadSlices(f, names)
 	if param != "" {
 		f.op("FMOVS %s+%d(FP), F20", param, 24*slices)
 		f.v("dup v20.4s, v20.s[0]")
+		for i := 21; i <= 24; i++ {
+			f.v("eor v%d.16b, v%d.16b, v%d.16b", i, i, i)
+		}
 	}
 	for i := range 4 {
 		f.v("eor v%d.16b, v%d.16b, v%d.16b", i, i, i)
@@ -141,12 +151,15 @@ func reduction(f *file, name string, slices int, param string, add func(s, x, y 
 	f.op("SUBS $1, R1, R1")
 	f.op("BNE %s", one)
 	f.at(done)
-	f.v("fadd v0.4s, v0.4s, v1.4s")
-	f.v("fadd v2.4s, v2.4s, v3.4s")
-	f.v("fadd v0.4s, v0.4s, v2.4s")
-	f.v("faddp v0.4s, v0.4s, v0.4s")
-	f.v("faddp v0.4s, v0.4s, v0.4s")
-	f.op("FMOVS F0, ret+%d(FP)", size)
+	for i, result := range results {
+		r := 21 * i
+		f.v("fadd v%d.4s, v%d.4s, v%d.4s", r, r, r+1)
+		f.v("fadd v%d.4s, v%d.4s, v%d.4s", r+2, r+2, r+3)
+		f.v("fadd v%d.4s, v%d.4s, v%d.4s", r, r, r+2)
+		f.v("faddp v%d.4s, v%d.4s, v%d.4s", r, r, r)
+		f.v("faddp v%d.4s, v%d.4s, v%d.4s", r, r, r)
+		f.op("FMOVS F%d, %s+%d(FP)", r, result, size+4*(len(results)-1-i))
+	}
 	f.op("RET")
 }
 
