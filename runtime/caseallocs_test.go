@@ -19,7 +19,7 @@ var allocates = func() map[string]string {
 	for reason, ops := range map[string]string{
 		"the size of the output is the value of the first input": "BlackmanWindow ConstantOfShape EyeLike HammingWindow HannWindow MelWeightMatrix",
 		"the size of the output depends on data":                 "MaxUnpool NonMaxSuppression NonZero Unique",
-		"tables and intermediate values":                         "AffineGrid Attention Cast CastLike Col2Im DFT DeformConv Det Dropout Einsum GRU LSTM MeanVarianceNormalization OneHot Pow QLinearMatMul RNN ReduceL1 RoiAlign",
+		"tables and intermediate values":                         "AffineGrid Attention Cast CastLike Col2Im DFT DeformConv Det Dropout Einsum GRU LSTM MeanVarianceNormalization OneHot Pow QLinearMatMul RNN RoiAlign",
 	} {
 		for _, o := range strings.Fields(ops) {
 			m[o] = reason

@@ -7,8 +7,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// windows emits the reductions over windows. The fields of windowArgs lie eight bytes apart.
-func windows(g *gen) {
+// windowReductions emits the reductions over windows. The fields of windowArgs lie eight bytes apart.
+func windowReductions(g *gen) {
 	const pixels, channels, step, rows, rowPitch, cols, colPitch, scale = 0, 8, 16, 24, 32, 40, 48, 56
 	emit := func(name string, start uint32, add func(m Op, acc VecVirtual), finish func(acc VecVirtual, args Register)) {
 		g.text(name+"WindowF32"+g.t.suffix, "func(dst, src *float32, a *byte)")

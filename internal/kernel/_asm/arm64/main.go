@@ -28,7 +28,7 @@ var outputs = []struct {
 	{"grad_arm64.s", gradients},
 	{"depthf32_arm64.s", depthwiseF32},
 	{"depthi16_arm64.s", depthwiseI16},
-	{"windowf32_arm64.s", windows},
+	{"windowf32_arm64.s", windowReductions},
 	{"shuffle_arm64.s", shuffles},
 	{"winograd_arm64.s", winograd},
 }

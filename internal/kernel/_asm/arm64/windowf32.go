@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// windows emits the reductions over windows. The fields of windowArgs lie eight bytes apart.
-func windows(f *file) {
+// windowReductions emits the reductions over windows. The fields of windowArgs lie eight bytes apart.
+func windowReductions(f *file) {
 	window(f, "sumWindowF32NEON", func(f *file, acc, v int) { f.v("fadd v%d.4s, v%d.4s, v%d.4s", acc, acc, v) }, true)
 	window(f, "maxWindowF32NEON", func(f *file, acc, v int) { f.v("fmax v%d.4s, v%d.4s, v%d.4s", acc, acc, v) }, false)
 }
