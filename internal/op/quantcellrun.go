@@ -10,10 +10,12 @@ import (
 // node's state.
 type cellRun struct {
 	cellBands
+	chunkMemory
 	convShape
 	parts   []cellGroup
 	packed  *packedQ8
 	index   []int // of each part's matrix of group 0
+	table   *kernel.Table8
 	columns columnsQ8
 	own     []float32
 	wScale  []float32
@@ -105,7 +107,7 @@ func (t *cellRun) prepare(s *convShape, last bool) {
 
 // runClosed is Run for packed windows.
 func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tensor.Tensor) {
-	t.signed, t.zero = in[0].DType() == tensor.Int8, 0
+	t.signed, t.zero, t.table = in[0].DType() == tensor.Int8, 0, o.table
 	if z := optional(in, o.xZero); z != nil {
 		t.zero = zeroOf(z)
 	}
@@ -136,6 +138,7 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tens
 		}
 		t.scratch = t.scratch[t.source+t.result:]
 	}
+	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	if !t.last {
 		for n := range t.n {
@@ -146,9 +149,9 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tens
 }
 
 // Do implements [parallel.Task]: one chunk of bands.
-func (t *cellRun) Do(chunk, _ int) {
+func (t *cellRun) Do(chunk, worker int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.scratch[chunk*(t.band+t.line):][:t.band+t.line]
+	mem := t.part(t.scratch, t.band+t.line, chunk, worker)
 	all := t.c * t.groups
 	for u := lo; u < hi; u++ {
 		n, first := u/t.bands, t.low+u%t.bands*t.rows
@@ -163,6 +166,13 @@ func (t *cellRun) Do(chunk, _ int) {
 					t.cellRow(i, n, g, j, j-first, mem)
 				}
 			}
+		}
+		if t.table != nil {
+			// The residues of a band's cells are all positions of these lines.
+			a, line := &t.cube[1], t.dst[2]*t.o*t.groups
+			from, to := max(0, first*a.stride-a.begin), min(t.dst[1], (first+rows)*a.stride-a.begin)
+			results := t.y[(n*t.dst[1]+from)*line : (n*t.dst[1]+to)*line]
+			t.table.Map(results, results)
 		}
 	}
 }

@@ -18,6 +18,7 @@ type quantConv struct {
 	xScale, xZero       int
 	w, wScale, wZero    int
 	yScale, yZero, bias int
+	table               *kernel.Table8 // applied to the results, or nil
 }
 
 var (
@@ -255,8 +256,28 @@ func (o *quantConv) MACs(in, out []Fact) int64 {
 	return o.conv.MACs([]Fact{{DType: tensor.Float32, Shape: in[0].Shape}, {DType: tensor.Float32, Shape: in[o.w].Shape}}, out)
 }
 
-// Fuse hides that of the float32 convolution: results are integers.
-func (o *quantConv) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) { return nil, 0, false }
+// Fuse implements [Fuser]: results go through the table that follows while they are in cache.
+func (o *quantConv) Fuse(next Op, _ int, _ []Fact) (Op, int, bool) {
+	v := *o
+	return &v, 0, v.absorb(next)
+}
+
+// absorb makes a table that follows part of the operator.
+func (o *quantConv) absorb(next Op) bool {
+	t, ok := next.(*byteTable)
+	if !ok || o.integer || o.table != nil || t.from != t.to {
+		return false
+	}
+	o.table = &t.table
+	return true
+}
+
+// finish applies the table to all results.
+func (o *quantConv) finish(y *tensor.Tensor) {
+	if o.table != nil {
+		o.table.Map(y.Bytes(), y.Bytes())
+	}
+}
 
 // ChannelsLast implements [LayoutAware].
 func (o *quantConv) ChannelsLast(in []Fact) (Op, []bool, bool) {
@@ -276,6 +297,7 @@ func (o *quantConv) ChannelsLast(in []Fact) (Op, []bool, bool) {
 // quantConvState is one run. Kept in the node's state.
 type quantConvState struct {
 	conv8Plan
+	chunkMemory
 	convShape
 	task      spreader
 	x         []uint8
@@ -361,7 +383,9 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		t.task.run(ctx.Pool, t.n*t.src[0]*t.src[1], mulSize(copyCost, len(t.x)))
 	}
 	// The chunks are those of the plan, each with memory of its own.
+	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
+	o.finish(out[0])
 	t.w, t.y, t.x, t.source, t.scratch, t.bias = nil, nil, nil, nil, nil, nil
 	return nil
 }
@@ -401,9 +425,9 @@ func (t *quantConvState) transposeImages(lo, hi int) {
 }
 
 // Do implements [parallel.Task]: one chunk of units.
-func (t *quantConvState) Do(chunk, _ int) {
+func (t *quantConvState) Do(chunk, worker int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.scratch[chunk*(t.rows+t.sums+t.result):]
+	mem := t.part(t.scratch, t.rows+t.sums+t.result, chunk, worker)
 	rows, mem := mem[:t.rows], mem[t.rows:]
 	sums, _ := floatsOf(mem, conv8Rows*t.o)
 	p := product8{n: t.o, k: t.k, signed: t.signed, c: intsIn(sums)}

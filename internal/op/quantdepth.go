@@ -144,6 +144,7 @@ func planDepth8(s *convShape, quads bool) depth8Plan {
 // depth8Run is one run. Kept in the node's state.
 type depth8Run struct {
 	depth8Plan
+	chunkMemory
 	convShape
 	taps    []kernel.DepthTap
 	packed  *packedDepth8
@@ -154,6 +155,7 @@ type depth8Run struct {
 	y       *tensor.Tensor
 	scale   []float32
 	bias    []int32
+	table   *kernel.Table8
 	scratch []byte
 	quads   kernel.DepthQ8
 }
@@ -186,22 +188,23 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 		st.factors(ctx, o, in)
 		t.scale, t.bias, t.yZero = st.scale, st.bias, st.yZero
 	}
-	t.scratch = ctx.Scratch
+	t.scratch, t.table = ctx.Scratch, o.table
 	if p.sums != nil {
 		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, t.y.DType() == tensor.Int8)
 	}
+	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	t.packed, t.x, t.y, t.scale, t.bias, t.scratch, st.bias = nil, nil, nil, nil, nil, nil, nil
 }
 
 // Do implements [parallel.Task]: one chunk of bands.
-func (t *depth8Run) Do(chunk, _ int) {
+func (t *depth8Run) Do(chunk, worker int) {
 	if t.packed.sums != nil {
-		t.doQuads(chunk)
+		t.doQuads(chunk, worker)
 		return
 	}
 	c, h := t.groups, t.cube[1]
-	mem := t.scratch[chunk*(t.band+t.sums+t.border):]
+	mem := t.part(t.scratch, t.band+t.sums+t.border, chunk, worker)
 	words, mem := floatsOf(mem, t.band/4)
 	sums, mem := floatsOf(mem, t.dst[2]*c)
 	band, acc, border := intsIn(words), intsIn(sums), mem[:c]
@@ -226,9 +229,9 @@ func (t *depth8Run) Do(chunk, _ int) {
 }
 
 // doQuads is Do for quads.
-func (t *depth8Run) doQuads(chunk int) {
+func (t *depth8Run) doQuads(chunk, worker int) {
 	c, h := t.groups, t.cube[1]
-	mem := t.scratch[chunk*(t.band+t.border):]
+	mem := t.part(t.scratch, t.band+t.border, chunk, worker)
 	words, mem := floatsOf(mem, t.band/4)
 	band, outside := intsIn(words), mem[:t.src[2]*c]
 	kernel.FillU8(outside, uint8(t.zero))
@@ -251,7 +254,11 @@ func (t *depth8Run) doQuads(chunk int) {
 				}
 				t.quads.Quads(band[k/4*pitch+lead:][:len(outside)], &rows)
 			}
-			t.quads.Run(t.y.Bytes()[(n*t.dst[1]+y)*t.dst[2]*c:], c, band, t.cube[2].stride*c, t.dst[2], t.packed.w, t.taps)
+			row := t.y.Bytes()[(n*t.dst[1]+y)*t.dst[2]*c:][:t.dst[2]*c]
+			t.quads.Run(row, c, band, t.cube[2].stride*c, t.dst[2], t.packed.w, t.taps)
+			if t.table != nil {
+				t.table.Map(row, row)
+			}
 		}
 	}
 }
@@ -285,5 +292,9 @@ func (t *depth8Run) store(acc []int32, at int) {
 		kernel.RequantI8(w, c, asInt8(t.y.Bytes()[at:]), c, acc, c, t.bias, t.scale, t.yZero, -128, 127)
 	default:
 		kernel.RequantU8(w, c, t.y.Bytes()[at:], c, acc, c, t.bias, t.scale, t.yZero, 0, 255)
+	}
+	if t.table != nil {
+		row := t.y.Bytes()[at:][:w*c]
+		t.table.Map(row, row)
 	}
 }

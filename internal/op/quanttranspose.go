@@ -147,6 +147,12 @@ func (o *quantConvTranspose) closed(in []Fact, s *convShape) bool {
 	return in[o.w].Const != nil && closedCells(s)
 }
 
+// Fuse implements [Fuser].
+func (o *quantConvTranspose) Fuse(next Op, _ int, _ []Fact) (Op, int, bool) {
+	v := *o
+	return &v, 0, v.absorb(next)
+}
+
 // Prepack implements [Prepacker].
 func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
 	if i == o.wScale {
@@ -193,6 +199,7 @@ func (o *quantConvTranspose) ChannelsLast(in []Fact) (Op, []bool, bool) {
 // cellState is one run. Kept in the node's state.
 type cellState struct {
 	cellPlan
+	chunkMemory
 	convShape
 	ready, last bool
 	inputs      [2]tensor.Shape
@@ -266,12 +273,14 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 		t.scratch = t.scratch[t.source+t.result:]
 	}
+	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	if !t.last {
 		for n := range t.n {
 			kernel.TransposeU8(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
 		}
 	}
+	o.finish(out[0])
 	t.packed, t.x, t.y, t.scratch = nil, nil, nil, nil
 	return nil
 }
@@ -317,9 +326,9 @@ func (t *cellState) factors(ctx *Context, o *quantConvTranspose, in []*tensor.Te
 }
 
 // Do implements [parallel.Task]: one chunk of units.
-func (t *cellState) Do(chunk, _ int) {
+func (t *cellState) Do(chunk, worker int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.scratch[chunk*(t.gather+t.sums+t.flat):]
+	mem := t.part(t.scratch, t.gather+t.sums+t.flat, chunk, worker)
 	rows, mem := mem[:t.gather], mem[t.gather:]
 	f, _ := floatsOf(mem, t.sums/4)
 	result := mem[t.sums:][:t.flat]

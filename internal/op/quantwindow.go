@@ -2,6 +2,7 @@ package op
 
 import (
 	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -86,6 +87,19 @@ func planWindows(s *convShape, last bool) windowPlan {
 	return p
 }
 
+// chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads
+// than chunks, a thread keeps to one part, which stays in its cache.
+type chunkMemory struct{ byWorker bool }
+
+func (m *chunkMemory) share(pool *parallel.Pool, chunks int) { m.byWorker = pool.Threads() <= chunks }
+
+func (m *chunkMemory) part(scratch []byte, size, chunk, worker int) []byte {
+	if m.byWorker {
+		chunk = worker
+	}
+	return scratch[chunk*size:][:size]
+}
+
 // addSize is mulSize for sums.
 func addSize(a, b int) int {
 	if mulSize(2, a) == maxSize || mulSize(2, b) == maxSize {
@@ -136,8 +150,10 @@ func packWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
 // windowRun is one run of a convolution by windows. Kept in the node's state.
 type windowRun struct {
 	windowPlan
+	chunkMemory
 	convShape
 	packed      *packedQ8
+	table       *kernel.Table8
 	columns     columnsQ8
 	own         []float32 // factors that are not constant
 	wScale      []float32
@@ -152,7 +168,7 @@ type windowRun struct {
 
 // runClosed is Run for packed windows.
 func (o *quantConv) runClosed(ctx *Context, t *windowRun, out, in []*tensor.Tensor) {
-	t.signed, t.zero, t.last = in[0].DType() == tensor.Int8, 0, o.last
+	t.signed, t.zero, t.last, t.table = in[0].DType() == tensor.Int8, 0, o.last, o.table
 	if z := optional(in, o.xZero); z != nil {
 		t.zero = zeroOf(z)
 	}
@@ -182,6 +198,7 @@ func (o *quantConv) runClosed(ctx *Context, t *windowRun, out, in []*tensor.Tens
 		}
 		t.transposing.run(ctx.Pool, t.n*t.src[1], mulSize(copyCost, len(t.x)))
 	}
+	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	t.x, t.source, t.y, t.scratch = nil, nil, nil, nil
 }
@@ -203,9 +220,9 @@ func (t *windowRun) transposeImages(lo, hi int) {
 }
 
 // Do implements [parallel.Task]: one chunk of bands.
-func (t *windowRun) Do(chunk, _ int) {
+func (t *windowRun) Do(chunk, worker int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.scratch[chunk*(t.band+t.result):][:t.band+t.result]
+	mem := t.part(t.scratch, t.band+t.result, chunk, worker)
 	h, w := t.cube[1], t.cube[2]
 	all, outs, width := t.c*t.groups, t.o*t.groups, t.dst[2]
 	for u := lo; u < hi; u++ {
@@ -234,8 +251,15 @@ func (t *windowRun) Do(chunk, _ int) {
 				}
 			}
 			if !t.last {
+				if t.table != nil {
+					t.table.Map(dst[:rows*width*t.o], dst[:rows*width*t.o])
+				}
 				t.toPlanes(dst, (n*outs+g*t.o)*t.dst[1]*width+first*width, rows*width)
 			}
+		}
+		if t.last && t.table != nil {
+			results := t.y[(n*t.dst[1]+first)*width*outs:][:rows*width*outs]
+			t.table.Map(results, results)
 		}
 	}
 }
