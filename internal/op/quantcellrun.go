@@ -17,8 +17,6 @@ type cellRun struct {
 	index   []int // of each part's matrix of group 0
 	table   *kernel.Table8
 	columns columnsQ8
-	own     []float32
-	wScale  []float32
 	last    bool
 	signed  bool
 	zero    int32
@@ -76,12 +74,12 @@ func planBands(s *convShape, parts []cellGroup, last bool) cellBands {
 	for p.rows > 1 && mulSize(p.rows+p.above, p.width, s.c, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := min(work/chunkWork, maxChunks) / max(1, s.n); want > 1 {
+	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, cells/want))
 	}
 	p.bands = (cells + p.rows - 1) / p.rows
 	p.units = mulSize(s.n, p.bands)
-	p.chunks = chunksFor(p.units, work)
+	p.chunks = chunks8For(p.units, work)
 	if !last {
 		p.source = scratchBytes(mulSize(s.n, s.c, s.groups, s.src[1], s.src[2])/4 + 1)
 		p.result = scratchBytes(mulSize(s.n, s.o, s.groups, s.dst[1], s.dst[2])/4 + 1)
@@ -107,27 +105,8 @@ func (t *cellRun) prepare(s *convShape, last bool) {
 
 // runClosed is Run for packed windows.
 func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tensor.Tensor) {
-	t.signed, t.zero, t.table = in[0].DType() == tensor.Int8, 0, o.table
-	if z := optional(in, o.xZero); z != nil {
-		t.zero = zeroOf(z)
-	}
-	factors, _ := ctx.PackedInput(o.wScale).(*packedFactors)
-	var scale []float32
-	if factors != nil {
-		scale = factors.scale
-	} else {
-		t.wScale = floats32(t.wScale[:0], in[o.wScale])
-		t.own = factorsOf(t.own[:0], scalarOf(in[o.xScale]), t.wScale, in[o.yScale], t.o*t.groups, 1)
-		scale = t.own
-	}
-	constant, _ := ctx.PackedInput(o.bias).(*packedInts)
-	var bias []int32
-	if constant != nil {
-		bias = constant.v
-	} else if b := optional(in, o.bias); b != nil {
-		bias = tensor.Data[int32](b)
-	}
-	t.columns.set(t.packed, t.groups, [2]int32{t.zero, zeroOf(in[o.yZero])}, [2]tensor.DType{in[0].DType(), out[0].DType()}, factors, scale, constant, bias)
+	t.signed, t.table = in[0].DType() == tensor.Int8, o.table
+	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
 	channels, positions := t.c*t.groups, t.src[1]*t.src[2]
 	outs, results := t.o*t.groups, t.dst[1]*t.dst[2]

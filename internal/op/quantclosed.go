@@ -52,6 +52,45 @@ type columnsQ8 struct {
 	bias    *packedInts
 	zero    [2]int32
 	types   [2]tensor.DType
+	own     []float32 // factors that are not constant
+	wScale  []float32 // scales that are not constant, of the weights
+}
+
+// inputsQ8 are the indices of the inputs of a product that say what is made of its sums; bias may be -1.
+type inputsQ8 struct{ x, xScale, xZero, wScale, yScale, yZero, bias int }
+
+func (o *quantConv) inputsQ8() inputsQ8 {
+	return inputsQ8{0, o.xScale, o.xZero, o.wScale, o.yScale, o.yZero, o.bias}
+}
+
+// find sets the constants for a product with n columns of all groups, from the inputs and what is packed of them, and returns
+// the zero point of x. alpha is part of every factor.
+func (c *columnsQ8) find(ctx *Context, at inputsQ8, alpha float32, p *packedQ8, groups, n int, out, in []*tensor.Tensor) int32 {
+	zero := int32(0)
+	if z := optional(in, at.xZero); z != nil {
+		zero = zeroOf(z)
+	}
+	factors, _ := ctx.PackedInput(at.wScale).(*packedFactors)
+	var scale []float32
+	if factors != nil {
+		scale = factors.scale
+	} else {
+		c.wScale = floats32(c.wScale[:0], in[at.wScale])
+		c.own = factorsOf(c.own[:0], scalarOf(in[at.xScale]), c.wScale, in[at.yScale], n, alpha)
+		scale = c.own
+	}
+	var constant *packedInts
+	var bias []int32
+	if at.bias >= 0 {
+		constant, _ = ctx.PackedInput(at.bias).(*packedInts)
+		if constant != nil {
+			bias = constant.v
+		} else if b := optional(in, at.bias); b != nil {
+			bias = tensor.Data[int32](b)
+		}
+	}
+	c.set(p, groups, [2]int32{zero, zeroOf(in[at.yZero])}, [2]tensor.DType{in[at.x].DType(), out[0].DType()}, factors, scale, constant, bias)
+	return zero
 }
 
 // set computes the constants, unless they are what they were. scale has a value for each
@@ -179,32 +218,8 @@ func (o *quantMatMul) closed(in []Fact) bool {
 // runClosed computes 8-bit results.
 func (o *quantMatMul) runClosed(ctx *Context, t *quantMatMulState, w *packedQ8, out, in []*tensor.Tensor) {
 	d, p := &t.dims, &t.tight
-	p.m, p.k, p.lda, p.signed, p.zero = d.m, d.k, d.k, in[o.a].DType() == tensor.Int8, 0
-	if z := optional(in, o.aZero); z != nil {
-		p.zero = zeroOf(z)
-	}
-	factors, _ := ctx.PackedInput(o.bScale).(*packedFactors)
-	if factors != nil {
-		t.own = t.own[:0]
-	} else {
-		t.bScales = floats32(t.bScales[:0], in[o.bScale])
-		t.own = factorsOf(t.own[:0], scalarOf(in[o.aScale]), t.bScales, in[o.yScale], d.n, o.alpha)
-	}
-	scale := t.own
-	if factors != nil {
-		scale = factors.scale
-	}
-	var constant *packedInts
-	if o.bias >= 0 {
-		constant, _ = ctx.PackedInput(o.bias).(*packedInts)
-	}
-	var bias []int32
-	if constant != nil {
-		bias = constant.v
-	} else if b := optional(in, o.bias); b != nil {
-		bias = tensor.Data[int32](b)
-	}
-	t.columns.set(w, 1, [2]int32{p.zero, zeroOf(in[o.yZero])}, [2]tensor.DType{in[o.a].DType(), out[0].DType()}, factors, scale, constant, bias)
+	p.m, p.k, p.lda, p.signed = d.m, d.k, d.k, in[o.a].DType() == tensor.Int8
+	p.zero = t.columns.find(ctx, inputsQ8{o.a, o.aScale, o.aZero, o.bScale, o.yScale, o.yZero, o.bias}, o.alpha, w, 1, d.n, out, in)
 	for i := range product(d.batch) {
 		p.a = bytes8(in[o.a])[batchAt(i, d.batch, t.aSteps)*d.m*d.k:]
 		p.y = out[0].Bytes()[i*d.m*d.n:]

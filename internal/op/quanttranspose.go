@@ -147,12 +147,6 @@ func (o *quantConvTranspose) closed(in []Fact, s *convShape) bool {
 	return in[o.w].Const != nil && closedCells(s)
 }
 
-// Fuse implements [Fuser].
-func (o *quantConvTranspose) Fuse(next Op, _ int, _ []Fact) (Op, int, bool) {
-	v := *o
-	return &v, 0, v.absorb(next)
-}
-
 // Prepack implements [Prepacker].
 func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
 	if i == o.wScale {

@@ -47,6 +47,11 @@ func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, g
 // bandBytes is what a band may take of the second-level cache.
 const bandBytes = 64 << 10
 
+// chunk8Work is chunkWork for kernels that requantise in registers, which take a fraction of the time.
+const chunk8Work = chunkWork / 2
+
+func chunks8For(units, work int) int { return max(1, min(units, work/chunk8Work, maxChunks)) }
+
 // windowPlan is the division of a convolution into units, which are bands of result rows of
 // one image, and the scratch memory of a chunk.
 type windowPlan struct {
@@ -70,12 +75,12 @@ func planWindows(s *convShape, last bool) windowPlan {
 	for p.rows > 1 && mulSize(inRows(p.rows), p.pitch, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := min(work/chunkWork, maxChunks) / max(1, s.n); want > 1 {
+	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, s.dst[1]/want))
 	}
 	p.bands = (s.dst[1] + p.rows - 1) / p.rows
 	p.units = mulSize(s.n, p.bands)
-	p.chunks = chunksFor(p.units, work)
+	p.chunks = chunks8For(p.units, work)
 	if !last && s.c*s.groups > 1 && s.src[1]*s.src[2] > 1 {
 		p.source = scratchBytes(mulSize(s.n, s.src[1], s.src[2], s.c, s.groups)/4 + 1)
 	}
@@ -155,8 +160,6 @@ type windowRun struct {
 	packed      *packedQ8
 	table       *kernel.Table8
 	columns     columnsQ8
-	own         []float32 // factors that are not constant
-	wScale      []float32
 	last        bool
 	signed      bool
 	zero        int32
@@ -168,27 +171,8 @@ type windowRun struct {
 
 // runClosed is Run for packed windows.
 func (o *quantConv) runClosed(ctx *Context, t *windowRun, out, in []*tensor.Tensor) {
-	t.signed, t.zero, t.last, t.table = in[0].DType() == tensor.Int8, 0, o.last, o.table
-	if z := optional(in, o.xZero); z != nil {
-		t.zero = zeroOf(z)
-	}
-	factors, _ := ctx.PackedInput(o.wScale).(*packedFactors)
-	scale := t.own
-	if factors != nil {
-		scale = factors.scale
-	} else {
-		t.wScale = floats32(t.wScale[:0], in[o.wScale])
-		t.own = factorsOf(t.own[:0], scalarOf(in[o.xScale]), t.wScale, in[o.yScale], t.o*t.groups, 1)
-		scale = t.own
-	}
-	constant, _ := ctx.PackedInput(o.bias).(*packedInts)
-	var bias []int32
-	if constant != nil {
-		bias = constant.v
-	} else if b := optional(in, o.bias); b != nil {
-		bias = tensor.Data[int32](b)
-	}
-	t.columns.set(t.packed, t.groups, [2]int32{t.zero, zeroOf(in[o.yZero])}, [2]tensor.DType{in[0].DType(), out[0].DType()}, factors, scale, constant, bias)
+	t.signed, t.last, t.table = in[0].DType() == tensor.Int8, o.last, o.table
+	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = bytes8(in[0]), out[0].Bytes(), ctx.Scratch
 	t.source = t.x
 	if t.windowPlan.source > 0 {
