@@ -141,7 +141,7 @@ func (b *builder) sameRows(c *builder, batched, batchedC []bool) bool {
 
 // blockRows returns into blocks of how many rows the batch is best divided, or 0 if it is not.
 func (b *builder) blockRows(rows int, batched []bool) int {
-	size := func(id graph.ValueID) int {
+	bytesOf := func(id graph.ValueID) int {
 		n, _ := tensor.ByteSize(b.facts[id].DType, b.facts[id].Shape)
 		return n
 	}
@@ -156,15 +156,15 @@ func (b *builder) blockRows(rows int, batched []bool) int {
 			switch {
 			case id == graph.None:
 			case batched[id]:
-				moved += size(id)
+				moved += bytesOf(id)
 			default:
-				weights += size(id)
+				weights += bytesOf(id)
 			}
 		}
 		out := make([]op.Fact, len(n.Out))
 		for i, id := range n.Out {
 			if id != graph.None {
-				moved += size(id)
+				moved += bytesOf(id)
 				out[i] = b.facts[id]
 			}
 		}
@@ -175,15 +175,15 @@ func (b *builder) blockRows(rows int, batched []bool) int {
 	}
 	each := macs / int64(rows)
 	// Where a weight is used less than a few times for an image, reading weights again costs what is saved.
-	if largest <= 2*blockBytes || each < int64(weights) {
+	if largest <= blockBytes || each < int64(weights) {
 		return 0
 	}
 	per := max(largest/rows, 1)
-	size1 := max(1, blockBytes/per, int(int64(blockWeights)*int64(weights)/each))
-	if rows < 2*size1 {
+	size := max(1, blockBytes/per, int(int64(blockWeights)*int64(weights)/each))
+	if rows <= size {
 		return 0
 	}
-	blocks := (rows + size1 - 1) / size1
+	blocks := (rows + size - 1) / size
 	return (rows + blocks - 1) / blocks
 }
 
