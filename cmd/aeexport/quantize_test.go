@@ -21,7 +21,7 @@ func TestQuantize(t *testing.T) {
 	}
 	images, calibration := "128", "64"
 	if testing.Short() {
-		images, calibration = "40", "20"
+		images, calibration = "64", "20"
 	}
 	model := filepath.Join(dir, "m.onnx")
 	if status, errs := aeexport("--quiet", "--no-picture", "--images", "256", "--steps", "4", "--quantize", "int8", "--max-loss", "50%", model); status != exitOK {

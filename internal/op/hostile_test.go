@@ -101,6 +101,10 @@ func (p attrPool) random(r *rand.Rand) []*onnx.Attribute {
 var hostileTypes = []tensor.DType{
 	tensor.Float32, tensor.Float64, tensor.Float16, tensor.BFloat16, tensor.Bool, tensor.Int8, tensor.Int16,
 	tensor.Int32, tensor.Int64, tensor.Uint8, tensor.Uint16, tensor.Uint32, tensor.Uint64,
+}
+
+// narrowTypes are those that few operators take.
+var narrowTypes = []tensor.DType{
 	tensor.Float8E4M3FN, tensor.Float8E5M2, tensor.Float8E8M0, tensor.Float4E2M1, tensor.Uint4, tensor.Int4, tensor.Int2,
 }
 
@@ -108,8 +112,11 @@ var hostileTypes = []tensor.DType{
 // of rank 0 or 1 as often as not.
 func hostileTensor(r *rand.Rand, indexLike bool) *tensor.Tensor {
 	d := hostileTypes[r.IntN(len(hostileTypes))]
-	if r.IntN(2) == 0 {
+	switch r.IntN(6) {
+	case 0, 1, 2:
 		d = tensor.Float32
+	case 3:
+		d = narrowTypes[r.IntN(len(narrowTypes))]
 	}
 	rank := r.IntN(5)
 	if indexLike && r.IntN(2) == 0 {

@@ -61,6 +61,9 @@ func (o *resizeOp) Infer(in []Fact) ([]Fact, error) {
 	if err := wantType(in, 0, o.types); err != nil {
 		return nil, err
 	}
+	if o.mode != "nearest" && in[0].DType == tensor.Bool {
+		return nil, fmt.Errorf("mode %s of type %v", o.mode, in[0].DType)
+	}
 	ax, err := o.resolve(in)
 	if err != nil {
 		return nil, err
