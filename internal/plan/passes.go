@@ -18,21 +18,30 @@ func (b *builder) machinePasses() error {
 	}
 	b.joinResizes()
 	b.fuse()
-	return b.chooseLayouts()
+	if err := b.chooseLayouts(); err != nil {
+		return err
+	}
+	b.joinChains()
+	return nil
 }
 
-// fuse lets each operator absorb the only reader of its output, as often as it can.
-func (b *builder) fuse() {
-	g := b.g
-	uses := g.Uses()
-	reader := make([]int, len(g.Values))
-	for i, n := range g.Nodes {
+// readers returns for each value a node that reads it; 0 also where there is none.
+func (b *builder) readers() []int {
+	reader := make([]int, len(b.g.Values))
+	for i, n := range b.g.Nodes {
 		for _, in := range n.In {
 			if in != graph.None {
 				reader[in] = i
 			}
 		}
 	}
+	return reader
+}
+
+// fuse lets each operator absorb the only reader of its output, as often as it can.
+func (b *builder) fuse() {
+	g := b.g
+	uses, reader := g.Uses(), b.readers()
 	gone := make([]bool, len(g.Nodes))
 	for i, n := range g.Nodes {
 		for !gone[i] {
