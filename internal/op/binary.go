@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 
-	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -128,29 +127,12 @@ func (o *binary) Run(ctx *Context, out, in []*tensor.Tensor) error {
 type binaryState struct {
 	loop
 	task    binaryTask
-	a, b, t []float32 // widened half-precision operands
+	a, b, y []float32 // widened half-precision operands and their result
+	t       []float32 // a repeated operand
 	vector  tensor.Tensor
 	shape   tensor.Shape
 	fn      any // the function of the node's kind and type: making it takes memory
 	fn32    func(a, b float32) float32
-}
-
-// binaryGrain is how many elements of a flat operation a chunk has.
-const binaryGrain = 64 << 10
-
-// binaryTask is one run of elements of float32 operands, in chunks.
-type binaryTask struct {
-	kind         binaryKind
-	f            func(a, b float32) float32 // kind, for what kernels do not have
-	dst, a, b    []float32
-	aStep, bStep int
-}
-
-// Do implements [parallel.Task].
-func (t *binaryTask) Do(chunk, _ int) {
-	lo := chunk * binaryGrain
-	hi := min(lo+binaryGrain, len(t.dst))
-	runF32(t.kind, t.f, t.dst[lo:hi], t.a[lo*t.aStep:], t.b[lo*t.bStep:], t.aStep, t.bStep)
 }
 
 // errDivideByZero is the failure of an integer division.
@@ -165,11 +147,11 @@ func runBinary(ctx *Context, kind binaryKind, out, a, b *tensor.Tensor) error {
 	case tensor.Float32:
 		st.float32(ctx, kind, out.Float32s(), a.Float32s(), b.Float32s())
 	case tensor.Float16, tensor.BFloat16:
-		st.a, st.b, st.t = resize(st.a, a.Elems()), resize(st.b, b.Elems()), resize(st.t, out.Elems())
+		st.a, st.b, st.y = resize(st.a, a.Elems()), resize(st.b, b.Elems()), resize(st.y, out.Elems())
 		widen(st.a, a)
 		widen(st.b, b)
-		st.float32(ctx, kind, st.t, st.a, st.b)
-		narrow(out, st.t)
+		st.float32(ctx, kind, st.y, st.a, st.b)
+		narrow(out, st.y)
 	case tensor.Float64:
 		broadcastRun(&st.loop, tensor.Data[float64](out), tensor.Data[float64](a), tensor.Data[float64](b), kept(&st.fn, kind, floatFunc[float64]))
 	case tensor.Int64:
@@ -199,103 +181,6 @@ func kept[F any, K any](place *any, kind K, make func(K) F) F {
 		*place = f
 	}
 	return f
-}
-
-func (st *binaryState) float32(ctx *Context, kind binaryKind, dst, a, b []float32) {
-	if st.fn32 == nil {
-		st.fn32 = floatFunc[float32](kind)
-	}
-	n, sa, sb, _ := st.inner()
-	if n == 1 {
-		sa, sb = 1, 1 // of one element the step does not matter
-	}
-	if n == len(dst) && n > 0 {
-		t := &st.task
-		*t = binaryTask{kind, st.fn32, dst, a, b, sa, sb}
-		ctx.Pool.Run((n+binaryGrain-1)/binaryGrain, t)
-		*t = binaryTask{}
-		return
-	}
-	for st.next() {
-		runF32(kind, st.fn32, dst[st.at:st.at+n], a[st.pos[0]:], b[st.pos[1]:], sa, sb)
-	}
-}
-
-// runF32 computes dst[i] = kind(a[i*sa], b[i*sb]), where sa and sb are 0 or 1. f is kind.
-func runF32(kind binaryKind, f func(a, b float32) float32, dst, a, b []float32, sa, sb int) {
-	switch {
-	case sa == 1 && sb == 1:
-		switch kind {
-		case binAdd:
-			kernel.AddF32(dst, a, b)
-			return
-		case binSub:
-			kernel.SubF32(dst, a, b)
-			return
-		case binMul:
-			kernel.MulF32(dst, a, b)
-			return
-		case binDiv:
-			kernel.DivF32(dst, a, b)
-			return
-		case binMax:
-			kernel.MaximumF32(dst, a, b)
-			return
-		case binMin:
-			kernel.MinimumF32(dst, a, b)
-			return
-		}
-	case sa == 1 && sb == 0:
-		switch s := b[0]; kind {
-		case binAdd:
-			kernel.AddScalarF32(dst, a, s)
-			return
-		case binSub:
-			kernel.AddScalarF32(dst, a, -s)
-			return
-		case binMul:
-			kernel.MulScalarF32(dst, a, s)
-			return
-		case binPRelu:
-			kernel.LeakyReluF32(dst, a, s)
-			return
-		case binPow:
-			if powScalar(dst, a, s) {
-				return
-			}
-		}
-	case sa == 0 && sb == 1:
-		switch s := a[0]; kind {
-		case binAdd:
-			kernel.AddScalarF32(dst, b, s)
-			return
-		case binMul:
-			kernel.MulScalarF32(dst, b, s)
-			return
-		}
-	}
-	run1(dst, a, b, sa, sb, f)
-}
-
-// powScalar computes dst = a^s for exponents that are a few multiplications.
-func powScalar(dst, a []float32, s float32) bool {
-	switch s {
-	case 1:
-		copy(dst, a)
-	case 2:
-		kernel.MulF32(dst, a, a)
-	case 3:
-		for i, v := range a[:len(dst)] {
-			dst[i] = v * v * v
-		}
-	case -1:
-		for i, v := range a[:len(dst)] {
-			dst[i] = 1 / v
-		}
-	default:
-		return false
-	}
-	return true
 }
 
 // run1 computes dst[i] = f(a[i*sa], b[i*sb]).

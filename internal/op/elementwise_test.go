@@ -493,3 +493,45 @@ func TestElementwiseChannelsLast(t *testing.T) {
 		wantNear(t, c.typ, out, floats(want), 1e-6, c.in)
 	}
 }
+
+// TestBinaryRows combines rows with each of many rows, as the channels of an image, from either side, and numbers with
+// many.
+func TestBinaryRows(t *testing.T) {
+	funcs := map[string]func(a, b float32) float32{
+		"Add": func(a, b float32) float32 { return a + b },
+		"Sub": func(a, b float32) float32 { return a - b },
+		"Mul": func(a, b float32) float32 { return a * b },
+		"Div": func(a, b float32) float32 { return a / b },
+		"Max": func(a, b float32) float32 { return max(a, b) },
+		"Min": func(a, b float32) float32 { return min(a, b) },
+		"PRelu": func(a, b float32) float32 {
+			if a < 0 {
+				return a * b
+			}
+			return a
+		},
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for name, f := range funcs {
+		for _, s := range [][2]int{{2, 3}, {1700, 3}, {3001, 7}, {41, 100}, {9000, 20}, {3, 2048}, {3, 2049}, {2000, 1}, {1, 33}} {
+			rows, n := s[0], s[1]
+			x, row := randomOf(r, tensor.Float32, rows, n), randomOf(r, tensor.Float32, n)
+			x.Float32s()[n/2], row.Float32s()[n-1] = float32(math.NaN()), float32(math.Inf(1))
+			for _, swapped := range []bool{false, true}[:1+btoi(name != "PRelu")] {
+				in := []*tensor.Tensor{x, row}
+				if swapped {
+					in = []*tensor.Tensor{row, x}
+				}
+				for i, got := range (node{typ: name}).eval(t, in...)[0].Float32s() {
+					a, b := x.Float32s()[i], row.Float32s()[i%n]
+					if swapped {
+						a, b = b, a
+					}
+					if want := f(a, b); got != want && (got == got || want == want) {
+						t.Fatalf("%s %v swapped %v: element %d is %v, want %v", name, s, swapped, i, got, want)
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -69,9 +70,7 @@ func (o *variadic) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	}
 	if out[0].DType() == tensor.Float32 {
 		y := out[0].Float32s()
-		for i := range y {
-			y[i] /= float32(len(in))
-		}
+		kernel.DivScalarF32(y, y, float32(len(in)))
 		return nil
 	}
 	y := tensor.Data[float64](out[0])
