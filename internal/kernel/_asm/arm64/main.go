@@ -30,6 +30,7 @@ var outputs = []struct {
 	{"depthi16_arm64.s", depthwiseI16},
 	{"windowf32_arm64.s", windowReductions},
 	{"shuffle_arm64.s", shuffles},
+	{"half_arm64.s", halves},
 	{"winograd_arm64.s", winograd},
 }
 
