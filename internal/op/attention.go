@@ -235,7 +235,7 @@ func (o *attention) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // elementsAs returns the elements of t as T, converted if need be.
-func elementsAs[T real](ctx *Context, t *tensor.Tensor) ([]T, error) {
+func elementsAs[T floating](ctx *Context, t *tensor.Tensor) ([]T, error) {
 	if t == nil {
 		return nil, nil
 	}
@@ -251,7 +251,7 @@ func elementsAs[T real](ctx *Context, t *tensor.Tensor) ([]T, error) {
 }
 
 // attentionRun is one computation in the type T.
-type attentionRun[T real] struct {
+type attentionRun[T floating] struct {
 	op *attention
 	attentionDims
 	query, k, v, y, qk []T // k and v are [batch kvHeads total size]
@@ -260,7 +260,7 @@ type attentionRun[T real] struct {
 	scale              T
 }
 
-func runAttention[T real](ctx *Context, o *attention, out, in []*tensor.Tensor) error {
+func runAttention[T floating](ctx *Context, o *attention, out, in []*tensor.Tensor) error {
 	r := &attentionRun[T]{op: o}
 	shapes := make([]tensor.Shape, len(in))
 	data := make([][]T, 7)
@@ -420,7 +420,7 @@ func (r *attentionRun[T]) addMask(s []T, b, h int) {
 }
 
 // attentionRow takes the softmax of a row in place.
-func attentionRow[T real](x []T) {
+func attentionRow[T floating](x []T) {
 	if len(x) == 0 {
 		return
 	}
@@ -439,7 +439,7 @@ func attentionRow[T real](x []T) {
 }
 
 // strideGemm sets c, m×n, to alpha·a·b, where b is k×n, or n×k if transB.
-func strideGemm[T real](transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, c []T, ldc int) {
+func strideGemm[T floating](transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, c []T, ldc int) {
 	if n == 0 {
 		return
 	}

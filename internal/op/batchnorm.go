@@ -130,7 +130,7 @@ func (o *batchNorm) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // batchNormTask is one run: y = x·scale + shift with one scale and shift per channel.
-type batchNormTask[T real] struct {
+type batchNormTask[T floating] struct {
 	spreader
 	o            *batchNorm
 	x, y         []T
@@ -143,7 +143,7 @@ type batchNormTask[T real] struct {
 	taking       spreader
 }
 
-func runBatchNorm[T real](o *batchNorm, ctx *Context, out, in []*tensor.Tensor) error {
+func runBatchNorm[T floating](o *batchNorm, ctx *Context, out, in []*tensor.Tensor) error {
 	t := StateOf[batchNormTask[T]](ctx)
 	t.o, t.x, t.y = o, tensor.Data[T](in[0]), tensor.Data[T](out[0])
 	for i := range t.params {

@@ -219,7 +219,7 @@ func intRun[T int64 | uint64](st *binaryState, kind binaryKind, out, a, b *tenso
 }
 
 // floatFunc returns the function of a kind for a floating-point type.
-func floatFunc[T real](kind binaryKind) func(a, b T) T {
+func floatFunc[T floating](kind binaryKind) func(a, b T) T {
 	switch kind {
 	case binAdd:
 		return func(a, b T) T { return a + b }

@@ -123,7 +123,7 @@ func part(t *tensor.Tensor, lo, n int) *tensor.Tensor {
 	return &p
 }
 
-func fromFloat[S real](dst *tensor.Tensor, src []S) {
+func fromFloat[S floating](dst *tensor.Tensor, src []S) {
 	switch dst.DType() {
 	case tensor.Float32:
 		convertEach(tensor.Data[float32](dst), src)
@@ -175,7 +175,7 @@ func fromFloat[S real](dst *tensor.Tensor, src []S) {
 
 // roundToOdd converts to float32 such that a second rounding to a shorter type gives what
 // one rounding would: an inexact result has its last bit set (Boldo and Melquiond 2008).
-func roundToOdd[S real](v S) float32 {
+func roundToOdd[S floating](v S) float32 {
 	f := float32(v)
 	if S(f) == v || v != v {
 		return f
@@ -193,7 +193,7 @@ func convertEach[D, S number](dst []D, src []S) {
 	}
 }
 
-func truncate[D integer, S real](dst []D, src []S) {
+func truncate[D integer, S floating](dst []D, src []S) {
 	for i, v := range src {
 		dst[i] = D(toInt64(float64(v)))
 	}

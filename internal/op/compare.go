@@ -163,7 +163,7 @@ func (o classify) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func classifyRun[T real](o classify, dst []bool, x []T) {
+func classifyRun[T floating](o classify, dst []bool, x []T) {
 	for i, v := range x {
 		switch {
 		case o.nan:

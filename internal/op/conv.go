@@ -406,7 +406,7 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	return err
 }
 
-func runDirectConv[T real](o *conv, ctx *Context, out, in []*tensor.Tensor) error {
+func runDirectConv[T floating](o *conv, ctx *Context, out, in []*tensor.Tensor) error {
 	x, w := in[0].Shape(), in[1].Shape()
 	if o.last {
 		x = toChannelsFirst(x)

@@ -4,7 +4,7 @@ import "github.com/aekit/aekit/internal/parallel"
 
 // directConv computes a convolution or transposed convolution of any rank one result at a
 // time. It serves the types and shapes that the tap engine does not.
-type directConv[T real] struct {
+type directConv[T floating] struct {
 	x, w, bias, y         []T // bias may be nil
 	ax                    []axisWindow
 	transposed            bool

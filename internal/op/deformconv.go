@@ -90,7 +90,7 @@ func (o *deformConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return runDeformConv[float64](o, ctx, out, in)
 }
 
-func runDeformConv[T real](o *deformConv, ctx *Context, out, in []*tensor.Tensor) error {
+func runDeformConv[T floating](o *deformConv, ctx *Context, out, in []*tensor.Tensor) error {
 	f, err := o.geometry(in[0].Shape(), in[1].Shape())
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func runDeformConv[T real](o *deformConv, ctx *Context, out, in []*tensor.Tensor
 }
 
 // zeroPadded interpolates a plane linearly; outside, it is zero.
-func zeroPadded[T real](x []T, height, width int, py, px float64) float64 {
+func zeroPadded[T floating](x []T, height, width int, py, px float64) float64 {
 	if !(py > -1 && py < float64(height) && px > -1 && px < float64(width)) {
 		return 0
 	}

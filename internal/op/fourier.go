@@ -205,7 +205,7 @@ func (o *dft) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func runDFT[T real](o *dft, y, x []T, in, out tensor.Shape, axis, n int) {
+func runDFT[T floating](o *dft, y, x []T, in, out tensor.Shape, axis, n int) {
 	if len(y) == 0 {
 		return
 	}

@@ -76,7 +76,7 @@ type gridTaps struct {
 	n  int
 }
 
-func runGridSample[T real](o *gridSample, ctx *Context, y, x []T, shape tensor.Shape, grid *tensor.Tensor) {
+func runGridSample[T floating](o *gridSample, ctx *Context, y, x []T, shape tensor.Shape, grid *tensor.Tensor) {
 	if len(y) == 0 {
 		return
 	}
@@ -92,7 +92,7 @@ func runGridSample[T real](o *gridSample, ctx *Context, y, x []T, shape tensor.S
 }
 
 // gridTask is one run; a unit is one position of one image.
-type gridTask[T real] struct {
+type gridTask[T floating] struct {
 	spreader
 	op               *gridSample
 	x, y             []T

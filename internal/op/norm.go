@@ -92,7 +92,7 @@ func (o *groupNorm) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // groupNormTask is one run; a unit is one group of one image.
-type groupNormTask[T real] struct {
+type groupNormTask[T floating] struct {
 	spreader
 	o                     *groupNorm
 	x, y, scale, bias     []T
@@ -100,7 +100,7 @@ type groupNormTask[T real] struct {
 	last                  groupNormLast
 }
 
-func runGroupNorm[T real](o *groupNorm, ctx *Context, out, in []*tensor.Tensor) {
+func runGroupNorm[T floating](o *groupNorm, ctx *Context, out, in []*tensor.Tensor) {
 	t := StateOf[groupNormTask[T]](ctx)
 	if t.f == nil {
 		t.f = t.rows
@@ -165,7 +165,7 @@ func (t *groupNormTask[T]) rows(lo, hi int) {
 
 // moments returns the mean and 1/sqrt(variance + epsilon) of runs of elements, each of the
 // given size and step apart. The sums are taken in float64.
-func moments[T real](x []T, runs, size, step int, epsilon float32) (mean, scale float64) {
+func moments[T floating](x []T, runs, size, step int, epsilon float32) (mean, scale float64) {
 	count := float64(runs) * float64(size)
 	sum := 0.0
 	for r := range runs {
@@ -259,7 +259,7 @@ func (o *layerNorm) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // layerNormTask is one run; a unit is one row.
-type layerNormTask[T real] struct {
+type layerNormTask[T floating] struct {
 	spreader
 	o           *layerNorm
 	x, y        []T
@@ -273,7 +273,7 @@ type layerNormTask[T real] struct {
 	gamma, beta []float32 // of float32 input
 }
 
-func runLayerNorm[T real](o *layerNorm, ctx *Context, out, in []*tensor.Tensor) {
+func runLayerNorm[T floating](o *layerNorm, ctx *Context, out, in []*tensor.Tensor) {
 	t := StateOf[layerNormTask[T]](ctx)
 	if t.f == nil {
 		t.f = t.rows
@@ -419,14 +419,14 @@ func (o *lrn) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // lrnTask is one run; a unit is one position of one image.
-type lrnTask[T real] struct {
+type lrnTask[T floating] struct {
 	spreader
 	*lrn
 	x, y     []T
 	c, plane int
 }
 
-func runLRN[T real](o *lrn, ctx *Context, out, in []*tensor.Tensor) {
+func runLRN[T floating](o *lrn, ctx *Context, out, in []*tensor.Tensor) {
 	t := StateOf[lrnTask[T]](ctx)
 	if t.f == nil {
 		t.f = t.positions

@@ -54,7 +54,7 @@ func (o *lpNorm) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func lpRun[T real](dst, x []T, p, outer, n, inner int) {
+func lpRun[T floating](dst, x []T, p, outer, n, inner int) {
 	for i := range outer {
 		for j := range inner {
 			at := i*n*inner + j
@@ -119,7 +119,7 @@ func (o *meanVariance) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return viaFloat32(ctx, out, in, o.Run)
 }
 
-func meanVarianceRun[T real](o *meanVariance, out, in *tensor.Tensor) error {
+func meanVarianceRun[T floating](o *meanVariance, out, in *tensor.Tensor) error {
 	s := in.Shape()
 	set, err := axesOf(o.axes, len(s))
 	if err != nil {

@@ -345,7 +345,7 @@ func (o *dropout) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func dropRun[T real](dst, x []T, keep []float32, scale T) {
+func dropRun[T floating](dst, x []T, keep []float32, scale T) {
 	for i, v := range x {
 		if keep[i] == 0 {
 			dst[i] = 0

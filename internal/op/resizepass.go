@@ -6,7 +6,7 @@ import (
 )
 
 // resizePass resizes one axis of a tensor seen as [outer, in, inner].
-type resizePass[T real] struct {
+type resizePass[T floating] struct {
 	task         spreader
 	outer, inner int
 	in, out      int
@@ -43,7 +43,7 @@ func passSize(o *interpolation, ax []resizeAxis) int {
 }
 
 // buildPasses appends a pass for each axis that is resized.
-func buildPasses[T real](list []resizePass[T], o *interpolation, ax []resizeAxis, extrapolated float32) []resizePass[T] {
+func buildPasses[T floating](list []resizePass[T], o *interpolation, ax []resizeAxis, extrapolated float32) []resizePass[T] {
 	outer := 1
 	for i := range ax {
 		a := &ax[i]
@@ -73,7 +73,7 @@ func buildPasses[T real](list []resizePass[T], o *interpolation, ax []resizeAxis
 
 // runPasses computes dst from src. scratch holds the results between passes; where it is too small, memory is allocated.
 // The last two passes, if over neighbouring axes, go row by row, so that what is between them stays in the cache.
-func runPasses[T real](pool *parallel.Pool, passes []resizePass[T], dst, src []T, scratch []byte) {
+func runPasses[T floating](pool *parallel.Pool, passes []resizePass[T], dst, src []T, scratch []byte) {
 	if len(passes) == 0 {
 		copy(dst, src)
 		return
@@ -106,7 +106,7 @@ func runPasses[T real](pool *parallel.Pool, passes []resizePass[T], dst, src []T
 }
 
 // between returns n elements in the first half bytes of scratch, or new ones.
-func between[T real](scratch []byte, half, n int) []T {
+func between[T floating](scratch []byte, half, n int) []T {
 	var v []T
 	if s, ok := any(&v).(*[]float32); ok && 4*n <= half {
 		*s, _ = floatsOf(scratch, n)
@@ -223,7 +223,7 @@ func (p *resizePass[T]) short(y, x []T, from, to int) {
 }
 
 // mix sets y to a·wa + b·wb.
-func mix[T real](y, a, b []T, wa, wb T) {
+func mix[T floating](y, a, b []T, wa, wb T) {
 	if y32, ok := any(y).([]float32); ok {
 		kernel.MixF32(y32, any(a).([]float32), any(b).([]float32), float32(wa), float32(wb))
 		return
@@ -234,7 +234,7 @@ func mix[T real](y, a, b []T, wa, wb T) {
 }
 
 // addScaled adds w·x to y, or sets y to it.
-func addScaled[T real](y, x []T, w T, set bool) {
+func addScaled[T floating](y, x []T, w T, set bool) {
 	if y32, ok := any(y).([]float32); ok {
 		if set {
 			kernel.MulScalarF32(y32, any(x).([]float32), float32(w))

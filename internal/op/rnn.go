@@ -239,7 +239,7 @@ func (o *recurrent) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 // layer is one direction of a recurrent operator in the course of a run.
-type layer[T real] struct {
+type layer[T floating] struct {
 	*recurrent
 	seq, batch, features, size int // size is that of the hidden state
 	acts                       []cellAct
@@ -250,7 +250,7 @@ type layer[T real] struct {
 	reset                      []T // GRU: r∘h and its product with R
 }
 
-func recurrentRun[T real](ctx *Context, o *recurrent, out, in []*tensor.Tensor) error {
+func recurrentRun[T floating](ctx *Context, o *recurrent, out, in []*tensor.Tensor) error {
 	var data [8][]T
 	var lens []int32
 	for i, t := range in {
@@ -321,7 +321,7 @@ func (o *recurrent) statePos(dir, b, batch, size int) int {
 	return (dir*batch + b) * size
 }
 
-func initialState[T real](o *recurrent, dst, src []T, dir, batch, size int) {
+func initialState[T floating](o *recurrent, dst, src []T, dir, batch, size int) {
 	clear(dst)
 	if src == nil {
 		return
@@ -331,7 +331,7 @@ func initialState[T real](o *recurrent, dst, src []T, dir, batch, size int) {
 	}
 }
 
-func finalState[T real](o *recurrent, dst, src []T, dir, batch, size int) {
+func finalState[T floating](o *recurrent, dst, src []T, dir, batch, size int) {
 	if dst == nil {
 		return
 	}

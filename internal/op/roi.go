@@ -73,7 +73,7 @@ func (o *roiAlign) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func runRoiAlign[T real](o *roiAlign, ctx *Context, out, in []*tensor.Tensor) {
+func runRoiAlign[T floating](o *roiAlign, ctx *Context, out, in []*tensor.Tensor) {
 	x, y, s := tensor.Data[T](in[0]), tensor.Data[T](out[0]), in[0].Shape()
 	if len(y) == 0 {
 		return
@@ -135,7 +135,7 @@ func (o *roiAlign) samples(size float64, extent int) int {
 
 // bilinear returns the value of a plane between its pixels, and the largest of the four
 // weighted neighbours; both are 0 more than a pixel outside.
-func bilinear[T real](x []T, height, width int, py, px float64) (v, largest float64) {
+func bilinear[T floating](x []T, height, width int, py, px float64) (v, largest float64) {
 	if !(py >= -1 && py <= float64(height) && px >= -1 && px <= float64(width)) {
 		return 0, 0
 	}
@@ -218,7 +218,7 @@ func (o *maxRoiPool) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func runMaxRoiPool[T real](o *maxRoiPool, y, x []T, s tensor.Shape, regions []float64) {
+func runMaxRoiPool[T floating](o *maxRoiPool, y, x []T, s tensor.Shape, regions []float64) {
 	channels, h, w := s[1], s[2], s[3]
 	bins := func(first, last float64, n, limit, i int) (from, to int) {
 		size := max(last-first+1, 1) / float64(n)

@@ -88,7 +88,7 @@ func (o *rotary) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return viaFloat32(ctx, out, in, o.Run)
 }
 
-func rotaryRun[T real](o *rotary, out, in []*tensor.Tensor) error {
+func rotaryRun[T floating](o *rotary, out, in []*tensor.Tensor) error {
 	d, err := o.dims(in[0].Shape())
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func rotaryRun[T real](o *rotary, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func rotateHead[T real](dst, x, cos, sin []T, interleaved bool) {
+func rotateHead[T floating](dst, x, cos, sin []T, interleaved bool) {
 	pairs := len(cos)
 	copy(dst[2*pairs:], x[2*pairs:])
 	for i := range pairs {

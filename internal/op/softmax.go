@@ -216,7 +216,7 @@ func (o *softmax) hard(ctx *Context, out, in []*tensor.Tensor, outer, n, inner i
 	return nil
 }
 
-func hardmax[T real](dst, x []T, outer, n, inner int) {
+func hardmax[T floating](dst, x []T, outer, n, inner int) {
 	for o := range outer {
 		for c := range inner {
 			base := o*n*inner + c

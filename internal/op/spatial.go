@@ -111,7 +111,7 @@ func (o *col2im) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func col2imRun[T real](dst, src []T, axes []col2imAxis) {
+func col2imRun[T floating](dst, src []T, axes []col2imAxis) {
 	clear(dst)
 	image := 1
 	for _, a := range axes {

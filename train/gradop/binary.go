@@ -69,7 +69,7 @@ func (clipGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func clipGradRun[T real](out, in []*tensor.Tensor) {
+func clipGradRun[T floating](out, in []*tensor.Tensor) {
 	lo, hi := T(math.Inf(-1)), T(math.Inf(1))
 	if t := given(in, 2); t != nil {
 		lo = elements[T](t)[0]
@@ -88,7 +88,7 @@ func clipGradRun[T real](out, in []*tensor.Tensor) {
 }
 
 // elements views a tensor of element type T.
-func elements[T real](t *tensor.Tensor) []T {
+func elements[T floating](t *tensor.Tensor) []T {
 	var z T
 	if _, ok := any(z).(float32); ok {
 		return any(t.Float32s()).([]T)
@@ -156,7 +156,7 @@ func (o *extremeGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func extremeGradRun[T real](index int, out *tensor.Tensor, in []*tensor.Tensor) {
+func extremeGradRun[T floating](index int, out *tensor.Tensor, in []*tensor.Tensor) {
 	w := newWalker(out.Shape(), in[2:]...)
 	dst, dy := elements[T](out), elements[T](in[0])
 	var xs [][]T
@@ -201,7 +201,7 @@ func (o *powDerivative) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func powRun[T real](side int, out *tensor.Tensor, in []*tensor.Tensor) {
+func powRun[T floating](side int, out *tensor.Tensor, in []*tensor.Tensor) {
 	w := newWalker(out.Shape(), in...)
 	x, b := elements[T](in[0]), elements[T](in[1])
 	dst := elements[T](out)

@@ -93,7 +93,7 @@ func (st *channelState) rows(ctx *op.Context) {
 	}
 }
 
-func channelSums[T real](dst, src []T, n, plane, lo, hi int) {
+func channelSums[T floating](dst, src []T, n, plane, lo, hi int) {
 	c := len(dst)
 	for ch := lo; ch < hi; ch++ {
 		s := 0.0

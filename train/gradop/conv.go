@@ -54,7 +54,7 @@ func (o *convWeightGrad) MACs(in, _ []op.Fact) int64 {
 const blockPositions = 768
 
 // convWeightState multiplies block by block: small·im2col(big)ᵀ, added up in order.
-type convWeightState[T real] struct {
+type convWeightState[T floating] struct {
 	conv conv
 	gemm any // state of the product
 	ctx  op.Context
@@ -89,7 +89,7 @@ func (o *convWeightGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	return convWeightRun[float32](o, ctx, out, in)
 }
 
-func convWeightRun[T real](o *convWeightGrad, ctx *op.Context, out, in []*tensor.Tensor) error {
+func convWeightRun[T floating](o *convWeightGrad, ctx *op.Context, out, in []*tensor.Tensor) error {
 	small, big := in[0], in[1]
 	if o.transposed {
 		small, big = in[1], in[0]
@@ -143,7 +143,7 @@ func (st *convWeightState[T]) sum(dst, small []T) {
 	}
 }
 
-func resize[T real](s []T, n int) []T {
+func resize[T floating](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}

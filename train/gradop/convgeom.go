@@ -126,7 +126,7 @@ func (c *conv) inverse(transposed bool) (string, []*onnx.Attribute) {
 // im2col copies, for images first … first+count-1, what every tap of channel ch of group g
 // sees: row tap of the result holds count·smallPlane values, and rows are count·smallPlane
 // apart.
-func im2col[T real](c *conv, dst, big []T, first, count, g, ch int) {
+func im2col[T floating](c *conv, dst, big []T, first, count, g, ch int) {
 	plane, positions := c.bigPlane(), c.smallPlane()
 	row := count * positions
 	z, y, x := c.cube[0], c.cube[1], c.cube[2]
@@ -158,7 +158,7 @@ func im2col[T real](c *conv, dst, big []T, first, count, g, ch int) {
 }
 
 // gatherLine sets dst[i] to src[from+i·stride], or 0 where that is outside.
-func gatherLine[T real](dst, src []T, from, stride int) {
+func gatherLine[T floating](dst, src []T, from, stride int) {
 	lo, hi := 0, len(dst)
 	if from < 0 {
 		lo = min(hi, (-from+stride-1)/stride)

@@ -79,7 +79,7 @@ func (o *fakeQuant) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func fakeQuantRun[T real](o *fakeQuant, dst, dy, x []T) {
+func fakeQuantRun[T floating](o *fakeQuant, dst, dy, x []T) {
 	inverse, scale := 1/o.scale, o.scale
 	least, most := o.least-o.zero, o.most-o.zero
 	if o.grad {
@@ -140,7 +140,7 @@ func (o *fakeQuantWeights) Run(ctx *op.Context, out, in []*tensor.Tensor) error 
 // fakeWeightsState holds the scale of each channel.
 type fakeWeightsState struct{ scale []float64 }
 
-func fakeWeightsRun[T real](o *fakeQuantWeights, st *fakeWeightsState, s tensor.Shape, dst, src []T) {
+func fakeWeightsRun[T floating](o *fakeQuantWeights, st *fakeWeightsState, s tensor.Shape, dst, src []T) {
 	channels, inner := 1, len(src)
 	if o.axis >= 0 {
 		channels, inner = s[o.axis], product(s[o.axis+1:])

@@ -36,8 +36,8 @@ func makeSet() op.Set {
 	return maps.Clone(s)
 }
 
-// real is the set of element types.
-type real interface{ float32 | float64 }
+// floating is the set of element types.
+type floating interface{ float32 | float64 }
 
 // want checks the number of inputs and that the listed ones are given, of one type that
 // this package works with.

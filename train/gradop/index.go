@@ -80,7 +80,7 @@ func (sliceGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 }
 
 // scatterStrided copies the elements of src, of the given shape, to dst[at + Σ iₖ·strideₖ].
-func scatterStrided[T real](dst []T, at int, stride []int, src []T, shape tensor.Shape) error {
+func scatterStrided[T floating](dst []T, at int, stride []int, src []T, shape tensor.Shape) error {
 	if len(shape) != len(stride) {
 		return errShapes
 	}
@@ -148,7 +148,7 @@ func (o gatherGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return scatterRows(out[0].Float32s(), in[0].Float32s(), idx, product(s[:axis]), s[axis], product(s[axis+1:]))
 }
 
-func scatterRows[T real](dst, src []T, idx []int, outer, n, inner int) error {
+func scatterRows[T floating](dst, src []T, idx []int, outer, n, inner int) error {
 	clear(dst)
 	for o := range outer {
 		for _, k := range idx {
@@ -196,7 +196,7 @@ func (o gatherElementsGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return scatterElements(out[0].Float32s(), out[0].Shape(), in[0].Float32s(), in[0].Shape(), idx, axis)
 }
 
-func scatterElements[T real](dst []T, ds tensor.Shape, src []T, ss tensor.Shape, idx []int, axis int) error {
+func scatterElements[T floating](dst []T, ds tensor.Shape, src []T, ss tensor.Shape, idx []int, axis int) error {
 	clear(dst)
 	dt, st := ds.Strides(), ss.Strides()
 	for i, v := range src {
@@ -246,7 +246,7 @@ func (tileGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func foldTiles[T real](dst []T, ds tensor.Shape, src []T, ss tensor.Shape) {
+func foldTiles[T floating](dst []T, ds tensor.Shape, src []T, ss tensor.Shape) {
 	clear(dst)
 	dt, st := ds.Strides(), ss.Strides()
 	for i, v := range src {

@@ -93,7 +93,7 @@ func (o *matmulGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func matmulGradRun[T real](ctx *op.Context, side int, d *matmulDims, dst, dy, a, b []T) {
+func matmulGradRun[T floating](ctx *op.Context, side int, d *matmulDims, dst, dy, a, b []T) {
 	if len(d.batch) == 0 {
 		matmulGradOne(ctx, side, d, false, dst, dy, a, b)
 		return
@@ -136,7 +136,7 @@ func batchStrides(s, to tensor.Shape) []int {
 	return out
 }
 
-func matmulGradOne[T real](ctx *op.Context, side int, d *matmulDims, acc bool, dst, dy, a, b []T) {
+func matmulGradOne[T floating](ctx *op.Context, side int, d *matmulDims, acc bool, dst, dy, a, b []T) {
 	if side == 0 {
 		gemm(ctx, false, true, d.m, d.k, d.n, dy, d.n, b, d.n, acc, dst, d.k) // dy·bᵀ
 	} else {
@@ -165,7 +165,7 @@ func (t *gemmTask) Do(chunk, _ int) {
 }
 
 // gemm computes c = op(a)·op(b), or adds it to c.
-func gemm[T real](ctx *op.Context, transA, transB bool, m, n, k int, a []T, lda int, b []T, ldb int, acc bool, c []T, ldc int) {
+func gemm[T floating](ctx *op.Context, transA, transB bool, m, n, k int, a []T, lda int, b []T, ldb int, acc bool, c []T, ldc int) {
 	if m == 0 || n == 0 {
 		return
 	}

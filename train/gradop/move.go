@@ -118,7 +118,7 @@ func (o *moveGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func addAt[T real](dst, src []T, at []int64) {
+func addAt[T floating](dst, src []T, at []int64) {
 	for i, p := range at {
 		if p > 0 {
 			dst[p-1] += src[i]

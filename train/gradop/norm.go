@@ -59,7 +59,7 @@ func (o *batchNormGrad) ChannelsLast(in []op.Fact) (op.Op, []bool, bool) {
 // OutputsLast implements [op.MixedLayout].
 func (o *batchNormGrad) OutputsLast() []bool { return []bool{true} }
 
-type normState[T real] struct {
+type normState[T floating] struct {
 	spans
 	dx, dscale, dbias []T
 	dy, x, scale      []T
@@ -81,14 +81,14 @@ func (o *batchNormGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 
 // outElements returns the elements of an output, or memory in the place of one that is not
 // wanted.
-func outElements[T real](out []*tensor.Tensor, i, n int) []T {
+func outElements[T floating](out []*tensor.Tensor, i, n int) []T {
 	if i < len(out) && out[i] != nil {
 		return elements[T](out[i])
 	}
 	return make([]T, n)
 }
 
-func batchNormRun[T real](o *batchNormGrad, ctx *op.Context, out, in []*tensor.Tensor) {
+func batchNormRun[T floating](o *batchNormGrad, ctx *op.Context, out, in []*tensor.Tensor) {
 	st := op.StateOf[normState[T]](ctx)
 	s := in[1].Shape()
 	st.n, st.c, st.plane = s[0], s[1], product(s[2:])
@@ -218,7 +218,7 @@ func (o *normGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	return normRun[float32](o, ctx, out, in)
 }
 
-func normRun[T real](o *normGrad, ctx *op.Context, out, in []*tensor.Tensor) error {
+func normRun[T floating](o *normGrad, ctx *op.Context, out, in []*tensor.Tensor) error {
 	rows, size, share, err := o.extents(in[1].Shape(), in[2].Shape())
 	if err != nil {
 		return err

@@ -190,7 +190,7 @@ func (o *pointwise) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	return nil
 }
 
-func pointwiseRun[T real](o *pointwise, dst, dy, v []T) {
+func pointwiseRun[T floating](o *pointwise, dst, dy, v []T) {
 	for i, g := range dy {
 		dst[i] = T(float64(g) * o.d(float64(v[i]), o.a, o.b))
 	}

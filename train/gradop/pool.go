@@ -54,7 +54,7 @@ func (o *poolGrad) Infer(in []op.Fact) ([]op.Fact, error) {
 	return []op.Fact{like(in[1])}, nil
 }
 
-type poolState[T real] struct {
+type poolState[T floating] struct {
 	spans
 	ax        [3]axis
 	ends      [3]int
@@ -68,7 +68,7 @@ func (o *poolGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 	return poolRun[float32](o, ctx, out, in)
 }
 
-func poolRun[T real](o *poolGrad, ctx *op.Context, out, in []*tensor.Tensor) error {
+func poolRun[T floating](o *poolGrad, ctx *op.Context, out, in []*tensor.Tensor) error {
 	st := op.StateOf[poolState[T]](ctx)
 	if st.f == nil {
 		ax, err := o.axes(in[0].Shape(), in[1].Shape())

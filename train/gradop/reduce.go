@@ -114,7 +114,7 @@ func (st *reduceToState) columns(lo, hi int) {
 
 // sumInto adds src, whose axes are dims, to dst, which has the kept axes. It returns the
 // rest of dst and src.
-func sumInto[T real](dst, src []T, dims []int, keep []bool) {
+func sumInto[T floating](dst, src []T, dims []int, keep []bool) {
 	switch {
 	case len(dims) == 0:
 		if len(src) > 0 {
@@ -143,7 +143,7 @@ func sumInto[T real](dst, src []T, dims []int, keep []bool) {
 	}
 }
 
-func sum[T real](x []T) T {
+func sum[T floating](x []T) T {
 	if f, ok := any(x).([]float32); ok {
 		return T(kernel.SumF32(f))
 	}
@@ -222,7 +222,7 @@ func (o *reduceGrad) Run(ctx *op.Context, out, in []*tensor.Tensor) error {
 }
 
 // spread writes to dst the gradient of x, which was reduced to y.
-func spread[T real](kind string, dst, x, dy, y []T, dims []int, keep []bool) {
+func spread[T floating](kind string, dst, x, dy, y []T, dims []int, keep []bool) {
 	if len(dst) == 0 {
 		return
 	}
@@ -260,7 +260,7 @@ func spread[T real](kind string, dst, x, dy, y []T, dims []int, keep []bool) {
 
 // repeat writes src times factor to dst, whose axes are dims, again and again along those
 // that are not kept.
-func repeat[T real | int](dst, src []T, factor T, dims []int, keep []bool) {
+func repeat[T floating | int](dst, src []T, factor T, dims []int, keep []bool) {
 	switch {
 	case len(dims) == 0:
 		dst[0] = src[0] * factor
@@ -291,7 +291,7 @@ func repeat[T real | int](dst, src []T, factor T, dims []int, keep []bool) {
 }
 
 // reduceDerivative returns ∂y/∂x of one element x that was reduced to y.
-func reduceDerivative[T real](kind string) func(x, y T) T {
+func reduceDerivative[T floating](kind string) func(x, y T) T {
 	switch kind {
 	case "Max", "Min":
 		return func(x, y T) T {

@@ -44,7 +44,7 @@ func (o fillLike) Run(_ *op.Context, out, _ []*tensor.Tensor) error {
 	return nil
 }
 
-func fill[T real](x []T, v T) {
+func fill[T floating](x []T, v T) {
 	for i := range x {
 		x[i] = v
 	}

@@ -63,7 +63,7 @@ func (o *softmaxGrad) Run(_ *op.Context, out, in []*tensor.Tensor) error {
 }
 
 // softmaxGradRun computes y·(dy - Σ dy·y), or dy - exp(y)·Σ dy for the logarithm.
-func softmaxGradRun[T real](log bool, dst, dy, y []T, outer, n, inner int) {
+func softmaxGradRun[T floating](log bool, dst, dy, y []T, outer, n, inner int) {
 	for o := range outer {
 		for i := range inner {
 			at := o*n*inner + i
