@@ -12,7 +12,7 @@ import (
 // Oldest and newest version of the IR that Decode reads.
 const (
 	MinIRVersion = 3
-	MaxIRVersion = 13
+	MaxIRVersion = 14
 )
 
 // DecodeOptions says how a model is read. The zero value is good.

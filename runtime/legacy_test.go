@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,84 @@ func TestBroadcastingBeforeOpset7(t *testing.T) {
 		m, b := model(6, "Add", false, true, tensor.Shape{3, 4, 5}, at(axis))
 		if _, err := run(m, b, true); err == nil || !strings.Contains(err.Error(), "does not fit") {
 			t.Errorf("axis %d: error %v", axis, err)
+		}
+	}
+}
+
+// TestScanOfOpset8 runs the form of Scan that has a batch and lengths: sums of slices, forward
+// and backward, as in the specification's example.
+func TestScanOfOpset8(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		lengths []int64
+		back    int64
+		state   []float32
+		sums    []float32
+	}{
+		{"whole", nil, 0, []float32{9, 12, 90, 120}, []float32{1, 2, 4, 6, 9, 12, 10, 20, 40, 60, 90, 120}},
+		{"lengths", []int64{2, 3}, 0, []float32{4, 6, 90, 120}, []float32{1, 2, 4, 6, 0, 0, 10, 20, 40, 60, 90, 120}},
+		{"backward", []int64{2, 0}, 1, []float32{4, 6, 0, 0}, []float32{3, 4, 4, 6, 0, 0, 0, 0, 0, 0, 0, 0}},
+	} {
+		body := onnx.NewBuilder(8)
+		sum := body.Input("sum", tensor.Float32, onnx.FixedDim(2))
+		next := body.Input("next", tensor.Float32, onnx.FixedDim(2))
+		body.Op("Add", "sum_out", []string{sum, next})
+		body.Output("sum_out", tensor.Float32, onnx.FixedDim(2))
+		body.Output(body.Op("Identity", "scan_out", []string{"sum_out"}), tensor.Float32, onnx.FixedDim(2))
+		b := onnx.NewBuilder(8)
+		lengths := ""
+		if c.lengths != nil {
+			lengths = b.Initializer("lengths", tensor.Must(tensor.Of(c.lengths, 2)))
+		}
+		state, x := b.Input("state", tensor.Float32, onnx.FixedDim(2), onnx.FixedDim(2)), b.Input("x", tensor.Float32, onnx.FixedDim(2), onnx.FixedDim(3), onnx.FixedDim(2))
+		node(b, "Scan", []string{"y", "z"}, []string{lengths, state, x}, onnx.AttrG("body", body.Graph()), onnx.AttrI("num_scan_inputs", 1), onnx.AttrIs("directions", c.back))
+		b.Output("y", tensor.Float32, onnx.FixedDim(2), onnx.FixedDim(2))
+		b.Output("z", tensor.Float32, onnx.FixedDim(2), onnx.FixedDim(3), onnx.FixedDim(2))
+		m, err := b.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := run(t, session(t, m, runtime.Options{}), inputs{
+			"state": tensor.Must(tensor.New(tensor.Float32, 2, 2)),
+			"x":     tensor.Must(tensor.Of([]float32{1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60}, 2, 3, 2)),
+		})
+		if y := out["y"].Float32s(); !slices.Equal(y, c.state) {
+			t.Errorf("%s: final state %v, want %v", c.name, y, c.state)
+		}
+		if z := out["z"].Float32s(); !slices.Equal(z, c.sums) || !out["z"].Shape().Equal(tensor.Shape{2, 3, 2}) {
+			t.Errorf("%s: slices %v of shape %v, want %v", c.name, z, out["z"].Shape(), c.sums)
+		}
+	}
+}
+
+// TestQuantizersOfMicrosoft: com.microsoft's QuantizeLinear and DequantizeLinear, which ONNX
+// Runtime's quantiser writes below opset 21, are the standard operators.
+func TestQuantizersOfMicrosoft(t *testing.T) {
+	results := map[string][]float32{}
+	for _, domain := range []string{"", "com.microsoft"} {
+		b := onnx.NewBuilder(21)
+		b.Opset("com.microsoft", 1)
+		x := b.Input("x", tensor.Float32, onnx.FixedDim(1), onnx.FixedDim(2), onnx.FixedDim(4))
+		s := b.Initializer("s", tensor.Must(tensor.Of([]float32{0.001, 0.02}, 2)))
+		z := b.Initializer("z", tensor.Must(tensor.Of([]uint16{30000, 7}, 2)))
+		for _, n := range [][2]string{{"QuantizeLinear", "q"}, {"DequantizeLinear", "y"}} {
+			b.Node(&onnx.Node{OpType: n[0], Domain: domain, Inputs: []string{x, s, z}, Outputs: []string{n[1]}, Attrs: []*onnx.Attribute{onnx.AttrI("axis", 1)}})
+			x = n[1]
+		}
+		b.Output("y", tensor.Float32, onnx.FixedDim(1), onnx.FixedDim(2), onnx.FixedDim(4))
+		m, err := b.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := tensor.Must(tensor.Of([]float32{-40, -0.0104, 3.3333, 40, -1, 0.011, 1.005, 2000}, 1, 2, 4))
+		results[domain] = run(t, session(t, m, runtime.Options{}), inputs{"x": in})["y"].Float32s()
+	}
+	want := []float32{-30, -0.010, 3.333, 35.535, -0.14, 0.02, 1, 1310.56}
+	for domain, got := range results {
+		for i, v := range got {
+			if d := v - want[i]; d > 2e-4 || d < -2e-4 {
+				t.Errorf("domain %q: element %d is %v, want %v", domain, i, v, want[i])
+			}
 		}
 	}
 }

@@ -260,6 +260,9 @@ func (g *Graph) replaceType(n *Node) error {
 		return nil
 	}
 	lifts := v.Lift
+	if v.AsStandard {
+		n.Domain = ""
+	}
 	n.OpType, n.Opset = v.As, max(v.AsOpset, n.Opset)
 	return g.liftAttrs(n, lifts)
 }

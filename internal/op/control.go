@@ -274,8 +274,12 @@ func newScan(a *Attrs) (Op, error) {
 		}
 		return back
 	}
-	o.inBack, o.outBack = directions("scan_input_directions"), directions("scan_output_directions")
-	o.inAxes, o.outAxes = a.Ints("scan_input_axes"), a.Ints("scan_output_axes")
+	if a.Opset() < 9 {
+		o.inBack = directions("directions")
+	} else {
+		o.inBack, o.outBack = directions("scan_input_directions"), directions("scan_output_directions")
+		o.inAxes, o.outAxes = a.Ints("scan_input_axes"), a.Ints("scan_output_axes")
+	}
 	if o.body == nil {
 		return o, nil
 	}

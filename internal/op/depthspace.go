@@ -9,8 +9,8 @@ import (
 
 // depthSpace is DepthToSpace and, with inverse, SpaceToDepth, of 4-D tensors: each pixel's
 // channels become a block of block×block pixels, or the other way round. In DCR order the
-// channel is (row, column, depth), in CRD order (depth, row, column); SpaceToDepth is the
-// inverse of the former.
+// channel is (row, column, depth), in CRD order (depth, row, column). SpaceToDepth is the
+// inverse of the former; from opset 28 on it has the choice too.
 type depthSpace struct {
 	block        int
 	crd, inverse bool
@@ -28,7 +28,7 @@ func newDepthSpace(inverse bool) func(a *Attrs) (Op, error) {
 		if o.block < 1 || o.block > 1<<15 {
 			a.Fail("attribute %q: value %d is out of range", "blocksize", o.block)
 		}
-		if !inverse {
+		if !inverse || a.Opset() >= 28 {
 			o.crd = a.OneOf("mode", "DCR", "CRD") == "CRD"
 		}
 		return o, nil

@@ -17,7 +17,8 @@ const (
 		"TensorScatter TopK Trilu Unique"
 	leftOutMicrosoft = "BiasGelu DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu " +
 		"MatMulIntegerToFloat QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv " +
-		"QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid QuickGelu"
+		"QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid " +
+		"QLinearSoftmax QuickGelu"
 )
 
 // LeftOut reports whether an operator is missing only because the program was built with the

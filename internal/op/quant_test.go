@@ -259,6 +259,24 @@ func TestQuantElementwise(t *testing.T) {
 				t.Fatalf("QLinearSigmoid of %d (%v): %d, want about %v", v[i], d, g, w)
 			}
 		}
+		soft, err := makeOp(t, newQLinearSoftmax, "QLinearSoftmax", 1, attrInt("axis", 1), attrInt("opset", 13))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := x.Reshape(4, 32, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, g := range ints32(nil, runOp(t, soft, nil, false, rows, sx, zx, sy, zy)[0]) {
+			sum := 0.0
+			for k := range 32 {
+				sum += math.Exp(0.05 * float64(v[i/64*64+k*2+i%2]))
+			}
+			w := min(256*math.Exp(0.05*float64(v[i]))/sum, float64(hi))
+			if math.Abs(float64(g)-w) > 0.501 {
+				t.Fatalf("QLinearSoftmax of %d (%v): %d, want about %v", v[i], d, g, w)
+			}
+		}
 		leaky, err := makeOp(t, newQLinearLeakyRelu, "QLinearLeakyRelu", 1, attrFloat("alpha", 0.5))
 		if err != nil {
 			t.Fatal(err)

@@ -27,6 +27,8 @@ type Version struct {
 	// the node is read as the first version of that type whose Since is at least AsOpset.
 	As      string
 	AsOpset int
+	// AsStandard: that type is one of the standard domain.
+	AsStandard bool
 }
 
 // Lift says that an attribute is to become a constant input.

@@ -152,4 +152,6 @@ var coreTable = []row{
 	{Key{"", "Upsample"}, []Version{{Since: 7, New: newResize, Types: typesAll, Lift: []Lift{{Attr: "scales", Input: 1, DType: tensor.Float32}}}, {Since: 9, New: newResize, Types: typesAll}}},
 	{Key{"", "Where"}, []Version{{Since: 9, New: newWhere, Types: typesAll}}},
 	{Key{"", "Xor"}, []Version{{Since: 1, New: newBinary(binXor), Types: typesBool}}},
+	{Key{"com.microsoft", "DequantizeLinear"}, []Version{{Since: 1, As: "DequantizeLinear", AsOpset: 21, AsStandard: true}}},
+	{Key{"com.microsoft", "QuantizeLinear"}, []Version{{Since: 1, As: "QuantizeLinear", AsOpset: 21, AsStandard: true}}},
 }

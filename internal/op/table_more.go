@@ -57,7 +57,7 @@ var moreTable = []row{
 	{Key{"", "RoiAlign"}, []Version{{Since: 10, New: newRoiAlign, Types: typesFloat}}},
 	{Key{"", "RotaryEmbedding"}, []Version{{Since: 23, New: newRotaryEmbedding, Types: typesFloat}}},
 	{Key{"", "STFT"}, []Version{{Since: 17, New: newSTFT, Types: typesFloat}}},
-	{Key{"", "Scan"}, []Version{{Since: 9, New: newScan}}},
+	{Key{"", "Scan"}, []Version{{Since: 8, New: newBatchScan}, {Since: 9, New: newScan}}},
 	{Key{"", "Scatter"}, []Version{{Since: 9, As: "ScatterElements", AsOpset: 11}}},
 	{Key{"", "ScatterElements"}, []Version{{Since: 11, New: newScatterElements, Types: typesAll}}},
 	{Key{"", "ScatterND"}, []Version{{Since: 11, New: newScatterND, Types: typesAll}}},
@@ -82,5 +82,6 @@ var moreTable = []row{
 	{Key{"com.microsoft", "QLinearLeakyRelu"}, []Version{{Since: 1, New: newQLinearLeakyRelu, Types: types8}}},
 	{Key{"com.microsoft", "QLinearMul"}, []Version{{Since: 1, New: newQLinearBinary(true), Types: types8}}},
 	{Key{"com.microsoft", "QLinearSigmoid"}, []Version{{Since: 1, New: newQLinearSigmoid, Types: types8}}},
+	{Key{"com.microsoft", "QLinearSoftmax"}, []Version{{Since: 1, New: newQLinearSoftmax, Types: types8}}},
 	{Key{"com.microsoft", "QuickGelu"}, []Version{{Since: 1, New: newUnary(fnSwish, readAlpha(1.702)), Types: typesFloat}}},
 }

@@ -18,6 +18,7 @@ import (
 	gorgonia "gorgonia.org/tensor"
 
 	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -368,5 +369,28 @@ func TestMissingOperator(t *testing.T) {
 	}
 	if err := New().Run(); err == nil {
 		t.Error("an empty graph runs")
+	}
+}
+
+// TestOptions hands options of the sessions on: a limit that the model exceeds is an error.
+func TestOptions(t *testing.T) {
+	b := onnx.NewBuilder(9)
+	x := b.Input("x", tensor.Float32, onnx.FixedDim(1), onnx.FixedDim(2), onnx.FixedDim(2))
+	b.Op("Relu", "y", []string{x})
+	b.Output("y", tensor.Float32, onnx.FixedDim(1), onnx.FixedDim(2), onnx.FixedDim(2))
+	data := encode(t, b)
+	for elements, ok := range map[int]bool{3: false, 4: true} {
+		g := New(Options(runtime.Options{Limits: runtime.Limits{Elements: elements}}))
+		m := onnxgo.NewModel(g)
+		if err := m.UnmarshalBinary(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.SetInput(0, gorgonia.New(gorgonia.WithShape(1, 2, 2), gorgonia.WithBacking(make([]float32, 4)))); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Run(); (err == nil) != ok || err != nil && !errors.Is(err, runtime.ErrLimit) {
+			t.Errorf("%d elements allowed: %v", elements, err)
+		}
+		g.Close()
 	}
 }

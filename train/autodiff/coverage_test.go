@@ -9,6 +9,7 @@ import (
 
 // Reasons why an operator of the runtime has no gradient rule.
 const (
+	renamed = "the standard operator by another name, which graphs are brought to"
 	integer = "works on integers, or rounds to them: training has float operators in its place (fake quantisation)"
 	signal  = "signal processing: made of constants in autoencoders"
 	control = "control flow and recurrence: the models that are trained here are feed-forward"
@@ -29,7 +30,7 @@ var without = map[op.Key]string{
 	{Type: "MaxUnpool"}: rare, {Type: "MeanVarianceNormalization"}: rare, {Type: "MelWeightMatrix"}: signal, {Type: "Mod"}: rare,
 	{Type: "NonMaxSuppression"}: vision, {Type: "QLinearConv"}: integer, {Type: "QLinearMatMul"}: integer, {Type: "QuantizeLinear"}: integer,
 	{Type: "RNN"}: control, {Type: "RoiAlign"}: vision, {Type: "RotaryEmbedding"}: rare, {Type: "STFT"}: signal, {Type: "Scan"}: control,
-	{Type: "Scatter"}: "ScatterElements by an older name, which graphs are brought to", {Type: "TensorScatter"}: rare, {Type: "Unique"}: dynamic,
+	{Type: "Scatter"}: renamed, {Type: "TensorScatter"}: rare, {Type: "Unique"}: dynamic,
 	{Domain: "com.microsoft", Type: "DynamicQuantizeMatMul"}: integer, {Domain: "com.microsoft", Type: "FusedConv"}: fused,
 	{Domain: "com.microsoft", Type: "FusedGemm"}: fused, {Domain: "com.microsoft", Type: "FusedMatMul"}: fused,
 	{Domain: "com.microsoft", Type: "MatMulIntegerToFloat"}: integer, {Domain: "com.microsoft", Type: "QGemm"}: integer,
@@ -37,6 +38,8 @@ var without = map[op.Key]string{
 	{Domain: "com.microsoft", Type: "QLinearConcat"}: integer, {Domain: "com.microsoft", Type: "QLinearConv"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearGlobalAveragePool"}: integer, {Domain: "com.microsoft", Type: "QLinearLeakyRelu"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearMul"}: integer, {Domain: "com.microsoft", Type: "QLinearSigmoid"}: integer,
+	{Domain: "com.microsoft", Type: "QLinearSoftmax"}: integer,
+	{Domain: "com.microsoft", Type: "QuantizeLinear"}: renamed, {Domain: "com.microsoft", Type: "DequantizeLinear"}: renamed,
 }
 
 // TestEveryOperatorIsAccountedFor: an operator of the runtime has a gradient rule, which
