@@ -38,7 +38,7 @@ func TestCheckFindsMistakes(t *testing.T) {
 		change     func(m *onnx.Model)
 	}{
 		{"untouched", "", func(*onnx.Model) {}},
-		{"IR version", "ir_version 2 is not between 3 and 13", func(m *onnx.Model) { m.IRVersion = 2 }},
+		{"IR version", "ir_version 2 is not between 3 and 14", func(m *onnx.Model) { m.IRVersion = 2 }},
 		{"IR version 3 without inputs", `initializer "w" is not a graph input`, func(m *onnx.Model) { m.IRVersion = 3 }},
 		{"no opset", "no operator set is imported", func(m *onnx.Model) { m.Opsets = nil }},
 		{"opset twice", `domain "ai.onnx" is imported twice`, func(m *onnx.Model) { m.Opsets = append(m.Opsets, onnx.OpsetID{Domain: "ai.onnx", Version: 17}) }},
