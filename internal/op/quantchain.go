@@ -56,6 +56,12 @@ func ChainWorth(chain Op) bool {
 	return false
 }
 
+// IsChain reports whether o is a chain of layers on 8-bit values.
+func IsChain(o Op) bool {
+	_, ok := o.(*quantChain)
+	return ok
+}
+
 func (c *quantChain) extended(o Op, in []Fact) (Op, bool) {
 	var before Op
 	if n := len(c.links); n > 0 {

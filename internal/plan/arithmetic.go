@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -18,6 +19,9 @@ func (p *Plan) arithmetic(i int) arithmetic {
 	s := &p.steps[i]
 	if s.view || movesOnly(s.node) {
 		return arithNone
+	}
+	if op.IsChain(s.node.Op) {
+		return arithInt
 	}
 	in, out := false, false // 8-bit values
 	for _, list := range []struct {
