@@ -55,6 +55,7 @@ type convFacts struct {
 	winograd        bool // tiles; needs constant weights
 	banded          bool // gather, but the rows of windows are read from bands of the source
 	mapped          bool // gather, but the windows are found by tables instead of being copied
+	halving         bool // tiles; for weights that are not constant
 }
 
 func (o *conv) facts(in []Fact) (f convFacts, err error) {
@@ -91,6 +92,7 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
 			f.banded = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesBands()
 			f.gather = f.mapped || f.banded || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
+			f.halving = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const == nil && f.shape.usesHalving()
 			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
 		}
 	}
@@ -207,6 +209,11 @@ func (o *conv) Workspace(in []Fact) int {
 	if err != nil || !f.engine {
 		return 0
 	}
+	if f.halving {
+		var p halvingPlan
+		p.lay(&f.shape)
+		return p.need
+	}
 	if f.scatter {
 		var p scatterPlan
 		p.lay(&f.shape)
@@ -302,6 +309,7 @@ type convNode struct {
 	tiles   winogradState
 	mapped  mappedState
 	bands   bandState
+	halves  halvingState
 	packed  *packedConv    // weights that are not constant, packed anew in each run
 	matrix  *packedScatter // the same for scatter
 	windows *packedGather  // the same for gather
@@ -331,6 +339,10 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 	x, y := in[0].Float32s(), out[0].Float32s()
 	if m, ok := packed.(*packedWinograd); ok {
 		st.tiles.execute(ctx.Pool, m, x, y, bias, o.act, ctx.Scratch)
+		return nil
+	}
+	if f.halving && packed == nil && len(ctx.Scratch) >= st.halves.need {
+		st.halves.execute(ctx.Pool, x, in[1].Float32s(), y, bias, o.act, ctx.Scratch)
 		return nil
 	}
 	if f.scatter {
@@ -391,6 +403,9 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	f.gather = f.gather && !taps && !tiles
 	f.mapped, f.banded = f.mapped && f.gather, f.banded && f.gather
 	st.facts, st.ready = f, err == nil
+	if f.halving && packed == nil {
+		st.halves.lay(&f.shape)
+	}
 	switch {
 	case f.scatter:
 		st.scatter.prepare(&f.shape)

@@ -41,6 +41,7 @@ var files = []struct {
 	{name: "windowf32_amd64.s", f: func(g *gen) { g.eachTier(windowReductions) }},
 	{name: "shuffle_amd64.s", f: shuffles},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
+	{name: "halving_amd64.s", f: func(g *gen) { g.eachTier(halvings) }},
 	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},
 }
 

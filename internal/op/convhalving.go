@@ -1,0 +1,335 @@
+package op
+
+import (
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/parallel"
+)
+
+// A 4×4 convolution with stride 2, or a transposed one, takes nine products in place of sixteen
+// (see [kernel.HalvingInputF32]). Blocks of tiles are transformed, multiplied and transformed back
+// while they are in the second-level cache. The weights are not constant: they are transformed in
+// every run, which pays in training, where a run has many tiles.
+//
+// What is said of values that are not finite in convwinograd.go holds here too, of weights as well.
+
+const (
+	// halvingMinChannels is the least number of channels, of either side, for which the transforms
+	// cost less than the products that they save.
+	halvingMinChannels = 16
+	// halvingMinTiles is the least number of tiles for which it pays to transform the weights.
+	halvingMinTiles = 64
+	// halvingFloats is how many values the matrices of a block aim at; halvingMinRows and
+	// halvingMaxRows bound its tiles.
+	halvingFloats  = 96 << 10
+	halvingMinRows = 48
+	halvingMaxRows = 192
+	halvingTaps    = 4 * 4
+)
+
+// usesHalving reports whether a convolution is better computed in tiles.
+func (s *convShape) usesHalving() bool {
+	if s.rank != 2 || s.c < halvingMinChannels || s.o < halvingMinChannels || !kernel.HalvingIsFast() {
+		return false
+	}
+	small := [2]int{}
+	for i, a := range s.cube[1:] {
+		if a.kernel != 4 || a.stride != 2 || a.dilation != 1 {
+			return false
+		}
+		small[i] = a.out
+	}
+	return mulSize(s.n, ceilDiv(small[0], 2), ceilDiv(small[1], 2)) >= halvingMinTiles
+}
+
+// halvingAxis is where the tiles of a phase lie along an axis: results first, first + step, …, of
+// which there are count, and the operand's position origin + pitch·j for result j and tap 0.
+type halvingAxis struct{ first, step, count, origin, pitch, tiles int }
+
+// halvingPhase is a set of results that are a convolution with 2×2 kernels of one residue of the
+// operand, or a sum of four.
+type halvingPhase struct {
+	axes   [2]halvingAxis
+	tiles  int // of all images
+	blocks int
+	unit   int // of its first block
+}
+
+// halvingPlan is the division of a run into blocks of tiles, and the memory of one.
+type halvingPlan struct {
+	convShape
+	phases           []halvingPhase
+	parts            int // residues of the operand that make up a product
+	depth            int // parts·c
+	size             int // tiles of a block
+	units, slots     int
+	inLen, outLen    int // elements of a slot
+	borderLen        int
+	tapsLen, fullLen int // elements of the weights by taps and transformed
+	need             int // bytes of scratch
+}
+
+// lay divides the work.
+func (p *halvingPlan) lay(s *convShape) {
+	p.convShape = *s
+	p.parts = 4
+	if s.transposed {
+		p.parts = 1
+	}
+	p.depth = p.parts * s.c
+	per := mulSize(kernel.HalvingTaps, p.depth+s.o)
+	p.size = max(halvingMinRows, min(halvingFloats/per/winogradRows*winogradRows, halvingMaxRows))
+	p.phases = p.phases[:0]
+	p.units = 0
+	for r := range s.residues(1) {
+		for q := range s.residues(2) {
+			f := halvingPhase{axes: [2]halvingAxis{p.axis(1, r), p.axis(2, q)}, unit: p.units}
+			f.tiles = mulSize(s.n, f.axes[0].tiles, f.axes[1].tiles)
+			f.blocks = ceilDiv(f.tiles, p.size)
+			p.units += f.blocks * s.groups
+			p.phases = append(p.phases, f)
+		}
+	}
+	p.slots = max(1, min(p.units, winogradSlots))
+	p.inLen = mulSize(kernel.HalvingTaps, mulSize(p.size, p.depth)+winogradGap)
+	p.outLen = mulSize(kernel.HalvingTaps, mulSize(p.size, s.o)+winogradGap)
+	p.borderLen = mulSize(kernel.HalvingTaps, max(s.c, s.o))
+	p.tapsLen = mulSize(halvingTaps, s.c, s.o)
+	p.fullLen = mulSize(4, kernel.HalvingTaps, s.c, s.o)
+	work := scratchBytes(mulSize(p.slots, p.inLen), mulSize(p.slots, p.outLen), mulSize(p.slots, p.borderLen), p.o)
+	p.need = max(work, scratchBytes(p.tapsLen, p.fullLen))
+}
+
+func (p *halvingPlan) axis(i, r int) halvingAxis {
+	var a halvingAxis
+	var at int
+	a.first, a.step, a.count, at = phaseRange(p.cube[i], p.transposed, r)
+	a.pitch, a.origin = p.cube[i].stride, at-p.before[i]
+	if p.transposed {
+		a.pitch = 1
+	}
+	a.tiles = ceilDiv(a.count, 2)
+	return a
+}
+
+// halvingState is the task of a run.
+type halvingState struct {
+	halvingPlan
+	wave, chunks       int
+	first              int // unit of the wave
+	bySlot             bool
+	x, y, bias, w      []float32
+	ins, outs, borders []float32
+	zeros              []float32 // in place of a bias
+	taps, full         []float32 // weights of a group
+	act                kernel.Epilogue
+	packed             []*kernel.PackedF32 // [group, phase, position]
+	packer             halvingPacker
+}
+
+// execute computes the convolution of the channels-last operand x with weights w. bias may be nil.
+func (t *halvingState) execute(pool *parallel.Pool, x, w, y, bias []float32, act kernel.Epilogue, scratch []byte) {
+	t.x, t.y, t.bias, t.w, t.act = x, y, bias, w, act
+	t.pack(pool, scratch)
+	t.ins, scratch = floatsOf(scratch, t.slots*t.inLen)
+	t.outs, scratch = floatsOf(scratch, t.slots*t.outLen)
+	t.borders, scratch = floatsOf(scratch, t.slots*t.borderLen)
+	t.zeros, _ = floatsOf(scratch, t.o)
+	clear(t.zeros)
+	t.bySlot = pool.Threads() > t.slots
+	wave := t.units
+	if t.bySlot {
+		wave = t.slots
+	}
+	work := mulSize(t.size, kernel.HalvingTaps, t.depth, t.o)
+	for t.first = 0; t.first < t.units; t.first += wave {
+		t.wave = min(wave, t.units-t.first)
+		t.chunks = chunksFor(t.wave, mulSize(t.wave, work))
+		pool.Run(t.chunks, t)
+	}
+	t.x, t.y, t.bias, t.w, t.ins, t.outs, t.borders, t.zeros = nil, nil, nil, nil, nil, nil, nil, nil
+}
+
+// pack transforms the weights and packs them.
+func (t *halvingState) pack(pool *parallel.Pool, scratch []byte) {
+	if n := t.groups * len(t.phases) * kernel.HalvingTaps; len(t.packed) != n {
+		t.packed = make([]*kernel.PackedF32, n)
+	}
+	t.taps, scratch = floatsOf(scratch, t.tapsLen)
+	t.full, _ = floatsOf(scratch, t.fullLen)
+	k := &t.packer
+	k.t = t
+	for k.group = range t.groups {
+		k.units, k.stage = t.c, (*halvingPacker).channels
+		k.chunks = chunksFor(k.units, mulSize(copyCost, t.tapsLen+t.fullLen))
+		pool.Run(k.chunks, k)
+		k.units, k.stage = len(t.phases)*kernel.HalvingTaps, (*halvingPacker).matrices
+		k.chunks = chunksFor(k.units, mulSize(copyCost, t.fullLen))
+		pool.Run(k.chunks, k)
+	}
+	k.t, t.taps, t.full = nil, nil, nil
+}
+
+// halvingPacker is the task of making the weights of a group ready.
+type halvingPacker struct {
+	t             *halvingState
+	group         int
+	units, chunks int
+	stage         func(k *halvingPacker, lo, hi int)
+}
+
+// Do implements [parallel.Task].
+func (k *halvingPacker) Do(chunk, _ int) {
+	lo, hi := chunkRange(k.units, k.chunks, chunk)
+	k.stage(k, lo, hi)
+}
+
+// channels transforms the weights of operand channels lo to hi: full is [position, residue, c, o].
+func (k *halvingPacker) channels(lo, hi int) {
+	t := k.t
+	c, o := t.c, t.o
+	w := t.w[k.group*halvingTaps*c*o:][:halvingTaps*c*o]
+	for i := lo; i < hi; i++ {
+		// by tap, with results side by side
+		rows := t.taps[i*halvingTaps*o:][:halvingTaps*o]
+		if t.transposed {
+			transposeF32(rows, o, w[i*o*halvingTaps:], halvingTaps, o, halvingTaps)
+		} else {
+			transposeF32(rows, o, w[i*halvingTaps:], c*halvingTaps, o, halvingTaps)
+		}
+		for r := range 4 {
+			kernel.HalvingFilterF32(t.full[(r*c+i)*o:], 4*c*o, 0, rows[(r/2*4+r%2)*o:], 8*o, 2*o, 1, o)
+		}
+	}
+}
+
+// matrices packs matrices lo to hi of (phase, position). A transposed convolution takes the taps of
+// an axis in descending order, which is the order of positions backwards.
+func (k *halvingPacker) matrices(lo, hi int) {
+	t := k.t
+	for u := lo; u < hi; u++ {
+		phase, f := u/kernel.HalvingTaps, u%kernel.HalvingTaps
+		if t.transposed {
+			f = kernel.HalvingTaps - 1 - f
+		}
+		at := &t.packed[k.group*len(t.phases)*kernel.HalvingTaps+u]
+		*at = kernel.RepackF32(*at, t.depth, t.o, t.full[(f*4+phase)*t.c*t.o:], t.o, false)
+	}
+}
+
+// Do implements [parallel.Task].
+func (t *halvingState) Do(chunk, worker int) {
+	lo, hi := chunkRange(t.wave, t.chunks, chunk)
+	for u := lo; u < hi; u++ {
+		slot := worker
+		if t.bySlot {
+			slot = u
+		}
+		t.unit(t.first+u, t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen])
+	}
+}
+
+// unit computes a block of tiles of one phase of one group.
+func (t *halvingState) unit(u int, in, out, border []float32) {
+	phase := 0
+	for phase+1 < len(t.phases) && u >= t.phases[phase+1].unit {
+		phase++
+	}
+	p := &t.phases[phase]
+	u -= p.unit
+	g, b := u/p.blocks, u%p.blocks
+	t0, t1 := chunkRange(p.tiles, p.blocks, b)
+	n := t1 - t0
+	ldi, ldo := n*t.depth+winogradGap, n*t.o+winogradGap
+	p.segments(t0, t1, func(at, image, ty, tx, run int) {
+		for part := range t.parts {
+			t.input(in[at*t.depth+part*t.c:], ldi, p, g, image, part, ty, tx, run, border)
+		}
+	})
+	for f := range kernel.HalvingTaps {
+		w := t.packed[(g*len(t.phases)+phase)*kernel.HalvingTaps+f]
+		kernel.GemmPackedF32(n, in[f*ldi:], t.depth, w, 0, w.Panels(), out[f*ldo:], t.o, false, nil)
+	}
+	bias := t.zeros
+	if t.bias != nil {
+		bias = t.bias[g*t.o:][:t.o]
+	}
+	p.segments(t0, t1, func(at, image, ty, tx, run int) {
+		t.output(out[at*t.o:], ldo, p, g, image, ty, tx, run, bias, border)
+	})
+}
+
+// segments calls f for the tiles [t0, t1) row by row: at counts from t0, the first tile is
+// tile tx of row ty of an image, and run tiles follow.
+func (p *halvingPhase) segments(t0, t1 int, f func(at, image, ty, tx, run int)) {
+	down, across := p.axes[0].tiles, p.axes[1].tiles
+	for i := t0; i < t1; {
+		tx, r := i%across, i/across
+		run := min(across-tx, t1-i)
+		f(i-t0, r/down, r%down, tx, run)
+		i += run
+	}
+}
+
+// input transforms the values of residue part that tiles of a row see.
+func (t *halvingState) input(dst []float32, ldf int, p *halvingPhase, g, image, part, ty, tx, run int, border []float32) {
+	c, all, h, w := t.c, t.c*t.groups, t.src[1], t.src[2]
+	x := t.x[image*h*w*all+g*c:]
+	pitch := p.axes[0].pitch
+	y0, x0 := p.axes[0].origin+2*ty*pitch+part/2, p.axes[1].origin+2*tx*pitch+part%2
+	// Tiles [a, b) lie inside.
+	a, b := 0, 0
+	if y0 >= 0 && y0+2*pitch < h {
+		if x0 < 0 {
+			a = min(run, ceilDiv(-x0, 2*pitch))
+		}
+		if room := w - 1 - 2*pitch - x0; room >= 0 {
+			b = max(a, min(run, room/(2*pitch)+1))
+		} else {
+			b = a
+		}
+	}
+	if a < b {
+		kernel.HalvingInputF32(dst[a*t.depth:], ldf, t.depth, x[(y0*w+x0+2*a*pitch)*all:], pitch*w*all, pitch*all, b-a, c)
+	}
+	for i := range run {
+		if a <= i && i < b {
+			continue
+		}
+		tile := border[:kernel.HalvingTaps*c]
+		for r := range 3 {
+			for k := range 3 {
+				to := tile[(3*r+k)*c:][:c]
+				if yy, xx := y0+r*pitch, x0+(2*i+k)*pitch; yy < 0 || yy >= h || xx < 0 || xx >= w {
+					clear(to)
+				} else {
+					copy(to, x[(yy*w+xx)*all:])
+				}
+			}
+		}
+		kernel.HalvingInputF32(dst[i*t.depth:], ldf, t.depth, tile, 3*c, c, 1, c)
+	}
+}
+
+// output transforms products of a row of tiles to results.
+func (t *halvingState) output(src []float32, ldf int, p *halvingPhase, g, image, ty, tx, run int, bias, border []float32) {
+	o, all, h, w := t.o, t.o*t.groups, t.dst[1], t.dst[2]
+	y := t.y[image*h*w*all+g*o:]
+	v, u := &p.axes[0], &p.axes[1]
+	at := func(j, k int) int { return ((v.first+v.step*j)*w + u.first + u.step*k) * all }
+	whole := 0
+	if 2*ty+2 <= v.count {
+		whole = min(run, (u.count-2*tx)/2)
+		if whole > 0 {
+			kernel.HalvingOutputF32(y[at(2*ty, 2*tx):], v.step*w*all, u.step*all, src, ldf, o, whole, o, bias, &t.act)
+		}
+	}
+	for i := whole; i < run; i++ {
+		tile := border[:4*o]
+		kernel.HalvingOutputF32(tile, 2*o, o, src[i*o:], ldf, o, 1, o, bias, &t.act)
+		for r := range min(2, v.count-2*ty) {
+			for k := range min(2, u.count-2*(tx+i)) {
+				copy(y[at(2*ty+r, 2*(tx+i)+k):][:o], tile[(2*r+k)*o:])
+			}
+		}
+	}
+}
