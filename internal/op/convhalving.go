@@ -272,42 +272,10 @@ func (p *halvingPhase) segments(t0, t1 int, f func(at, image, ty, tx, run int)) 
 
 // input transforms the values of residue part that tiles of a row see.
 func (t *halvingState) input(dst []float32, ldf int, p *halvingPhase, g, image, part, ty, tx, run int, border []float32) {
-	c, all, h, w := t.c, t.c*t.groups, t.src[1], t.src[2]
-	x := t.x[image*h*w*all+g*c:]
+	all, h, w := t.c*t.groups, t.src[1], t.src[2]
+	m := kernel.ImageF32{X: t.x[image*h*w*all+g*t.c:], H: h, W: w, Pix: all, C: t.c}
 	pitch := p.axes[0].pitch
-	y0, x0 := p.axes[0].origin+2*ty*pitch+part/2, p.axes[1].origin+2*tx*pitch+part%2
-	// Tiles [a, b) lie inside.
-	a, b := 0, 0
-	if y0 >= 0 && y0+2*pitch < h {
-		if x0 < 0 {
-			a = min(run, ceilDiv(-x0, 2*pitch))
-		}
-		if room := w - 1 - 2*pitch - x0; room >= 0 {
-			b = max(a, min(run, room/(2*pitch)+1))
-		} else {
-			b = a
-		}
-	}
-	if a < b {
-		kernel.HalvingInputF32(dst[a*t.depth:], ldf, t.depth, x[(y0*w+x0+2*a*pitch)*all:], pitch*w*all, pitch*all, b-a, c)
-	}
-	for i := range run {
-		if a <= i && i < b {
-			continue
-		}
-		tile := border[:kernel.HalvingTaps*c]
-		for r := range 3 {
-			for k := range 3 {
-				to := tile[(3*r+k)*c:][:c]
-				if yy, xx := y0+r*pitch, x0+(2*i+k)*pitch; yy < 0 || yy >= h || xx < 0 || xx >= w {
-					clear(to)
-				} else {
-					copy(to, x[(yy*w+xx)*all:])
-				}
-			}
-		}
-		kernel.HalvingInputF32(dst[i*t.depth:], ldf, t.depth, tile, 3*c, c, 1, c)
-	}
+	m.HalvingInput(dst, ldf, t.depth, p.axes[0].origin+2*ty*pitch+part/2, p.axes[1].origin+2*tx*pitch+part%2, pitch, run, border)
 }
 
 // output transforms products of a row of tiles to results.

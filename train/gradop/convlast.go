@@ -54,6 +54,7 @@ type convLast struct {
 	sumsLen    int
 	windows    [][]float32 // by worker
 	add        spans
+	halves     convHalving // in place of all that
 }
 
 // lay divides the work by shape alone.
@@ -84,6 +85,11 @@ func (o *convWeightGrad) Workspace(in []op.Fact) int {
 	if err != nil {
 		return 0
 	}
+	if c.usesHalving() {
+		var st convHalving
+		st.lay(c)
+		return 4 * st.sumsLen
+	}
 	var st convLast
 	st.lay(c)
 	if st.sumsLen > math.MaxInt/4 {
@@ -94,12 +100,24 @@ func (o *convWeightGrad) Workspace(in []op.Fact) int {
 
 func (o *convWeightGrad) runLast(ctx *op.Context, out, in []*tensor.Tensor) error {
 	st := op.StateOf[convLast](ctx)
+	small, big := in[0].Float32s(), in[1].Float32s()
+	if o.transposed {
+		small, big = big, small
+	}
 	if !st.ready {
 		c, err := o.conv(in[0].Shape(), in[1].Shape(), in[2].Shape())
 		if err != nil {
 			return err
 		}
-		st.lay(c)
+		if st.ready = c.usesHalving(); st.ready {
+			st.halves.lay(c)
+		} else {
+			st.lay(c)
+		}
+	}
+	if st.halves.ready {
+		st.halves.run(ctx, out[0].Float32s(), small, big)
+		return nil
 	}
 	if st.positions == 0 || st.sumsLen == 0 {
 		clear(out[0].Float32s())
@@ -109,10 +127,7 @@ func (o *convWeightGrad) runLast(ctx *op.Context, out, in []*tensor.Tensor) erro
 	for len(st.windows) < ctx.Pool.Threads() {
 		st.windows = append(st.windows, nil)
 	}
-	st.small, st.big, st.dst = in[0].Float32s(), in[1].Float32s(), out[0].Float32s()
-	if o.transposed {
-		st.small, st.big = st.big, st.small
-	}
+	st.small, st.big, st.dst = small, big, out[0].Float32s()
 	ctx.Pool.Run(st.conv.groups*st.runTasks*st.parts, st)
 	rows := st.conv.groups * st.conv.s
 	st.add.run(ctx.Pool, rows, max(1, grain/max(1, len(st.dst)/rows)))

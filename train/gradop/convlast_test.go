@@ -131,6 +131,9 @@ func TestConvGradChannelsLast(t *testing.T) {
 		{big: tensor.Shape{2, 1, 12, 12}, small: tensor.Shape{2, 40, 6, 6}, weights: tensor.Shape{40, 1, 3, 3}, strides: []int64{2, 2}, pads: []int64{1, 1, 0, 0}, group: 1},
 		{big: tensor.Shape{2, 2, 11, 10}, small: tensor.Shape{2, 3, 7, 6}, weights: tensor.Shape{3, 2, 3, 3}, strides: []int64{1, 1}, dilations: []int64{2, 2}, pads: []int64{0, 0, 0, 0}, group: 1},
 		{big: tensor.Shape{40, 3, 32, 32}, small: tensor.Shape{40, 8, 16, 16}, weights: tensor.Shape{8, 3, 4, 4}, strides: []int64{2, 2}, pads: []int64{1, 1, 1, 1}, group: 1},
+		{big: tensor.Shape{5, 33, 16, 15}, small: tensor.Shape{5, 17, 8, 7}, weights: tensor.Shape{17, 33, 4, 4}, strides: []int64{2, 2}, pads: []int64{1, 1, 1, 1}, group: 1},
+		{big: tensor.Shape{20, 40, 9, 10}, small: tensor.Shape{20, 72, 5, 5}, weights: tensor.Shape{72, 20, 4, 4}, strides: []int64{2, 2}, pads: []int64{2, 1, 1, 1}, group: 2},
+		{big: tensor.Shape{70, 70, 4, 5}, small: tensor.Shape{70, 64, 2, 2}, weights: tensor.Shape{64, 70, 4, 4}, strides: []int64{2, 2}, pads: []int64{1, 1, 1, 1}, group: 1},
 		{big: tensor.Shape{2, 3, 15}, small: tensor.Shape{2, 4, 5}, weights: tensor.Shape{4, 3, 3}, strides: []int64{3}, pads: []int64{0, 0}, group: 1},
 		{big: tensor.Shape{1, 2, 5, 6, 4}, small: tensor.Shape{1, 3, 3, 3, 2}, weights: tensor.Shape{3, 2, 2, 3, 2}, strides: []int64{2, 2, 2}, pads: []int64{1, 1, 0, 0, 1, 0}, group: 1},
 	} {
