@@ -124,6 +124,7 @@ func measureBatch(ctx context.Context, r *models.Reference, subjects []*subject,
 	}
 	bytes := 4 * (float64(stats.Parameters) + float64(x.Elems()) + float64(subjects[0].out["y"].Elems()))
 	limit := newRoofline(threads, 2*float64(stats.MACs), bytes)
+	defer limit.close()
 	for round := 0; ; round++ {
 		limit.sample()
 		busy := false

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aekit/aekit/internal/hugepage"
 	"github.com/aekit/aekit/internal/kernel"
 )
 
@@ -14,7 +15,7 @@ type roofline struct {
 	tier         string
 	flops        int
 	fma          func()
-	read         func([]float32)
+	read         []func([]float32)
 	fmas         []float64 // samples in FLOP/s
 	float, bytes stream    // the data of one run, as float32 and as 8-bit integers
 	flopN        float64   // of one run
@@ -24,7 +25,8 @@ type roofline struct {
 type stream struct {
 	size    float64     // bytes
 	buffers [][]float32 // one for each thread, together of that size
-	reads   []float64   // samples in bytes/s
+	reads   [][]float64 // samples in bytes/s of each loop
+	release []func()    // what gives buffers back
 }
 
 func newStream(threads int, size float64) stream {
@@ -32,11 +34,14 @@ func newStream(threads int, size float64) stream {
 	const unit = 128
 	each := max(unit, int(size/4)/threads/unit*unit)
 	for range threads {
-		b := make([]float32, each)
+		b, release := hugepage.Make[float32](each)
 		for i := range b {
 			b[i] = 1
 		}
 		s.buffers = append(s.buffers, b)
+		if release != nil {
+			s.release = append(s.release, release)
+		}
 	}
 	return s
 }
@@ -45,7 +50,17 @@ func newStream(threads int, size float64) stream {
 func newRoofline(threads int, flops, bytes float64) *roofline {
 	r := &roofline{threads: threads, flopN: flops, float: newStream(threads, bytes), bytes: newStream(threads, bytes/4)}
 	r.tier, r.flops, r.fma, r.read = kernel.Peak()
+	for _, s := range []*stream{&r.float, &r.bytes} {
+		s.reads = make([][]float64, len(r.read))
+	}
 	return r
+}
+
+// close gives the data back.
+func (r *roofline) close() {
+	for _, f := range slices.Concat(r.float.release, r.bytes.release) {
+		f()
+	}
 }
 
 // sample measures the rates once, for a fraction of a millisecond each.
@@ -63,12 +78,14 @@ func (r *roofline) sample() {
 	for _, s := range []*stream{&r.float, &r.bytes} {
 		size := float64(4 * len(s.buffers[0]))
 		reads := max(2, int(10e6/size))
-		d = r.all(func(i int) {
-			for range reads {
-				r.read(s.buffers[i])
-			}
-		})
-		s.reads = append(s.reads, float64(r.threads)*size*float64(reads)/d.Seconds())
+		for k, read := range r.read {
+			d = r.all(func(i int) {
+				for range reads {
+					read(s.buffers[i])
+				}
+			})
+			s.reads[k] = append(s.reads[k], float64(r.threads)*size*float64(reads)/d.Seconds())
+		}
 	}
 }
 
@@ -111,7 +128,9 @@ func (r *roofline) limits(int8 bool) (peak, bandwidth, least float64) {
 		peak *= intFactor(r.tier)
 		data = &r.bytes
 	}
-	bandwidth = median(data.reads)
+	for _, samples := range data.reads {
+		bandwidth = max(bandwidth, median(samples))
+	}
 	return peak, bandwidth, max(r.flopN/peak, data.size/bandwidth)
 }
 

@@ -111,18 +111,20 @@ func BenchmarkPeakFMA(b *testing.B) {
 // exceed.
 func BenchmarkPeakRead(b *testing.B) {
 	impl.All(b, "kernel", func(b *testing.B) {
-		_, _, _, read := peak()
-		if read == nil {
+		_, _, _, reads := peak()
+		if reads == nil {
 			b.Skip("no such loop")
 		}
 		for _, kib := range []int{16, 32, 256, 400, 1256, 4096} {
 			x := make([]float32, kib*256)
-			b.Run(fmt.Sprintf("%dKiB", kib), func(b *testing.B) {
-				for b.Loop() {
-					read(x)
-				}
-				b.ReportMetric(float64(4*len(x))*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GB/s")
-			})
+			for i, read := range reads {
+				b.Run(fmt.Sprintf("%dKiB/%d", kib, i), func(b *testing.B) {
+					for b.Loop() {
+						read(x)
+					}
+					b.ReportMetric(float64(4*len(x))*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GB/s")
+				})
+			}
 		}
 	})
 }
