@@ -89,7 +89,8 @@ func bigLayer(t *testing.T, n int) *onnx.Model {
 }
 
 // TestFileTruncatedWhilePacking cuts the file short after it has been decoded: the threads that
-// pack its weights run into the end, which is an error.
+// pack its weights run into the end, which is an error. Where processors want values aligned that
+// are not, decoding has copied the weights, and the session is made of the copy.
 func TestFileTruncatedWhilePacking(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.onnx")
 	for range 5 {
@@ -104,14 +105,19 @@ func TestFileTruncatedWhilePacking(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		mapped := file.holds(m.Graph.Initializers[0].Value.Bytes())
 		if err := os.Truncate(path, 1<<16); err != nil {
 			t.Fatal(err)
 		}
 		sh := &shared{file: file}
 		_, err = newSession(m, Options{Threads: 3}, sh)
 		sh.drop()
-		if !errors.Is(err, errFileChanged) {
-			t.Fatalf("%v, want %v", err, errFileChanged)
+		want := errFileChanged
+		if !mapped {
+			want = nil
+		}
+		if !errors.Is(err, want) {
+			t.Fatalf("%v, want %v", err, want)
 		}
 	}
 }
