@@ -209,7 +209,7 @@ func (o *conv) Workspace(in []Fact) int {
 	if err != nil || !f.engine {
 		return 0
 	}
-	if f.halving {
+	if Complete && f.halving {
 		var p halvingPlan
 		p.lay(&f.shape)
 		return p.need
@@ -341,7 +341,7 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 		st.tiles.execute(ctx.Pool, m, x, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
-	if f.halving && packed == nil && len(ctx.Scratch) >= st.halves.need {
+	if Complete && f.halving && packed == nil && len(ctx.Scratch) >= st.halves.need {
 		st.halves.execute(ctx.Pool, x, in[1].Float32s(), y, bias, o.act, ctx.Scratch)
 		return nil
 	}
@@ -403,7 +403,7 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	f.gather = f.gather && !taps && !tiles
 	f.mapped, f.banded = f.mapped && f.gather, f.banded && f.gather
 	st.facts, st.ready = f, err == nil
-	if f.halving && packed == nil {
+	if Complete && f.halving && packed == nil {
 		st.halves.lay(&f.shape)
 	}
 	switch {

@@ -21,7 +21,9 @@ func (b *builder) machinePasses() error {
 	if err := b.chooseLayouts(); err != nil {
 		return err
 	}
-	b.joinChains()
+	if op.Complete {
+		b.joinChains()
+	}
 	return nil
 }
 
