@@ -118,8 +118,12 @@ func (l *lifetimes) share(i int) {
 		if in < 0 || p.slots[in].kind == slotDynamic {
 			return
 		}
+		root := &p.slots[p.slots[in].root]
 		if out.kind == slotOutput {
 			out.kind = slotArena
+			if root.kind == slotArena && root.fact.DType == out.fact.DType {
+				root.kind, root.index = slotOutput, out.index
+			}
 		}
 		out.root = p.slots[in].root
 		l.last[out.root] = max(l.last[out.root], l.value[s.out[0]])

@@ -71,7 +71,7 @@ type slotKind uint8
 const (
 	slotArena   slotKind = iota // off in the arena
 	slotInput                   // the caller's tensor
-	slotOutput                  // the caller's output tensor, written directly
+	slotOutput                  // the caller's output tensor index, written directly
 	slotData                    // a constant, variable or state: data
 	slotDynamic                 // made during the run
 )

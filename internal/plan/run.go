@@ -190,8 +190,8 @@ func (p *Plan) bind(st *State, outs, ins []*tensor.Tensor) error {
 		if outs[i].DType() != s.fact.DType || !outs[i].Shape().Equal(s.fact.Shape) {
 			return fmt.Errorf("plan: output %q is %v, the buffer given is %v", p.graph.Values[slot].Name, s.fact, outs[i])
 		}
-		if s.kind == slotOutput && s.index == i {
-			st.tensors[slot].Set(s.fact.DType, outs[i].Bytes(), s.fact.Shape)
+		if r := &p.slots[s.root]; r.kind == slotOutput && r.index == i {
+			st.tensors[s.root].Set(r.fact.DType, outs[i].Bytes(), r.fact.Shape)
 		}
 	}
 	for _, v := range st.rebind {
@@ -295,8 +295,7 @@ func (p *Plan) checkDynamic(f op.Fact, s *step) error {
 func (p *Plan) finish(st *State, outs []*tensor.Tensor) error {
 	st.ctx.Ctx = nil
 	for i, slot := range p.outputs {
-		s := &p.slots[slot]
-		if s.kind == slotOutput && s.index == i {
+		if r := &p.slots[p.slots[slot].root]; r.kind == slotOutput && r.index == i {
 			continue
 		}
 		t := &st.tensors[slot]
