@@ -6,13 +6,14 @@ const (
 	tileAVX512 tileID = iota + 1
 	tileAVX2
 	tileAVX2x8
+	tileAVX512x16
 )
 
 // archGemmF32 lists the tiles of amd64. A tile is two vectors wide: each element of a that is broadcast then serves two
 // multiply-adds, and the height is what the registers leave. 28 sums, two vectors of b and two broadcasts make 32; 12,
 // two and two make 16.
 func archGemmF32() []gemmF32 {
-	half, quarter := tileShape{tileAVX2, 6, 16}, tileShape{tileAVX2x8, 12, 8}
+	half, quarter := tileShape{tileAVX512x16, 28, 16}, tileShape{tileAVX2x8, 12, 8}
 	return []gemmF32{
 		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10, gemv: true, slice: inL2,
 			narrow: []tileShape{half, quarter}},
@@ -29,6 +30,8 @@ func archTileF32(id tileID, t *tileF32) {
 		tileF32AVX2(t)
 	case tileAVX2x8:
 		narrowF32AVX2(t)
+	case tileAVX512x16:
+		narrowF32AVX512(t)
 	default:
 		panic("kernel: no such tile")
 	}
@@ -68,6 +71,11 @@ func tileF32AVX2(t *tileF32)
 //
 //go:noescape
 func narrowF32AVX2(t *tileF32)
+
+// narrowF32AVX512 is tileF32Generic for up to 28 rows and 16 columns, with fused multiply-adds.
+//
+//go:noescape
+func narrowF32AVX512(t *tileF32)
 
 // packRowsF32 copies whole rows of a panel as arrays, whose size the compiler knows.
 func packRowsF32(dst []float32, nr, k, cols int, b []float32, ldb int) {

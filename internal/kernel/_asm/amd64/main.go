@@ -18,7 +18,7 @@ var files = []struct {
 	name string
 	f    func(g *gen)
 }{
-	{name: "gemmf32_amd64.s", f: func(g *gen) { g.eachTier(tileF32); g.tier(avx2); narrowF32(g); transposeF32(g) }},
+	{name: "gemmf32_amd64.s", f: func(g *gen) { g.eachTier(tileF32); g.eachTier(narrowF32); g.tier(avx2); transposeF32(g) }},
 	{name: "gemvf32_amd64.s", f: func(g *gen) { g.eachTier(gemvF32) }},
 	{name: "rowsf32_amd64.s", f: func(g *gen) { g.eachTier(indirectF32) }},
 	{name: "vec_amd64.s", f: func(g *gen) { g.eachTier(vectors) }},

@@ -61,7 +61,7 @@ func indirectF32(g *gen) {
 // indirect emits the tile for a fixed number of rows.
 func (g *gen) indirect(rows int, at, taps, source, zeros, minus Mem) {
 	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
-	sets := sumSets(rows)
+	sets := g.sumSets(rows)
 	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*2 + half) }
 	b0, b1 := g.phys(g.t.regs-4), g.phys(g.t.regs-3)
 	temps := []VecPhysical{g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}

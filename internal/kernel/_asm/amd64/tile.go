@@ -21,8 +21,8 @@ const actLeakyRelu, actClip = 2, 3
 // General registers of a tile.
 var (
 	rT    = RDI // arguments
-	rA    = RSI // rows 0 to 6 of a
-	rA7   = R9  // rows 7 to 13
+	rA    = RSI // row 0 of a
+	rA7   = R9  // row 7 of a
 	rRS   = R8  // row stride of a, in bytes
 	rRS3  = R10
 	rRS5  = R11
@@ -44,10 +44,18 @@ func tileF32(g *gen) {
 	g.tile("tileF32", maxRows)
 }
 
+// rowBases are the registers that hold the addresses of each seventh row of a. Tiles of more than fourteen rows use those of
+// c, which they load when the sums are done.
+var rowBases = []Register{rA, rA7, rC, rCS}
+
 // narrowF32 emits the tile of rows × one vector of columns.
 func narrowF32(g *gen) {
+	maxRows := 12
+	if g.t.wide {
+		maxRows = 28
+	}
 	g.across = 1
-	g.tile("narrowF32", 12)
+	g.tile("narrowF32", maxRows)
 	g.across = 2
 }
 
@@ -87,10 +95,8 @@ func (g *gen) tile(name string, maxRows int) {
 
 // rowAt is row i of a.
 func rowAt(i int) Mem {
-	base := Register(rA)
-	if i >= 7 {
-		base, i = rA7, i-7
-	}
+	base := rowBases[i/7]
+	i %= 7
 	switch i {
 	case 0:
 		return Mem{Base: base}
@@ -105,10 +111,12 @@ func rowAt(i int) Mem {
 // rows emits the tile for a fixed number of rows.
 func (g *gen) rows(rows int) {
 	name := func(s string) string { return fmt.Sprintf("%s%d", s, rows) }
-	sets := sumSets(rows)
+	sets := g.sumSets(rows)
 	acc := func(set, row, half int) VecPhysical { return g.phys((set*rows+row)*g.across + half) }
 	b := []VecPhysical{g.phys(g.t.regs - 4), g.phys(g.t.regs - 3)}
 	temps := []VecPhysical{g.phys(g.t.regs - 2), g.phys(g.t.regs - 1)}
+
+	bases := rowBases[:(rows+6)/7]
 
 	for i := range g.across * rows * sets {
 		g.zero(g.phys(i))
@@ -119,16 +127,23 @@ func (g *gen) rows(rows int) {
 		}
 		g.ADDQ(rBS, rB)
 		for i := range rows {
+			if g.across == 1 && g.t.wide {
+				g.VFMADD231PS_BCST(rowAt(i), b[0], acc(set, i, 0))
+				continue
+			}
 			t := temps[i%2]
 			g.VBROADCASTSS(rowAt(i), t)
 			for h := range g.across {
 				g.VFMADD231PS(b[h], t, acc(set, i, h))
 			}
 		}
-		g.ADDQ(rKS, rA)
-		if rows > 7 {
-			g.ADDQ(rKS, rA7)
+		for _, r := range bases {
+			g.ADDQ(rKS, r)
 		}
+	}
+	for i := 2; i < len(bases); i++ {
+		g.LEAQ(Mem{Base: bases[i-1], Index: rRS, Scale: 4}, bases[i])
+		g.ADDQ(rRS3, bases[i])
 	}
 	g.MOVQ(Mem{Base: rT, Disp: tileAhead}, rTemp)
 	g.SUBQ(U8(4), rK)
@@ -151,6 +166,11 @@ func (g *gen) rows(rows int) {
 	g.DECQ(rK)
 	g.JNE(LabelRef(name("single")))
 	g.Label(name("summed"))
+	if rows > 14 {
+		g.MOVQ(Mem{Base: rT, Disp: tileC}, rC)
+		g.MOVQ(Mem{Base: rT, Disp: tileCS}, rCS)
+		g.SHLQ(U8(2), rCS)
+	}
 	g.joinSets(rows, sets, acc)
 	sum := func(row, half int) VecPhysical { return acc(0, row, half) }
 	g.columns(name, b[0], b[1], func(name func(string) string, masks []Op) {
@@ -160,15 +180,13 @@ func (g *gen) rows(rows int) {
 }
 
 // sumSets is how many sets of sums the steps of a tile are dealt out to, so that with few rows, too, there are eight
-// chains of dependent additions, which cover two units of latency four.
-func sumSets(rows int) int {
-	switch {
-	case rows == 1:
-		return 4
-	case rows <= 3:
-		return 2
+// chains of dependent additions, which cover two units of latency four. Four registers are for other things.
+func (g *gen) sumSets(rows int) int {
+	sets, chains := 1, rows*g.across
+	for sets < 4 && sets*chains < 8 && 2*sets*chains <= g.t.regs-4 {
+		sets *= 2
 	}
-	return 1
+	return sets
 }
 
 // joinSets adds all sets of sums to the first.
