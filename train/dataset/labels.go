@@ -15,21 +15,29 @@ import (
 // labelTable is the content of a label file: the class of each name.
 type labelTable map[string]string
 
+// maxLabels is the most bytes that a label file may have.
+var maxLabels int64 = 256 << 20
+
 // readLabels reads a CSV file (RFC 4180) of at least two columns: the name of an image and
 // its class. The names are slash-separated paths below the folder or in the tar file, or
 // base names; the extension may be missing. A first line whose second field is "label" or
-// "class" is a heading. Two classes for one name are an error.
+// "class" is a heading. Two classes for one name are an error, as is a file of more than
+// maxLabels bytes.
 func readLabels(file string) (labelTable, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: labels: %w", err)
 	}
 	defer f.Close()
-	r := csv.NewReader(f)
+	in := &counter{r: io.LimitReader(f, maxLabels+1)}
+	r := csv.NewReader(in)
 	r.FieldsPerRecord, r.ReuseRecord, r.TrimLeadingSpace = -1, true, true
 	t := labelTable{}
 	for first := true; ; first = false {
 		row, err := r.Read()
+		if in.n > maxLabels {
+			return nil, fmt.Errorf("dataset: labels: %s has more than %d bytes", file, maxLabels)
+		}
 		if err == io.EOF {
 			break
 		}

@@ -107,6 +107,8 @@ type tarReader struct {
 	file *os.File
 	tar  *tar.Reader
 	next int // number of the image that next gives, of those that the file has
+	// sparse says that the image at hand has holes, which the file does not pay for.
+	sparse bool
 	// class is called with the stem and the content of each .cls entry, if not nil.
 	class func(stem, class string)
 }
@@ -149,6 +151,7 @@ func (r *tarReader) advance() (name string, size int64, err error) {
 		case h.Typeflag != tar.TypeReg || strings.HasPrefix(base, "."):
 		case isImage(base):
 			r.next++
+			r.sparse = h.PAXRecords["GNU.sparse.major"] != "" || h.PAXRecords["GNU.sparse.map"] != ""
 			return h.Name, h.Size, nil
 		case r.class != nil && strings.EqualFold(path.Ext(base), ".cls") && h.Size <= maxClass:
 			b, err := io.ReadAll(r.tar)
@@ -162,6 +165,9 @@ func (r *tarReader) advance() (name string, size int64, err error) {
 
 // image reads the image that advance has come to.
 func (r *tarReader) image(size int64) ([]byte, error) {
+	if r.sparse {
+		return nil, errors.New("an entry with holes")
+	}
 	if size > maxEntry {
 		return nil, fmt.Errorf("an entry of %d bytes", size)
 	}

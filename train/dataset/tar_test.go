@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -294,6 +295,70 @@ func TestDamagedTar(t *testing.T) {
 	cancel()
 	if _, err := Open(ctx, dir, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a cancelled context: %v", err)
+	}
+}
+
+// TestTarHoles: an entry of a few bytes that claims to go on with zeros is left out, before
+// its zeros take memory and time.
+func TestTarHoles(t *testing.T) {
+	var buf bytes.Buffer
+	tw := tar.NewWriter(&buf)
+	// The writer refuses the names of the format, which are put in afterwards.
+	holes := map[string]string{"XNU.sparse.major": "0", "XNU.sparse.minor": "1", "XNU.sparse.numblocks": "1", "XNU.sparse.map": "0,10", "XNU.sparse.size": "209715200"}
+	for _, e := range []struct {
+		name    string
+		data    []byte
+		records map[string]string
+	}{{"a.png", grey(t, 1), nil}, {"b.png", grey(t, 2)[:10], holes}, {"c.png", grey(t, 3), nil}} {
+		if err := tw.WriteHeader(&tar.Header{Name: e.name, Size: int64(len(e.data)), Mode: 0o644, Typeflag: tar.TypeReg, Format: tar.FormatPAX, PAXRecords: e.records}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write(e.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := writeFiles(t, map[string][]byte{"x.tar": bytes.ReplaceAll(buf.Bytes(), []byte("XNU."), []byte("GNU."))})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	d, err := Open(context.Background(), dir, Options{})
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Train.Len() != 2 || len(d.Skipped) != 1 || !strings.Contains(d.Skipped[0], "holes") {
+		t.Errorf("%d images, skipped %q, want 2 and the one with holes", d.Train.Len(), d.Skipped)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+		t.Errorf("%d bytes were allocated", n)
+	}
+}
+
+func TestLabelFileIsBounded(t *testing.T) {
+	defer func(n int64) { maxLabels = n }(maxLabels)
+	dir := writeFiles(t, map[string][]byte{"img/a.png": grey(t, 1), "l.csv": []byte("a.png,x\nb.png,y\n"), "field.csv": append([]byte("\"a.png"), bytes.Repeat([]byte{' '}, 100)...)})
+	open := func(labels string) error {
+		_, err := Open(context.Background(), filepath.Join(dir, "img"), Options{Labels: labels})
+		return err
+	}
+	for _, c := range []struct {
+		file  string
+		most  int64
+		fails bool
+	}{{"l.csv", 16, false}, {"l.csv", 15, true}, {"field.csv", 50, true}} {
+		maxLabels = c.most
+		err := open(filepath.Join(dir, c.file))
+		if fails := err != nil && strings.Contains(err.Error(), fmt.Sprintf("more than %d bytes", c.most)); fails != c.fails || !fails && err != nil {
+			t.Errorf("%s of at most %d bytes: %v", c.file, c.most, err)
+		}
+	}
+	if _, err := os.Stat("/dev/zero"); err == nil {
+		maxLabels = 1 << 20
+		if err := open("/dev/zero"); err == nil || !strings.Contains(err.Error(), "more than") {
+			t.Errorf("a file without end: %v", err)
+		}
 	}
 }
 
