@@ -27,40 +27,49 @@ type Task interface {
 
 // Pool runs tasks on a fixed number of threads. It is safe for concurrent use: while one
 // Run occupies the workers, others run all their chunks on their own goroutine.
+//
+// Where two cores are far apart it takes a third of a microsecond until one sees what the
+// other has written, and as long again to take the cache line over. What different threads
+// write therefore lies in different lines, and a task reaches a worker in one.
 type Pool struct {
 	threads int
-	busy    sync.Mutex
-	workers []*worker
+	workers []*worker // but the caller, from the first task on
 	closed  atomic.Bool
-
-	// lanes are the shares of the threads. A lane's state is generation<<32 | next chunk.
-	// Between tasks the lower half is closedNext, so that a worker that still holds an old
-	// state can neither claim nor be misled by an end that has already been replaced.
-	lanes   []lane
-	extent  atomic.Uint64 // lanes that have chunks<<32 | chunks
-	current atomic.Uint32 // generation of the newest task; set when its lanes are open
-	task    Task
-	pending atomic.Int32
-	waiting atomic.Bool
+	waiting atomic.Bool // the caller waits for done
 	done    chan struct{}
 	failure atomic.Pointer[failure]
+	_       line
+
+	busy sync.Mutex
+	own  lane   // the share of the caller
+	past uint64 // chunks that the workers had finished before this task
+	_    line
 }
 
 type failure struct{ value any }
 
-// lane has a cache line to itself, of 64 bytes or 128.
+// line keeps what is before and after it out of one cache line, of 64 bytes or 128.
+type line [128]byte
+
+// lane is what is left of one thread's share of a task. Its owner takes chunks from the
+// front, who helps from the back.
 type lane struct {
-	state atomic.Uint64
-	_     [120]byte
+	state atomic.Uint64 // next chunk<<32 | end
+	task  Task          // valid while there are chunks
 }
 
 type worker struct {
-	parked atomic.Bool
-	wake   chan struct{}
-	seen   uint32 // the newest task that it has worked on
+	lane
+	_        line
+	finished atomic.Uint64 // chunks, of all tasks, that this worker has run
+	_        line
+	parked   atomic.Bool
+	wake     chan struct{}
+	_        line
 }
 
-const closedNext = 1<<32 - 1
+// maxChunks is the most chunks that a lane's state can count.
+const maxChunks = 1<<32 - 1
 
 // New returns a pool of the given number of threads, the caller's included. Zero or less
 // means GOMAXPROCS, which follows CPU affinity and cgroup quotas. Worker goroutines start
@@ -88,7 +97,9 @@ func (p *Pool) Close() {
 	}
 	p.busy.Lock()
 	defer p.busy.Unlock()
-	p.wakeAll()
+	for _, w := range p.workers {
+		w.rouse()
+	}
 }
 
 // Run calls t.Do for every chunk in [0, chunks) and returns when all have returned. A
@@ -98,7 +109,7 @@ func (p *Pool) Run(chunks int, t Task) {
 	if chunks <= 0 {
 		return
 	}
-	if chunks == 1 || p == nil || p.threads == 1 || p.closed.Load() || uint64(chunks) >= closedNext || !p.busy.TryLock() {
+	if chunks == 1 || p == nil || p.threads == 1 || p.closed.Load() || uint64(chunks) > maxChunks || !p.busy.TryLock() {
 		for i := range chunks {
 			t.Do(i, 0)
 		}
@@ -108,39 +119,58 @@ func (p *Pool) Run(chunks int, t Task) {
 	if p.workers == nil {
 		p.begin()
 	}
-	p.task = t
-	p.failure.Store(nil)
-	p.pending.Store(int32(chunks))
-	gen := p.open(chunks)
-	p.wakeSome(chunks - 1)
-	p.work(0)
-	p.wait()
-	for i := range p.lanes {
-		p.lanes[i].state.Store(gen<<32 | closedNext)
+	shares := min(chunks, p.threads)
+	for i := 1; i < shares; i++ {
+		w := p.workers[i-1]
+		w.open(t, i, shares, chunks)
+		w.rouse()
 	}
-	p.task = nil
-	if f := p.failure.Swap(nil); f != nil {
+	p.own.open(t, 0, shares, chunks)
+	p.wait(uint64(chunks - p.drain(&p.own, 0, true) - p.help(0)))
+	p.own.task = nil
+	for _, w := range p.workers[:shares-1] {
+		w.task = nil
+	}
+	if f := p.failure.Load(); f != nil {
+		p.failure.Store(nil)
 		panic(f.value)
 	}
 }
 
-// open lets the workers claim chunks of a new task and returns its generation.
-func (p *Pool) open(chunks int) uint64 {
-	shares := min(chunks, p.threads)
-	p.extent.Store(uint64(shares)<<32 | uint64(chunks))
-	gen := p.current.Load() + 1
-	for i := range shares {
-		p.lanes[i].state.Store(uint64(gen)<<32 | uint64(i)*uint64(chunks)/uint64(shares))
+// open lets threads claim share i of a task.
+func (l *lane) open(t Task, i, shares, chunks int) {
+	l.task = t
+	n, k := uint64(chunks), uint64(shares)
+	l.state.Store(uint64(i)*n/k<<32 | uint64(i+1)*n/k)
+}
+
+// left reports whether there are chunks to claim.
+func (l *lane) left() bool {
+	s := l.state.Load()
+	return s>>32 < s&maxChunks
+}
+
+// claim returns the next chunk for the owner of the lane, or the last one for another
+// thread, or false. That a state may have been replaced by one of a later task that looks
+// the same does no harm: the task is read after the claim, which keeps it.
+func (l *lane) claim(owner bool) (int, bool) {
+	for {
+		s := l.state.Load()
+		next, end := s>>32, s&maxChunks
+		if next >= end {
+			return 0, false
+		}
+		if owner {
+			if l.state.CompareAndSwap(s, s+1<<32) {
+				return int(next), true
+			}
+		} else if l.state.CompareAndSwap(s, s-1) {
+			return int(end - 1), true
+		}
 	}
-	p.current.Store(gen)
-	return uint64(gen)
 }
 
 func (p *Pool) begin() {
-	p.lanes = make([]lane, p.threads)
-	for i := range p.lanes {
-		p.lanes[i].state.Store(closedNext)
-	}
 	p.workers = make([]*worker, p.threads-1)
 	for i := range p.workers {
 		p.workers[i] = &worker{wake: make(chan struct{}, 1)}
@@ -150,95 +180,99 @@ func (p *Pool) begin() {
 	}
 }
 
-// claim returns the next chunk of a lane, or false. The extent is read after the lane's
-// state: if it is that of a later task, the state has changed too.
-func (p *Pool) claim(i int) (int, bool) {
-	l := &p.lanes[i]
-	for {
-		s := l.state.Load()
-		extent := p.extent.Load()
-		shares, chunks := extent>>32, extent&closedNext
-		next := s & closedNext
-		if next >= uint64(i+1)*chunks/shares {
-			return 0, false
-		}
-		if l.state.CompareAndSwap(s, s+1) {
-			return int(next), true
-		}
+// drain runs chunks of a lane until none is left and returns how many.
+func (p *Pool) drain(l *lane, worker int, owner bool) int {
+	n := 0
+	for l.left() {
+		p.some(l, worker, owner, &n)
 	}
+	return n
 }
 
-// work runs chunks until none is left, those of the worker's own lane first.
-func (p *Pool) work(worker int) {
-	for i := range p.lanes {
-		lane := worker + i
-		if lane >= len(p.lanes) {
-			lane -= len(p.lanes)
-		}
-		for {
-			chunk, ok := p.claim(lane)
-			if !ok {
-				break
-			}
-			p.do(chunk, worker)
-		}
-	}
-}
-
-func (p *Pool) do(chunk, worker int) {
+// some runs chunks of a lane until none is left or one panics.
+func (p *Pool) some(l *lane, worker int, owner bool, n *int) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.failure.CompareAndSwap(nil, &failure{v})
 		}
-		if p.pending.Add(-1) == 0 && p.waiting.CompareAndSwap(true, false) {
-			p.done <- struct{}{}
-		}
 	}()
-	p.task.Do(chunk, worker)
+	for {
+		chunk, ok := l.claim(owner)
+		if !ok {
+			return
+		}
+		*n++
+		l.task.Do(chunk, worker)
+	}
 }
 
-// wait returns once every chunk has ended.
-func (p *Pool) wait() {
-	if poll(func() bool { return p.pending.Load() == 0 }) {
+// help runs chunks of the other threads' lanes and returns how many.
+func (p *Pool) help(worker int) int {
+	n := 0
+	for i := 1; i < p.threads; i++ {
+		k := worker + i
+		switch {
+		case k == p.threads:
+			n += p.drain(&p.own, worker, false)
+		case k > p.threads:
+			n += p.drain(&p.workers[k-p.threads-1].lane, worker, false)
+		default:
+			n += p.drain(&p.workers[k-1].lane, worker, false)
+		}
+	}
+	return n
+}
+
+// wait returns once the workers have finished n chunks of this task.
+func (p *Pool) wait(n uint64) {
+	ready := func() bool {
+		var sum uint64
+		for _, w := range p.workers {
+			sum += w.finished.Load()
+		}
+		return sum-p.past == n
+	}
+	for !poll(ready) {
+		p.waiting.Store(true)
+		if ready() && p.waiting.CompareAndSwap(true, false) {
+			break
+		}
+		<-p.done
+	}
+	p.past += n
+}
+
+// finish tells the caller that the worker has run n chunks more.
+func (p *Pool) finish(w *worker, n int) {
+	if n == 0 {
 		return
 	}
-	p.waiting.Store(true)
-	if p.pending.Load() == 0 && p.waiting.CompareAndSwap(true, false) {
-		return
+	w.finished.Add(uint64(n))
+	if p.waiting.Load() && p.waiting.CompareAndSwap(true, false) {
+		p.done <- struct{}{}
 	}
-	<-p.done
 }
 
 func (p *Pool) serve(w *worker, id int) {
-	ready := func() bool { return p.closed.Load() || p.current.Load() != w.seen }
+	ready := func() bool { return w.left() || p.closed.Load() }
 	for !p.closed.Load() {
-		if poll(ready) {
-			w.seen = p.current.Load()
-			p.work(id)
-			continue
+		if !poll(ready) {
+			w.parked.Store(true)
+			if !ready() || !w.parked.CompareAndSwap(true, false) {
+				<-w.wake
+			}
 		}
-		w.parked.Store(true)
-		if ready() && w.parked.CompareAndSwap(true, false) {
-			continue
-		}
-		<-w.wake
+		p.finish(w, p.drain(&w.lane, id, true))
+		p.finish(w, p.help(id))
 	}
 }
 
-// wakeSome wakes at most n parked workers.
-func (p *Pool) wakeSome(n int) {
-	for _, w := range p.workers {
-		if n <= 0 {
-			return
-		}
-		if w.parked.CompareAndSwap(true, false) {
-			w.wake <- struct{}{}
-		}
-		n--
+// rouse wakes the worker if it is parked.
+func (w *worker) rouse() {
+	if w.parked.Load() && w.parked.CompareAndSwap(true, false) {
+		w.wake <- struct{}{}
 	}
 }
-
-func (p *Pool) wakeAll() { p.wakeSome(len(p.workers)) }
 
 // poll calls ready until it returns true or the time for polling is over.
 func poll(ready func() bool) bool {

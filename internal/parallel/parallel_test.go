@@ -116,6 +116,40 @@ func TestCloseEndsWorkers(t *testing.T) {
 	}
 }
 
+// slowTask has one chunk that takes long.
+type slowTask struct {
+	countTask
+	slow int
+}
+
+func (s *slowTask) Do(chunk, worker int) {
+	if chunk == s.slow {
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.countTask.Do(chunk, worker)
+}
+
+// TestSlowChunks lets one chunk hold up its thread: the others run all that is left, and whoever
+// waits for it gives up polling.
+func TestSlowChunks(t *testing.T) {
+	for _, threads := range []int{2, 3} {
+		p := New(threads)
+		for slow := range 12 {
+			task := &slowTask{countTask{counts: make([]atomic.Int32, 12)}, slow}
+			p.Run(12, task)
+			for i := range task.counts {
+				if n := task.counts[i].Load(); n != 1 {
+					t.Fatalf("%d threads, slow chunk %d: chunk %d ran %d times", threads, slow, i, n)
+				}
+			}
+			if task.overlap.Load() {
+				t.Fatalf("%d threads, slow chunk %d: one worker number ran two chunks at once", threads, slow)
+			}
+		}
+		p.Close()
+	}
+}
+
 type nopTask struct{}
 
 func (nopTask) Do(int, int) {}
@@ -130,11 +164,16 @@ func TestRunDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkRun(b *testing.B) {
-	p := New(2)
-	defer p.Close()
-	var task Task = nopTask{}
-	for b.Loop() {
-		p.Run(8, task)
+// BenchmarkForkJoin is what handing out chunks that do nothing costs.
+func BenchmarkForkJoin(b *testing.B) {
+	for _, chunks := range []int{2, 8, 64} {
+		b.Run(fmt.Sprint(chunks), func(b *testing.B) {
+			p := New(2)
+			defer p.Close()
+			var task Task = nopTask{}
+			for b.Loop() {
+				p.Run(chunks, task)
+			}
+		})
 	}
 }
