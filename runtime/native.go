@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aekit/aekit/internal/graph"
 	"github.com/aekit/aekit/internal/op"
@@ -174,7 +175,7 @@ type prepared struct {
 	dtypes []tensor.DType
 	plan   *plan.Plan
 	states sync.Pool
-	keep   chan *plan.State // one state that the garbage collector does not take
+	keep   atomic.Pointer[plan.State] // one state that the garbage collector does not take
 }
 
 func (n *native) Inputs() []ValueInfo  { return n.ins }
@@ -311,7 +312,7 @@ func (n *native) build(ctx context.Context, shapes []tensor.Shape, dtypes []tens
 	if err != nil {
 		return nil, err
 	}
-	pr := &prepared{plan: p, dtypes: dtypes, keep: make(chan *plan.State, 1)}
+	pr := &prepared{plan: p, dtypes: dtypes}
 	for _, s := range shapes {
 		pr.shapes = append(pr.shapes, s.Clone())
 	}
@@ -378,10 +379,8 @@ func (n *native) Run(ctx context.Context, outs, ins []*tensor.Tensor) error {
 
 // acquire returns the memory of one execution, as much as it takes.
 func (p *prepared) acquire() (*plan.State, error) {
-	select {
-	case st := <-p.keep:
+	if st := p.keep.Swap(nil); st != nil {
 		return st, nil
-	default:
 	}
 	if st, ok := p.states.Get().(*plan.State); ok {
 		return st, nil
@@ -393,9 +392,7 @@ func (p *prepared) acquire() (*plan.State, error) {
 }
 
 func (p *prepared) release(st *plan.State) {
-	select {
-	case p.keep <- st:
-	default:
+	if !p.keep.CompareAndSwap(nil, st) {
 		p.states.Put(st)
 	}
 }

@@ -69,7 +69,10 @@ type PackedQ8 struct {
 	segK        int // values of a segment
 	groups      int // of kr steps of a segment
 	colSum      []int32
-	low         int // 1 if a value is -128
+	low         int    // 1 if a value is -128
+	size        int    // values of a panel
+	count       int    // panels
+	step        [2]int // panels that are multiplied by one tile of rows before the next one, and where there is but one
 	kern        *gemmQ8
 	panels      []int8
 }
@@ -99,8 +102,9 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 	}
 	p.NR, p.groups = g.nr, (segK+g.kr-1)/g.kr
 	p.colSum = make([]int32, n)
-	size := p.panelLen()
-	p.panels = make([]int8, p.Panels()*size)
+	size := segs * p.groups * g.kr * g.nr
+	p.size, p.count, p.step = size, (n+g.nr-1)/g.nr, [2]int{max(1, q8Block/size), max(1, 16*q8Block/size)}
+	p.panels = make([]int8, p.count*size)
 	for j := range n {
 		sum := int32(0)
 		dst := p.panels[j/g.nr*size+j%g.nr*g.kr:]
@@ -145,10 +149,8 @@ func pairsFit(segs, segK, n int, b []int8, rs, cs int) bool {
 	return true
 }
 
-func (p *PackedQ8) panelLen() int { return p.Segs * p.groups * p.kern.kr * p.NR }
-
 // Panels returns the number of panels of NR columns.
-func (p *PackedQ8) Panels() int { return (p.N + p.NR - 1) / p.NR }
+func (p *PackedQ8) Panels() int { return p.count }
 
 // Bytes returns the memory that the packed values take.
 func (p *PackedQ8) Bytes() int { return len(p.panels) + 4*len(p.colSum) }
@@ -280,24 +282,27 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
 	}
 	g := p.kern
-	t := tileQ8{k: p.groups, segs: p.Segs, skip: (segStride - p.groups*g.kr) * size, rs: stride * size, zero: c.zero, lo: float32(c.lo - c.zero), hi: float32(c.hi - c.zero), ds: ldd, cols: g.nr, nan: c.nan, low: p.low, fits: c.fits, words: c.zero}
-	if c.signed {
+	// A literal would be made elsewhere and copied.
+	var t tileQ8
+	t.k, t.segs, t.low = p.groups, p.Segs, p.low
+	t.skip, t.rs, t.ds, t.cols = (segStride-p.groups*g.kr)*size, stride*size, ldd, g.nr
+	t.zero, t.lo, t.hi, t.nan, t.fits = c.zero, float32(c.lo-c.zero), float32(c.hi-c.zero), c.nan, c.fits
+	if t.words = c.zero; c.signed {
 		t.words, t.flip = c.zero+128, 0x80808080
 	}
 	full := p1
 	if j1 < p1*p.NR {
 		full--
 	}
-	step := max(1, q8Block/p.panelLen())
-	if m <= g.mr {
-		step = max(1, 16*q8Block/p.panelLen())
+	step, tiles := p.step[1], 1
+	if m > g.mr {
+		step, tiles = p.step[0], (m+g.mr-1)/g.mr
 	}
-	tiles := (m + g.mr - 1) / g.mr
 	for p0 < full {
 		n := min(step, full-p0)
 		for i, left := 0, tiles; i < m; left-- {
 			t.rows = (m - i + left - 1) / left
-			t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[p0*p.panelLen()])
+			t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[p0*p.size])
 			t.dst = &dst[i*ldd+p0*p.NR-j0]
 			t.init, t.scale = &c.init[p0*p.NR], &c.scale[p0*p.NR]
 			t.panels, t.column = n, 0
@@ -312,24 +317,24 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	if t.cols = j1 - full*p.NR; 2*t.cols <= p.NR {
 		t.half = 1
 	}
-	p.partPanel(t, m, a, full, c, dst[full*p.NR-j0:])
+	p.partPanel(&t, m, a, full, c, dst[full*p.NR-j0:])
 }
 
 // partPanel computes the first t.cols columns of a panel. They lie apart first, unless the kernel writes nothing else.
-func (p *PackedQ8) partPanel(t tileQ8, m int, a []byte, panel int, c *ColumnsQ8, dst []uint8) {
+func (p *PackedQ8) partPanel(t *tileQ8, m int, a []byte, panel int, c *ColumnsQ8, dst []uint8) {
 	var part [6 * 16]uint8
 	g, ldd := p.kern, t.ds
-	t.b = unsafe.Pointer(&p.panels[panel*p.panelLen()])
+	t.b = unsafe.Pointer(&p.panels[panel*p.size])
 	t.init, t.scale = &c.init[panel*p.NR], &c.scale[panel*p.NR]
 	for i, left := 0, (m+g.mr-1)/g.mr; i < m; left-- {
 		t.rows, t.panels, t.column = (m-i+left-1)/left, 1, 0
 		t.a = unsafe.Pointer(&a[i*t.rs])
 		if g.exact {
 			t.dst = &dst[i*ldd]
-			archTileQ8(g.id, &t)
+			archTileQ8(g.id, t)
 		} else {
 			t.dst, t.ds = &part[0], p.NR
-			archTileQ8(g.id, &t)
+			archTileQ8(g.id, t)
 			for r := range t.rows {
 				copy(dst[(i+r)*ldd:][:t.cols], part[r*p.NR:])
 			}

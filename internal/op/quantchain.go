@@ -216,6 +216,7 @@ type quantChainState struct {
 	signed             bool     // 8-bit results are
 	wide, stride       int      // bytes of a row of values, and of converted ones
 	most               int      // rows of a block
+	work               int      // multiply-adds of a row
 	buffers            [][]byte // by worker
 	m, rows            int      // of the run, and of a chunk
 	x, y               []float32
@@ -236,7 +237,7 @@ const (
 
 // prepare finds what does not change from run to run.
 func (c *quantChain) prepare(ctx *Context, t *quantChainState, in []*tensor.Tensor, out *tensor.Tensor) error {
-	t.layers, t.consts = t.layers[:0], make([]columnsQ8, len(c.links))
+	t.layers, t.consts, t.work = t.layers[:0], make([]columnsQ8, len(c.links)), 0
 	x := in[0].DType()
 	t.inWidth = in[0].Shape()[1]
 	t.lastWidth = out.Shape()[1]
@@ -293,6 +294,7 @@ func (c *quantChain) prepare(ctx *Context, t *quantChainState, in []*tensor.Tens
 			if x = z.DType(); !y.inPlace {
 				t.stride = max(t.stride, leftStride(y.k)*y.w.ValueBytes())
 			}
+			t.work = addSize(t.work, mulSize(width, y.w.N))
 			width = y.w.N
 			t.wide = max(t.wide, width)
 		}
@@ -327,18 +329,18 @@ func (c *quantChain) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	} else {
 		t.bytesOut = bytes8(out[0])
 	}
-	work := 0
-	for i := range t.layers {
-		work += mulSize(t.m, t.layers[i].k, t.layers[i].w.N)
-	}
-	chunks := 1
+	work, chunks := mulSize(t.m, t.work), 1
 	if work >= chainWork {
-		chunks = min(2*t.m/chainRows, work/(chainWork/4), maxChunks)
+		chunks = max(1, min(2*t.m/chainRows, work/(chainWork/4), maxChunks))
 	}
-	if chunks > 3 || work < chainWork || t.m > t.most {
-		t.rows = (t.m + max(1, chunks) - 1) / max(1, chunks)
+	switch {
+	case ctx.Pool.Threads() == 1 || chunks == 1 && work < chainWork:
+		t.rows = t.m
+		t.Do(0, 0)
+	case chunks > 3 || t.m > t.most:
+		t.rows = (t.m + chunks - 1) / chunks
 		ctx.Pool.Run((t.m+t.rows-1)/t.rows, t)
-	} else {
+	default:
 		t.block(0, t.m, t.buffer(0), ctx.Pool)
 	}
 	t.x, t.y, t.bytesIn, t.bytesOut = nil, nil, nil, nil

@@ -104,17 +104,27 @@ func (g *gen) beginQ8() {
 
 // eachRows emits the tile for every number of rows, with one or both vectors of columns.
 func (g *gen) eachRows(d dotQ8, halves int, order Mem) {
-	for rows := d.rows; rows >= 1; rows-- {
-		below := fmt.Sprintf("below%d_%d", rows, halves)
-		if rows > 1 {
-			g.CMPQ(rTemp, U8(rows))
-			g.JNE(LabelRef(below))
-		}
+	name := func(rows int) string { return fmt.Sprintf("rows%d_%d", rows, halves) }
+	g.branches(1, d.rows, name)
+	for rows := 1; rows <= d.rows; rows++ {
+		g.Label(name(rows))
 		g.rowsQ8(d, rows, halves, order)
-		if rows > 1 {
-			g.Label(below)
-		}
 	}
+}
+
+// branches emits jumps to the label of the number, between lo and hi, that rTemp holds.
+func (g *gen) branches(lo, hi int, label func(n int) string) {
+	if lo == hi {
+		g.JMP(LabelRef(label(lo)))
+		return
+	}
+	mid := (lo + hi) / 2
+	above := "above" + label(mid)
+	g.CMPQ(rTemp, U8(mid))
+	g.JGT(LabelRef(above))
+	g.branches(lo, mid, label)
+	g.Label(above)
+	g.branches(mid+1, hi, label)
 }
 
 func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {

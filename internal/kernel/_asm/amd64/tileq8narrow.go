@@ -22,16 +22,11 @@ func (g *gen) narrowQ8(maxRows, vectors int, order Mem) {
 	g.BZHIL(rTemp.As32(), rK.As32(), rK.As32())
 	g.KMOVD(rK.As32(), K1)
 	g.beginQ8()
-	for rows := maxRows; rows >= 1; rows-- {
-		below := fmt.Sprintf("below%d", rows)
-		if rows > 1 {
-			g.CMPQ(rTemp, U8(rows))
-			g.JNE(LabelRef(below))
-		}
+	name := func(rows int) string { return fmt.Sprintf("rows%d", rows) }
+	g.branches(1, maxRows, name)
+	for rows := 1; rows <= maxRows; rows++ {
+		g.Label(name(rows))
 		g.narrowRows(rows, vectors, order, spread, square)
-		if rows > 1 {
-			g.Label(below)
-		}
 	}
 }
 
