@@ -10,20 +10,22 @@ import (
 // gemmF32 is one implementation of float32 matrix multiplication. A tile is mr rows by nr columns; matrices are packed
 // in panels of nr columns.
 type gemmF32 struct {
-	name   string // as in naming.md: tier and tile
-	id     tileID
-	use    *bool
-	mr, nr int
-	rowsMR int         // rows of the tile of GemmRowsF32, or 0 if there is none
-	gemv   bool        // there is a routine for one row by many panels, archGemvF32
-	slice  int         // bytes of a panel that are multiplied by all rows before the next are
-	narrow []tileShape // tiles for the last columns, in multiples of narrowUnit, widest first
+	name    string // as in naming.md: tier and tile
+	id      tileID
+	use     *bool
+	mr, nr  int
+	aliasMR int         // rows of a tile whose rows of a share one set of the first-level cache, or 0 for mr
+	rowsMR  int         // rows of the tile of GemmRowsF32, or 0 if there is none
+	gemv    bool        // there is a routine for one row by many panels, archGemvF32
+	slice   int         // bytes of a panel that are multiplied by all rows before the next are
+	narrow  []tileShape // tiles for the last columns, in multiples of narrowUnit, widest first
 }
 
 // tileShape is a tile of mr rows by nr columns.
 type tileShape struct {
-	id     tileID
-	mr, nr int
+	id      tileID
+	mr, nr  int
+	aliasMR int // as in gemmF32
 }
 
 // narrowUnit is what the widths of narrow tiles are multiples of, so that padding is at most 7 columns.
@@ -76,7 +78,7 @@ func (s tileShape) tile(t *tileF32) {
 	archTileF32(s.id, t)
 }
 
-func (g *gemmF32) shape() tileShape { return tileShape{g.id, g.mr, g.nr} }
+func (g *gemmF32) shape() tileShape { return tileShape{g.id, g.mr, g.nr, g.aliasMR} }
 
 // fitting returns the tile for the first of the last cols columns of a panel.
 func (g *gemmF32) fitting(cols int) tileShape {
@@ -349,14 +351,13 @@ func (g *gemmF32) panel(t *tileF32, i0, i1 int, a, c []float32) {
 	}
 }
 
-// Rows of a that lie a multiple of aliasStride values apart share one set of a first-level cache, which has places for
-// aliasRows of them at least.
-const aliasStride, aliasRows = 1024, 8
+// aliasStride is how many values lie between rows of a that share one set of a first-level cache.
+const aliasStride = 1024
 
 // rows runs t over rows i0 to i1 in tiles of nearly equal height.
 func (s tileShape) rows(t *tileF32, i0, i1 int, a, c []float32) {
-	if t.rs%aliasStride == 0 {
-		s.mr = min(s.mr, aliasRows)
+	if t.rs%aliasStride == 0 && s.aliasMR > 0 {
+		s.mr = s.aliasMR
 	}
 	tiles := (i1 - i0 + s.mr - 1) / s.mr
 	// Of several passes over a slice of b, the last two have half of the next slice fetched each. What is read once the

@@ -13,9 +13,9 @@ const (
 // multiply-adds, and the height is what the registers leave. 28 sums, two vectors of b and two broadcasts make 32; 12,
 // two and two make 16.
 func archGemmF32() []gemmF32 {
-	half, quarter := tileShape{tileAVX512x16, 28, 16}, tileShape{tileAVX2x8, 12, 8}
+	half, quarter := tileShape{id: tileAVX512x16, mr: 28, nr: 16}, tileShape{id: tileAVX2x8, mr: 12, nr: 8}
 	return []gemmF32{
-		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, rowsMR: 10, gemv: true, slice: inL2,
+		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, aliasMR: min(14, l1Ways()), rowsMR: 10, gemv: true, slice: inL2,
 			narrow: []tileShape{half, quarter}},
 		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6, gemv: true, slice: inL2,
 			narrow: []tileShape{quarter}},

@@ -42,6 +42,7 @@ var files = []struct {
 	{name: "shuffle_amd64.s", f: shuffles},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
 	{name: "halving_amd64.s", f: func(g *gen) { g.eachTier(halvings) }},
+	{name: "cache_amd64.s", f: cpuid},
 	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},
 }
 

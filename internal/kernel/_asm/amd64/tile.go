@@ -44,6 +44,9 @@ func tileF32(g *gen) {
 	g.tile("tileF32", maxRows)
 }
 
+// fetchSteps is from how many steps on a tile fetches its part of c first.
+const fetchSteps = 64
+
 // rowBases are the registers that hold the addresses of each seventh row of a. Tiles of more than fourteen rows use those of
 // c, which they load when the sums are done.
 var rowBases = []Register{rA, rA7, rC, rCS}
@@ -144,6 +147,21 @@ func (g *gen) rows(rows int) {
 	for i := 2; i < len(bases); i++ {
 		g.LEAQ(Mem{Base: bases[i-1], Index: rRS, Scale: 4}, bases[i])
 		g.ADDQ(rRS3, bases[i])
+	}
+	if rows > 2 {
+		// Lines of c that are in no cache near take as long to come as many steps.
+		g.CMPQ(rK, U8(fetchSteps))
+		g.JLT(LabelRef(name("start")))
+		g.MOVQ(Mem{Base: rT, Disp: tileC}, rTemp)
+		g.MOVQ(Mem{Base: rT, Disp: tileCS}, rB)
+		for range rows {
+			for line := 0; line < g.across*g.bytes(); line += 64 {
+				g.PREFETCHT0(Mem{Base: rTemp, Disp: line})
+			}
+			g.LEAQ(Mem{Base: rTemp, Index: rB, Scale: 4}, rTemp)
+		}
+		g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
+		g.Label(name("start"))
 	}
 	g.MOVQ(Mem{Base: rT, Disp: tileAhead}, rTemp)
 	g.SUBQ(U8(4), rK)
