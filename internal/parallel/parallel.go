@@ -5,7 +5,9 @@
 // thread begins with a share of its own, the same one in each run of a task, so that the
 // weights it reads are still in its core's cache, and then helps the others. The calling
 // goroutine works too. Workers wait for the next piece of work by polling for at most
-// [spin], then park: an idle process uses no CPU.
+// [spin], then sleep: an idle process uses no CPU. On Linux they sleep in the kernel, and
+// are woken on another processor than that of the thread that wakes them; their Go
+// processor is free for other goroutines once the Go runtime notices, after up to 10 ms.
 package parallel
 
 import (
@@ -15,8 +17,8 @@ import (
 	"time"
 )
 
-// spin bounds how long a goroutine polls before it parks. Waking a parked thread takes
-// about as long, so polling longer than this cannot pay.
+// spin bounds how long a goroutine polls before it sleeps. Waking a thread takes about as
+// long, so polling longer than this cannot pay.
 const spin = 50 * time.Microsecond
 
 // Task is work in numbered chunks. Do is called once for each chunk, from any goroutine,
@@ -35,9 +37,8 @@ type Pool struct {
 	threads int
 	workers []*worker // but the caller, from the first task on
 	closed  atomic.Bool
-	waiting atomic.Bool // the caller waits for done
-	done    chan struct{}
 	failure atomic.Pointer[failure]
+	caller  sleeper
 	_       line
 
 	busy sync.Mutex
@@ -63,9 +64,8 @@ type worker struct {
 	_        line
 	finished atomic.Uint64 // chunks, of all tasks, that this worker has run
 	_        line
-	parked   atomic.Bool
-	wake     chan struct{}
-	_        line
+	sleeper
+	_ line
 }
 
 // maxChunks is the most chunks that a lane's state can count.
@@ -78,7 +78,7 @@ func New(threads int) *Pool {
 	if threads <= 0 {
 		threads = goruntime.GOMAXPROCS(0)
 	}
-	return &Pool{threads: threads, done: make(chan struct{}, 1)}
+	return &Pool{threads: threads, caller: newSleeper()}
 }
 
 // Threads returns the number of goroutines that may work at once. A nil Pool has one.
@@ -98,7 +98,7 @@ func (p *Pool) Close() {
 	p.busy.Lock()
 	defer p.busy.Unlock()
 	for _, w := range p.workers {
-		w.rouse()
+		w.wake()
 	}
 }
 
@@ -123,7 +123,7 @@ func (p *Pool) Run(chunks int, t Task) {
 	for i := 1; i < shares; i++ {
 		w := p.workers[i-1]
 		w.open(t, i, shares, chunks)
-		w.rouse()
+		w.wake()
 	}
 	p.own.open(t, 0, shares, chunks)
 	p.wait(uint64(chunks - p.drain(&p.own, 0, true) - p.help(0)))
@@ -173,7 +173,7 @@ func (l *lane) claim(owner bool) (int, bool) {
 func (p *Pool) begin() {
 	p.workers = make([]*worker, p.threads-1)
 	for i := range p.workers {
-		p.workers[i] = &worker{wake: make(chan struct{}, 1)}
+		p.workers[i] = &worker{sleeper: newSleeper()}
 	}
 	for i := range p.workers {
 		go p.serve(p.workers[i], i+1)
@@ -233,11 +233,7 @@ func (p *Pool) wait(n uint64) {
 		return sum-p.past == n
 	}
 	for !poll(ready) {
-		p.waiting.Store(true)
-		if ready() && p.waiting.CompareAndSwap(true, false) {
-			break
-		}
-		<-p.done
+		p.caller.sleep(p.threads, ready)
 	}
 	p.past += n
 }
@@ -248,29 +244,17 @@ func (p *Pool) finish(w *worker, n int) {
 		return
 	}
 	w.finished.Add(uint64(n))
-	if p.waiting.Load() && p.waiting.CompareAndSwap(true, false) {
-		p.done <- struct{}{}
-	}
+	p.caller.wake()
 }
 
 func (p *Pool) serve(w *worker, id int) {
 	ready := func() bool { return w.left() || p.closed.Load() }
 	for !p.closed.Load() {
 		if !poll(ready) {
-			w.parked.Store(true)
-			if !ready() || !w.parked.CompareAndSwap(true, false) {
-				<-w.wake
-			}
+			w.sleep(p.threads, ready)
 		}
 		p.finish(w, p.drain(&w.lane, id, true))
 		p.finish(w, p.help(id))
-	}
-}
-
-// rouse wakes the worker if it is parked.
-func (w *worker) rouse() {
-	if w.parked.Load() && w.parked.CompareAndSwap(true, false) {
-		w.wake <- struct{}{}
 	}
 }
 

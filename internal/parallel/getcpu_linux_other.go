@@ -1,0 +1,7 @@
+//go:build linux && !amd64
+
+package parallel
+
+import "syscall"
+
+const sysGetcpu = syscall.SYS_GETCPU
