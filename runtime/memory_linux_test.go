@@ -88,10 +88,42 @@ func bigLayer(t *testing.T, n int) *onnx.Model {
 	return m
 }
 
+// faultsHaveAddresses reports whether a read beyond the end of a mapped file says where it was. Under
+// some emulators it does not, and the file cannot be told to be the cause.
+func faultsHaveAddresses(t *testing.T) (ok bool) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fault")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := mapFile(path, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.close()
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer file.enter()()
+	defer func() {
+		f, is := recover().(interface{ Addr() uintptr })
+		ok = is && file.covers(f.Addr())
+	}()
+	sum := 0
+	for i := range file.data {
+		sum += int(file.data[i])
+	}
+	t.Fatalf("a file of no bytes was read: sum %d", sum)
+	return false
+}
+
 // TestFileTruncatedWhilePacking cuts the file short after it has been decoded: the threads that
 // pack its weights run into the end, which is an error. Where processors want values aligned that
 // are not, decoding has copied the weights, and the session is made of the copy.
 func TestFileTruncatedWhilePacking(t *testing.T) {
+	if !faultsHaveAddresses(t) {
+		t.Skip("faults have no addresses here")
+	}
 	path := filepath.Join(t.TempDir(), "m.onnx")
 	for range 5 {
 		if err := onnx.WriteFile(path, bigLayer(t, 1024)); err != nil {
