@@ -261,26 +261,33 @@ func (p *PackedQ8) Columns(aZero int32, signed bool, bias []int32, scale []float
 	return c
 }
 
-// q8Block bounds the bytes of panels that are multiplied by one block of rows before the next one.
+// q8Block bounds the bytes of panels that are multiplied by all rows of a call before the next ones.
 const q8Block = 16 << 10
+
+// LineQ8 is a run of rows of a product whose left values lie a stride apart: A is the number of the first of them, Dst the
+// byte of the first result.
+type LineQ8 struct{ A, Dst int }
 
 // Run computes columns p0*NR to min(p1*NR, N) of m rows, the first of them to dst, whose rows lie ldd bytes apart. Row i of the left matrix has
 // its first segment at value i*stride of a, converted, and its segments segStride values apart; strides may be such that
 // segments and rows overlap. Only those columns are written, so that calls for others or for other rows may run
 // concurrently.
 func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
+	p.RunLines([]LineQ8{{}}, m, a, stride, segStride, c, p0, p1, dst, ldd)
+}
+
+// RunLines is Run for each of the lines, with the values of a from A on and the results of dst from Dst on. A group of panels
+// goes through all lines while it is in the cache.
+func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
 	if p0 < 0 || p1 > p.Panels() || p0 > p1 {
 		panic(fmt.Sprintf("kernel: panels [%d,%d) of %d", p0, p1, p.Panels()))
 	}
-	if m == 0 || p0 == p1 {
+	if m == 0 || p0 == p1 || len(lines) == 0 {
 		return
 	}
-	j0, j1 := p0*p.NR, min(p1*p.NR, p.N)
-	checkMatrix("dst", m, j1-j0, len(dst), ldd)
 	size := p.ValueBytes()
-	if need := ((m-1)*stride + (p.Segs-1)*segStride + p.segK) * size; need > len(a) {
-		panic(fmt.Sprintf("kernel: %d bytes of left values, want %d", len(a), need))
-	}
+	j0, j1 := p0*p.NR, min(p1*p.NR, p.N)
+	p.checkLines(lines, m, len(a)/size, stride, segStride, j1-j0, len(dst), ldd)
 	g := p.kern
 	// A literal would be made elsewhere and copied.
 	var t tileQ8
@@ -296,18 +303,24 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	}
 	step, tiles := p.step[1], 1
 	if m > g.mr {
-		step, tiles = p.step[0], (m+g.mr-1)/g.mr
+		tiles = (m + g.mr - 1) / g.mr
+	}
+	if m*len(lines) > g.mr {
+		step = p.step[0]
 	}
 	for p0 < full {
 		n := min(step, full-p0)
-		for i, left := 0, tiles; i < m; left-- {
-			t.rows = (m - i + left - 1) / left
-			t.a, t.b = unsafe.Pointer(&a[i*t.rs]), unsafe.Pointer(&p.panels[p0*p.size])
-			t.dst = &dst[i*ldd+p0*p.NR-j0]
-			t.init, t.scale = &c.init[p0*p.NR], &c.scale[p0*p.NR]
-			t.panels, t.column = n, 0
-			archTileQ8(g.id, &t)
-			i += t.rows
+		b, init, scale := unsafe.Pointer(&p.panels[p0*p.size]), &c.init[p0*p.NR], &c.scale[p0*p.NR]
+		for _, l := range lines {
+			for i, left := 0, tiles; i < m; left-- {
+				t.rows = (m - i + left - 1) / left
+				t.a, t.b = unsafe.Pointer(&a[l.A*size+i*t.rs]), b
+				t.dst = &dst[l.Dst+i*ldd+p0*p.NR-j0]
+				t.init, t.scale = init, scale
+				t.panels, t.column = n, 0
+				archTileQ8(g.id, &t)
+				i += t.rows
+			}
 		}
 		p0 += n
 	}
@@ -317,7 +330,21 @@ func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0,
 	if t.cols = j1 - full*p.NR; 2*t.cols <= p.NR {
 		t.half = 1
 	}
-	p.partPanel(&t, m, a, full, c, dst[full*p.NR-j0:])
+	for _, l := range lines {
+		t.ds = ldd
+		p.partPanel(&t, m, a[l.A*size:], full, c, dst[l.Dst+full*p.NR-j0:])
+	}
+}
+
+// checkLines panics unless the rows of all lines lie in so many values, and so many columns of their results in so many bytes.
+func (p *PackedQ8) checkLines(lines []LineQ8, m, values, stride, segStride, cols, bytes, ldd int) {
+	checkMatrix("dst", m, cols, bytes, ldd)
+	need, room := (m-1)*stride+(p.Segs-1)*segStride+p.segK, (m-1)*ldd+cols
+	for _, l := range lines {
+		if l.A < 0 || l.A > values-need || l.Dst < 0 || l.Dst > bytes-room {
+			panic(fmt.Sprintf("kernel: line %+v of %d rows in %d left values and %d results", l, m, values, bytes))
+		}
+	}
 }
 
 // partPanel computes the first t.cols columns of a panel. They lie apart first, unless the kernel writes nothing else.

@@ -169,6 +169,47 @@ func TestPackedQ8(t *testing.T) {
 	}
 }
 
+// TestPackedQ8Lines compares lines that overlap, in any order, with the same lines one by one.
+func TestPackedQ8Lines(t *testing.T) {
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		if !HasQ8() {
+			t.Skip("no kernel of this tier")
+		}
+		r := rand.New(rand.NewPCG(3, 4))
+		for i := range 150 {
+			m, count, segs, segK, n := 1+r.IntN(20), r.IntN(8), 1+r.IntN(3), 1+r.IntN(60), 1+r.IntN(100)
+			if i%10 == 0 {
+				segK, n = 700, 40 // panels larger than what is multiplied at a time
+			}
+			p := PackQ8(segs, segK, n, randI8(uint64(i), segs*segK*n), n, false)
+			stride, segStride, ldd := 1+r.IntN(80), r.IntN(300), n+r.IntN(9)
+			room := 500
+			raw := make([]uint8, room+(m-1)*stride+(segs-1)*segStride+segK)
+			for k := range raw {
+				raw[k] = uint8(r.Uint32())
+			}
+			a := make([]byte, len(raw)*p.ValueBytes()+SlackQ8)
+			p.Convert(a[:len(raw)*p.ValueBytes()], raw, false, 9)
+			c := p.Columns(9, false, nil, []float32{0.002}, 100, 0, 255, false)
+			half := p.Panels() / 2
+			lines := make([]LineQ8, count)
+			got, want := make([]uint8, count*m*ldd), make([]uint8, count*m*ldd)
+			for k, place := range r.Perm(count) {
+				lines[k] = LineQ8{A: r.IntN(room + 1), Dst: place * m * ldd}
+				p.Run(m, a[lines[k].A*p.ValueBytes():], stride, segStride, c, 0, p.Panels(), want[lines[k].Dst:], ldd)
+			}
+			p.RunLines(lines, m, a, stride, segStride, c, 0, half, got, ldd)
+			// Of the last line, no byte may lie behind its columns.
+			p.RunLines(lines, m, a, stride, segStride, c, half, p.Panels(), got[min(len(got), half*p.NR):], ldd)
+			for k := range got {
+				if got[k] != want[k] {
+					t.Fatalf("%s, %d lines of %d×%d·%d×%d: byte %d is %d, want %d", p.Kernel(), count, m, segs, segK, n, k, got[k], want[k])
+				}
+			}
+		}
+	})
+}
+
 // requantScalar is the formula of RequantU8 with exact intermediate values.
 func requantScalar(sum int32, scale float32, zero, lo, hi int32) int32 {
 	v := math.RoundToEven(float64(float32(float64(float32(sum)) * float64(scale))))

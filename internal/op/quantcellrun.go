@@ -10,6 +10,7 @@ import (
 // node's state.
 type cellRun struct {
 	cellBands
+	plans [2]cellBands // for several threads, and for one
 	chunkMemory
 	convShape
 	parts   []cellGroup
@@ -24,17 +25,18 @@ type cellRun struct {
 	scratch []byte
 }
 
-// cellBands is the division of a run into units, which are bands of cell rows of one image,
-// and its scratch memory.
+// cellBands is the division of a run into units, which are bands of cell rows of one image
+// or several whole images, and its scratch memory.
 type cellBands struct {
 	low, high      int // first cell row, and one past the last
 	rows, bands    int // cell rows of a band; bands of an image
+	images         int // of a unit
 	units, chunks  int
 	above          int // image rows that a cell reads before its own
 	left           int // first image column of a band, which may be negative
 	width          int // columns of a band
 	source, result int // bytes of channels-last copies; 0 where tensors are in that order
-	band, line     int // bytes of a chunk: the band, and the results of one row of cells
+	image, line    int // bytes of a chunk: a band, as wide as any kernel wants it, and the results of one row of cells
 	bytes          int
 }
 
@@ -52,8 +54,8 @@ func closedCells(s *convShape) bool {
 	return true
 }
 
-// planBands divides a run that closedCells accepts.
-func planBands(s *convShape, parts []cellGroup, last bool) cellBands {
+// planBands divides a run that closedCells accepts. alone is that of planWindows.
+func planBands(s *convShape, parts []cellGroup, last, alone bool) cellBands {
 	var p cellBands
 	right, work, line, window := 0, 0, 0, 0
 	for i := range parts {
@@ -70,30 +72,42 @@ func planBands(s *convShape, parts []cellGroup, last bool) cellBands {
 	p.above, p.width = window-1, right-p.left
 	work = mulSize(work, s.n)
 	cells := p.high - p.low
-	p.rows = max(1, cells)
+	p.rows, p.images = max(1, cells), 1
 	for p.rows > 1 && mulSize(p.rows+p.above, p.width, s.c, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 {
+	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
 		p.rows = max(1, min(p.rows, cells/want))
 	}
 	p.bands = (cells + p.rows - 1) / p.rows
-	p.units = mulSize(s.n, p.bands)
+	p.image = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
+	if alone && p.bands == 1 {
+		p.images = max(1, min(s.n, 2*bandBytes/p.image))
+	}
+	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
 	p.chunks = chunks8For(p.units, work)
+	if alone {
+		p.chunks = 1
+	}
 	if !last {
 		p.source = scratchBytes(mulSize(s.n, s.c, s.groups, s.src[1], s.src[2])/4 + 1)
 		p.result = scratchBytes(mulSize(s.n, s.o, s.groups, s.dst[1], s.dst[2])/4 + 1)
 	}
-	p.band = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
 	p.line = scratchBytes(line/4 + 1)
-	p.bytes = addSize(addSize(p.source, p.result), mulSize(p.chunks, addSize(p.band, p.line)))
+	p.bytes = addSize(addSize(p.source, p.result), mulSize(p.chunks, addSize(mulSize(p.images, p.image), p.line)))
 	return p
+}
+
+// cellBytes is the scratch memory of a run that closedCells accepts, however many threads compute it.
+func cellBytes(s *convShape, last bool) int {
+	parts := cellGroups(s)
+	return max(planBands(s, parts, last, false).bytes, planBands(s, parts, last, true).bytes)
 }
 
 // prepare sets the division for a shape.
 func (t *cellRun) prepare(s *convShape, last bool) {
 	t.convShape, t.parts, t.index, t.last = *s, cellGroups(s), t.index[:0], last
-	t.cellBands = planBands(s, t.parts, last)
+	t.plans = [2]cellBands{planBands(s, t.parts, last, false), planBands(s, t.parts, last, true)}
 	for _, g := range t.parts {
 		for i, r := range residueGroups(s) {
 			if r.ax[0].lo == g.ax[0].lo && r.ax[1].lo == g.ax[1].lo && r.ax[2].lo == g.ax[2].lo {
@@ -108,6 +122,9 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tens
 	t.signed, t.table = in[0].DType() == tensor.Int8, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
+	if t.cellBands = t.plans[0]; ctx.Pool.Threads() == 1 {
+		t.cellBands = t.plans[1]
+	}
 	channels, positions := t.c*t.groups, t.src[1]*t.src[2]
 	outs, results := t.o*t.groups, t.dst[1]*t.dst[2]
 	if !t.last {
@@ -127,71 +144,94 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tens
 	t.x, t.y, t.scratch = nil, nil, nil
 }
 
-// Do implements [parallel.Task]: one chunk of bands.
+// Do implements [parallel.Task]: one chunk of units.
 func (t *cellRun) Do(chunk, worker int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.part(t.scratch, t.band+t.line, chunk, worker)
-	all := t.c * t.groups
+	mem := t.part(t.scratch, t.images*t.image+t.line, chunk, worker)
+	all, outs := t.c*t.groups, t.o*t.groups
+	each := t.src[1] * t.src[2] * all
+	var lines lineQueue
 	for u := lo; u < hi; u++ {
-		n, first := u/t.bands, t.low+u%t.bands*t.rows
-		rows := min(t.rows, t.high-first)
+		n, first := u/t.bands*t.images, t.low+u%t.bands*t.rows
+		rows, images := min(t.rows, t.high-first), min(t.images, t.n-n)
 		b := windowBand{first: first - t.above, rows: rows + t.above, left: t.left, width: t.width}
-		image := t.x[n*t.src[1]*t.src[2]*all:][:t.src[1]*t.src[2]*all]
 		for g := range t.groups {
-			b.fill(t.packed.w[g], mem[:t.band], image, t.src[1], t.src[2], all, g, t.c, t.signed, t.zero)
+			for i := range images {
+				b.fill(t.packed.w[g], mem[i*t.image:][:t.image], t.x[(n+i)*each:][:each], t.src[1], t.src[2], all, g, t.c, t.signed, t.zero)
+			}
 			for i := range t.parts {
 				h := &t.parts[i].ax[1]
-				for j := max(first, h.first); j < min(first+rows, h.first+h.count); j++ {
-					t.cellRow(i, n, g, j, j-first, mem)
+				from, to := max(first, h.first), min(first+rows, h.first+h.count)
+				if p := t.packed.w[t.index[i]+g]; t.o%p.NR == 0 {
+					t.cellPanels(&lines, i, n, images, g, first, from, to, mem)
+					continue
+				}
+				for k := range images {
+					for j := from; j < to; j++ {
+						t.cellRow(i, n+k, g, j, j-first, mem[k*t.image:][:t.image], mem[t.images*t.image:])
+					}
 				}
 			}
 		}
 		if t.table != nil {
 			// The residues of a band's cells are all positions of these lines.
-			a, line := &t.cube[1], t.dst[2]*t.o*t.groups
+			a, line := &t.cube[1], t.dst[2]*outs
 			from, to := max(0, first*a.stride-a.begin), min(t.dst[1], (first+rows)*a.stride-a.begin)
-			results := t.y[(n*t.dst[1]+from)*line : (n*t.dst[1]+to)*line]
+			results := t.y[(n*t.dst[1]+from)*line : ((n+images-1)*t.dst[1]+to)*line]
 			t.table.Map(results, results)
 		}
 	}
 }
 
-// cellRow computes the results of cells of row j of part i, for group g of image n. at is
-// the row's place in the band.
-func (t *cellRun) cellRow(i, n, g, j, at int, mem []byte) {
+// leftOf returns the number of the left value at which the window of cell 0 of a row of cells begins, which need not exist.
+// at is the row's place in the band.
+func (t *cellRun) leftOf(i, at int) int {
+	h, w := &t.parts[i].ax[1], &t.parts[i].ax[2]
+	return (at+t.above-h.window+1)*t.width*t.c + (1-w.window-t.left)*t.c
+}
+
+// cellPanels computes rows [from, to) of the cells of part i in the bands of images from n on, group g, where each panel
+// belongs to one residue. first is the first row of the band.
+func (t *cellRun) cellPanels(lines *lineQueue, i, n, images, g, first, from, to int, mem []byte) {
+	p, cols := t.packed.w[t.index[i]+g], t.columns.list[t.index[i]+g]
+	h, w, ch, cw := &t.parts[i].ax[1], &t.parts[i].ax[2], &t.cube[1], &t.cube[2]
+	nh, nw, outs, panels := h.hi-h.lo, w.hi-w.lo, t.o*t.groups, t.o/p.NR
+	each := t.image / p.ValueBytes()
+	lines.of(p, cols, mem[:t.images*t.image], t.c, t.width*t.c, t.y, cw.stride*outs)
+	for r := range nh * nw {
+		rh, rw := h.lo+r/nw-ch.begin, w.lo+r%nw-cw.begin
+		c0, c1 := w.first, w.first+w.count
+		for c0 < c1 && c0*cw.stride+rw < 0 {
+			c0++
+		}
+		for c0 < c1 && (c1-1)*cw.stride+rw >= t.dst[2] {
+			c1--
+		}
+		if c0 == c1 {
+			continue
+		}
+		lines.p0, lines.p1 = r*panels, (r+1)*panels
+		for k := range images {
+			for j := from; j < to; j++ {
+				if oh := j*ch.stride + rh; oh >= 0 && oh < t.dst[1] {
+					lines.add(c1-c0, k*each+t.leftOf(i, j-first)+c0*t.c, (((n+k)*t.dst[1]+oh)*t.dst[2]+c0*cw.stride+rw)*outs+g*t.o)
+				}
+			}
+		}
+		lines.flush()
+	}
+}
+
+// cellRow computes the results of cells of row j of part i, for group g of image n, by way of line. at is the row's place in
+// the band.
+func (t *cellRun) cellRow(i, n, g, j, at int, band, line []byte) {
 	part := &t.parts[i]
 	p, cols := t.packed.w[t.index[i]+g], t.columns.list[t.index[i]+g]
 	h, w := &part.ax[1], &part.ax[2]
 	nh, nw, outs := h.hi-h.lo, w.hi-w.lo, t.o*t.groups
-	pitch, size := t.width*t.c, p.ValueBytes()
-	// The window of cell 0 of the row, which need not exist.
-	row := (at+t.above-h.window+1)*pitch + (1-w.window-t.left)*t.c
 	y := t.y[n*t.dst[1]*t.dst[2]*outs:]
-	if t.o%p.NR == 0 {
-		// Each panel belongs to one residue.
-		panels := t.o / p.NR
-		for r := range nh * nw {
-			oh, rw := j*t.cube[1].stride+h.lo+r/nw-t.cube[1].begin, w.lo+r%nw-t.cube[2].begin
-			if oh < 0 || oh >= t.dst[1] {
-				continue
-			}
-			from, to := w.first, w.first+w.count
-			for from < to && from*t.cube[2].stride+rw < 0 {
-				from++
-			}
-			for from < to && (to-1)*t.cube[2].stride+rw >= t.dst[2] {
-				to--
-			}
-			if from == to {
-				continue
-			}
-			dst := y[(oh*t.dst[2]+from*t.cube[2].stride+rw)*outs+g*t.o:]
-			p.Run(to-from, mem[(row+from*t.c)*size:t.band], t.c, pitch, cols, r*panels, (r+1)*panels, dst, t.cube[2].stride*outs)
-		}
-		return
-	}
-	line := mem[t.band:][:w.count*part.n]
-	p.Run(w.count, mem[(row+w.first*t.c)*size:t.band], t.c, pitch, cols, 0, p.Panels(), line, part.n)
+	line = line[:w.count*part.n]
+	p.Run(w.count, band[(t.leftOf(i, at)+w.first*t.c)*p.ValueBytes():], t.c, t.width*t.c, cols, 0, p.Panels(), line, part.n)
 	for r := range nh {
 		oh := j*t.cube[1].stride + h.lo + r - t.cube[1].begin
 		if oh < 0 || oh >= t.dst[1] {

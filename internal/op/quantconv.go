@@ -100,7 +100,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 	if f.c > math.MaxInt32/(255*128)/max(1, mulSize(f.shape.taps())) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
-	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && planWindows(&f.shape, o.last).bytes == math.MaxInt ||
+	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
 		o.last && isDepth8(&f.shape) && max(planDepth8(&f.shape, false).bytes, planDepth8(&f.shape, true).bytes) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
@@ -246,7 +246,7 @@ func (o *quantConv) Workspace(in []Fact) int {
 		return planDepth8(&f.shape, o.byQuads(&f.shape)).bytes
 	}
 	if o.closed(in, &f.shape) {
-		return max(o.plan(&f.shape).bytes, planWindows(&f.shape, o.last).bytes)
+		return max(o.plan(&f.shape).bytes, windowBytes(&f.shape, o.last))
 	}
 	return o.plan(&f.shape).bytes
 }
@@ -328,7 +328,7 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 			t.depth.lay(&f.shape, depth.sums != nil)
 		}
 		if closed != nil {
-			t.windows.convShape, t.windows.windowPlan = f.shape, planWindows(&f.shape, o.last)
+			t.windows.prepare(&f.shape, o.last)
 		}
 	}
 	if closed != nil {

@@ -54,7 +54,7 @@ func (o *quantConvTranspose) extents(x, w tensor.Shape) (f convFacts, err error)
 	if mulSize(cube[0].stride, cube[1].stride, cube[2].stride) > maxPhases {
 		return f, fmt.Errorf("strides of more than %d results in a cell are not supported", maxPhases)
 	}
-	if planCells(&f.shape, o.last).bytes == math.MaxInt || closedCells(&f.shape) && planBands(&f.shape, cellGroups(&f.shape), o.last).bytes == math.MaxInt {
+	if planCells(&f.shape, o.last).bytes == math.MaxInt || closedCells(&f.shape) && cellBytes(&f.shape, o.last) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -173,7 +173,7 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 	}
 	n := planCells(&f.shape, o.last).bytes
 	if o.closed(in, &f.shape) {
-		n = max(n, planBands(&f.shape, cellGroups(&f.shape), o.last).bytes)
+		n = max(n, cellBytes(&f.shape, o.last))
 	}
 	return n
 }

@@ -53,43 +53,56 @@ const chunk8Work = chunkWork / 2
 func chunks8For(units, work int) int { return max(1, min(units, work/chunk8Work, maxChunks)) }
 
 // windowPlan is the division of a convolution into units, which are bands of result rows of
-// one image, and the scratch memory of a chunk.
+// one image or several whole images, and the scratch memory of a chunk.
 type windowPlan struct {
 	rows, bands   int // result rows of a band; bands of an image
+	images        int // of a unit
 	units, chunks int
 	width, pitch  int // positions and values of a row of a band
 	source        int // bytes of the channels-last operand; 0 where it is in place
-	band, result  int // bytes of a chunk
+	image, result int // bytes of a chunk: a band, as wide as any kernel wants it, and results
 	bytes         int
 }
 
-// planWindows divides a convolution that closed accepts.
-func planWindows(s *convShape, last bool) windowPlan {
+// planWindows divides a convolution that closed accepts. alone says that one thread computes it: then there is nothing to
+// share, and panels of weights go through as many rows as the cache holds.
+func planWindows(s *convShape, last, alone bool) windowPlan {
 	var p windowPlan
 	h, w := s.cube[1], s.cube[2]
 	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), s.c, s.o, s.groups)
 	p.width = mulSize(s.dst[2]-1, w.stride) + w.kernel
 	p.pitch = mulSize(p.width, s.c)
 	inRows := func(rows int) int { return mulSize(rows-1, h.stride) + h.span() }
-	p.rows = s.dst[1]
+	p.rows, p.images = s.dst[1], 1
 	for p.rows > 1 && mulSize(inRows(p.rows), p.pitch, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 {
+	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
 		p.rows = max(1, min(p.rows, s.dst[1]/want))
 	}
 	p.bands = (s.dst[1] + p.rows - 1) / p.rows
-	p.units = mulSize(s.n, p.bands)
+	p.image = scratchBytes(mulSize(inRows(p.rows), p.pitch)/2 + kernel.SlackQ8)
+	if alone && p.bands == 1 && last {
+		p.images = max(1, min(s.n, 2*bandBytes/p.image))
+	}
+	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
 	p.chunks = chunks8For(p.units, work)
+	if alone {
+		p.chunks = 1
+	}
 	if !last && s.c*s.groups > 1 && s.src[1]*s.src[2] > 1 {
 		p.source = scratchBytes(mulSize(s.n, s.src[1], s.src[2], s.c, s.groups)/4 + 1)
 	}
-	p.band = scratchBytes(mulSize(inRows(p.rows), p.pitch)/2 + kernel.SlackQ8)
 	if !last {
 		p.result = scratchBytes(mulSize(p.rows, s.dst[2], s.o)/4 + 1)
 	}
-	p.bytes = addSize(p.source, mulSize(p.chunks, addSize(p.band, p.result)))
+	p.bytes = addSize(p.source, mulSize(p.chunks, addSize(mulSize(p.images, p.image), p.result)))
 	return p
+}
+
+// windowBytes is the scratch memory of a convolution that closed accepts, however many threads compute it.
+func windowBytes(s *convShape, last bool) int {
+	return max(planWindows(s, last, false).bytes, planWindows(s, last, true).bytes)
 }
 
 // chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads
@@ -155,6 +168,7 @@ func packWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
 // windowRun is one run of a convolution by windows. Kept in the node's state.
 type windowRun struct {
 	windowPlan
+	plans [2]windowPlan // for several threads, and for one
 	chunkMemory
 	convShape
 	packed      *packedQ8
@@ -174,6 +188,9 @@ func (o *quantConv) runClosed(ctx *Context, t *windowRun, out, in []*tensor.Tens
 	t.signed, t.last, t.table = in[0].DType() == tensor.Int8, o.last, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = bytes8(in[0]), out[0].Bytes(), ctx.Scratch
+	if t.windowPlan = t.plans[0]; ctx.Pool.Threads() == 1 {
+		t.windowPlan = t.plans[1]
+	}
 	t.source = t.x
 	if t.windowPlan.source > 0 {
 		t.source, t.scratch = t.scratch, t.scratch[t.windowPlan.source:]
@@ -203,37 +220,41 @@ func (t *windowRun) transposeImages(lo, hi int) {
 	}
 }
 
-// Do implements [parallel.Task]: one chunk of bands.
+// prepare sets the divisions for a shape.
+func (t *windowRun) prepare(s *convShape, last bool) {
+	t.convShape, t.plans = *s, [2]windowPlan{planWindows(s, last, false), planWindows(s, last, true)}
+}
+
+// Do implements [parallel.Task]: one chunk of units.
 func (t *windowRun) Do(chunk, worker int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	mem := t.part(t.scratch, t.band+t.result, chunk, worker)
+	mem := t.part(t.scratch, t.images*t.image+t.result, chunk, worker)
 	h, w := t.cube[1], t.cube[2]
-	all, outs, width := t.c*t.groups, t.o*t.groups, t.dst[2]
+	outs, width := t.o*t.groups, t.dst[2]
+	var lines lineQueue
 	for u := lo; u < hi; u++ {
-		n, first := u/t.bands, u%t.bands*t.rows
-		rows := min(t.rows, t.dst[1]-first)
+		n, first := u/t.bands*t.images, u%t.bands*t.rows
+		rows, images := min(t.rows, t.dst[1]-first), min(t.images, t.n-n)
 		b := windowBand{first: first*h.stride - h.begin, rows: (rows-1)*h.stride + h.span(), left: -w.begin, width: t.width}
-		image := t.source[n*t.src[1]*t.src[2]*all:][:t.src[1]*t.src[2]*all]
 		for g := range t.groups {
 			p, cols := t.packed.w[g], t.columns.list[g]
-			size := p.ValueBytes()
-			left := mem[:t.band]
-			if p.InPlace(t.signed) && t.groups == 1 && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
-				left = image[b.first*t.src[2]*all:]
-			} else {
-				b.fill(p, left, image, t.src[1], t.src[2], all, g, t.c, t.signed, t.zero)
-			}
+			left, each := t.windows(p, b, mem, n, images, g)
 			dst, ldd, at := t.y, outs, (n*t.dst[1]+first)*width*outs+g*t.o
 			if !t.last {
-				dst, ldd, at = mem[t.band:], t.o, 0
+				dst, ldd, at = mem[t.images*t.image:], t.o, 0
 			}
+			lines.of(p, cols, left, w.stride*t.c, h.dilation*t.pitch, dst, ldd)
+			lines.p0, lines.p1 = 0, p.Panels()
+			m := width
 			if h.stride*t.pitch == width*w.stride*t.c {
-				p.Run(rows*width, left, w.stride*t.c, h.dilation*t.pitch, cols, 0, p.Panels(), dst[at:], ldd)
-			} else {
-				for r := range rows {
-					p.Run(width, left[r*h.stride*t.pitch*size:], w.stride*t.c, h.dilation*t.pitch, cols, 0, p.Panels(), dst[at+r*width*ldd:], ldd)
+				m *= rows
+			}
+			for i := range images {
+				for r := 0; r < rows*width; r += m {
+					lines.add(m, i*each+r/width*h.stride*t.pitch, at+(i*t.dst[1]*width+r)*ldd)
 				}
 			}
+			lines.flush()
 			if !t.last {
 				if t.table != nil {
 					t.table.Map(dst[:rows*width*t.o], dst[:rows*width*t.o])
@@ -242,10 +263,61 @@ func (t *windowRun) Do(chunk, worker int) {
 			}
 		}
 		if t.last && t.table != nil {
-			results := t.y[(n*t.dst[1]+first)*width*outs:][:rows*width*outs]
+			results := t.y[(n*t.dst[1]+first)*width*outs:][:((images-1)*t.dst[1]+rows)*width*outs]
 			t.table.Map(results, results)
 		}
 	}
+}
+
+// windows returns the left values of a band of images from n on, group g, and how many of them are an image's: in place or
+// converted in mem.
+func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, images, g int) (left []byte, each int) {
+	all := t.c * t.groups
+	each = t.src[1] * t.src[2] * all
+	image := t.source[n*each:][:images*each]
+	if p.InPlace(t.signed) && t.groups == 1 && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
+		return image[b.first*t.src[2]*all:], each
+	}
+	for i := range images {
+		b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g, t.c, t.signed, t.zero)
+	}
+	return mem[:images*t.image], t.image / p.ValueBytes()
+}
+
+// lineQueue collects lines of a product, so that panels of weights go through several of them while they are in the cache.
+type lineQueue struct {
+	p                 *kernel.PackedQ8
+	columns           *kernel.ColumnsQ8
+	a                 []byte
+	stride, segStride int
+	dst               []uint8
+	ldd               int
+	p0, p1            int // panels
+	m, n              int // rows of each line, and lines
+	lines             [64]kernel.LineQ8
+}
+
+// of says what is multiplied, and where results go.
+func (q *lineQueue) of(p *kernel.PackedQ8, columns *kernel.ColumnsQ8, a []byte, stride, segStride int, dst []uint8, ldd int) {
+	q.p, q.columns, q.a, q.stride, q.segStride, q.dst, q.ldd = p, columns, a, stride, segStride, dst, ldd
+}
+
+// add adds a line of m rows, from left value a on, whose results begin at byte dst.
+func (q *lineQueue) add(m, a, dst int) {
+	if q.n == len(q.lines) || q.m != m {
+		q.flush()
+	}
+	q.m = m
+	q.lines[q.n] = kernel.LineQ8{A: a, Dst: dst}
+	q.n++
+}
+
+// flush multiplies what was added.
+func (q *lineQueue) flush() {
+	if q.n > 0 {
+		q.p.RunLines(q.lines[:q.n], q.m, q.a, q.stride, q.segStride, q.columns, q.p0, q.p1, q.dst, q.ldd)
+	}
+	q.n = 0
 }
 
 // toPlanes writes m channels-last results to planes, from element at on.

@@ -291,6 +291,30 @@ func TestIslandsAreExact(t *testing.T) {
 	}
 }
 
+// TestIslandsOfBatches covers convolutions of several images that go through the same weights together, and
+// transposed ones whose channels fill whole panels.
+func TestIslandsOfBatches(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct {
+		op                     string
+		n, c, o, h, w          int
+		kernel, strides, begin int
+	}{
+		{"Conv", 5, 12, 70, 9, 7, 3, 1, 1}, {"Conv", 7, 64, 33, 8, 8, 4, 2, 1}, {"Conv", 3, 5, 32, 6, 6, 1, 1, 0},
+		{"Conv", 6, 3, 32, 16, 16, 4, 2, 1}, {"Conv", 2, 32, 3, 17, 40, 3, 1, 1},
+		{"ConvTranspose", 5, 24, 32, 7, 7, 4, 2, 1}, {"ConvTranspose", 9, 70, 64, 4, 4, 4, 2, 1}, {"ConvTranspose", 4, 9, 32, 5, 8, 3, 2, 0},
+		{"ConvTranspose", 3, 32, 3, 9, 33, 4, 2, 1}, {"ConvTranspose", 6, 32, 1, 14, 14, 4, 2, 1},
+	} {
+		s, p := int64(c.strides), int64(c.begin)
+		l := qdqLayer{op: c.op, x: []int{c.n, c.c, c.h, c.w}, w: []int{c.o, c.c, c.kernel, c.kernel}, signed: r.IntN(2) == 0,
+			attrs: []*onnx.Attribute{onnx.AttrIs("strides", s, s), onnx.AttrIs("pads", p, p, p, p)}}
+		if c.op == "ConvTranspose" {
+			l.w[0], l.w[1], l.axis = c.c, c.o, 1
+		}
+		l.check(t, r)
+	}
+}
+
 // island makes x → quantise → dequantise → f → quantise → dequantise, with f given by mid.
 func island(d tensor.DType, mid func(b *onnx.Builder, x string) string) *onnx.Builder {
 	b := onnx.NewBuilder(17)
