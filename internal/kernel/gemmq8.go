@@ -18,6 +18,7 @@ type gemmQ8 struct {
 	exact  bool // only the columns that are wanted are written
 	narrow bool // for up to nr columns where that takes fewer steps of 64 products than wide tiles of half their columns
 	pairs  bool // sums of two products must fit in 16 bits, whatever the left values are
+	two    bool // tiles take rows of two lines
 }
 
 // gemmQ8Kernels is the list for dispatch, tests and benchmarks, best first. It is empty on processors where products are
@@ -59,6 +60,18 @@ type tileQ8 struct {
 	words  int32   // zero, plus 128 where results are signed
 	flip   uint32  // the bytes that turn results less 128 into those: 0x80808080 where they are signed, else 0
 	column int     // bytes of init before the panel; the kernel counts, since the garbage collector must see no pointer behind an object
+
+	// Kernels whose tiles take rows of two lines read the first half of them, and one more of an odd number, from a on,
+	// the others from here.
+	a2   unsafe.Pointer
+	dst2 *uint8
+}
+
+// split sets where the second half of a tile's rows begins, within the same line.
+func (t *tileQ8) split() {
+	if n := (t.rows + 1) / 2; n < t.rows {
+		t.a2, t.dst2 = unsafe.Add(t.a, n*t.rs), (*uint8)(unsafe.Add(unsafe.Pointer(t.dst), n*t.ds))
+	}
 }
 
 // PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
@@ -308,18 +321,26 @@ func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride i
 	if m*len(lines) > g.mr {
 		step = p.step[0]
 	}
+	two := g.two && 2*m <= g.mr
 	for p0 < full {
 		n := min(step, full-p0)
 		b, init, scale := unsafe.Pointer(&p.panels[p0*p.size]), &c.init[p0*p.NR], &c.scale[p0*p.NR]
-		for _, l := range lines {
+		for k := 0; k < len(lines); k++ {
+			l := lines[k]
 			for i, left := 0, tiles; i < m; left-- {
 				t.rows = (m - i + left - 1) / left
 				t.a, t.b = unsafe.Pointer(&a[l.A*size+i*t.rs]), b
 				t.dst = &dst[l.Dst+i*ldd+p0*p.NR-j0]
 				t.init, t.scale = init, scale
 				t.panels, t.column = n, 0
-				archTileQ8(g.id, &t)
 				i += t.rows
+				if two && k+1 < len(lines) {
+					k++
+					t.rows, t.a2, t.dst2 = 2*m, unsafe.Pointer(&a[lines[k].A*size]), &dst[lines[k].Dst+p0*p.NR-j0]
+				} else {
+					t.split()
+				}
+				archTileQ8(g.id, &t)
 			}
 		}
 		p0 += n
@@ -358,9 +379,11 @@ func (p *PackedQ8) partPanel(t *tileQ8, m int, a []byte, panel int, c *ColumnsQ8
 		t.a = unsafe.Pointer(&a[i*t.rs])
 		if g.exact {
 			t.dst = &dst[i*ldd]
+			t.split()
 			archTileQ8(g.id, t)
 		} else {
 			t.dst, t.ds = &part[0], p.NR
+			t.split()
 			archTileQ8(g.id, t)
 			for r := range t.rows {
 				copy(dst[(i+r)*ldd:][:t.cols], part[r*p.NR:])

@@ -19,9 +19,9 @@ func TestTileQ8Layout(t *testing.T) {
 		unsafe.Offsetof(x.k), unsafe.Offsetof(x.segs), unsafe.Offsetof(x.skip), unsafe.Offsetof(x.rows), unsafe.Offsetof(x.panels),
 		unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ds), unsafe.Offsetof(x.zero), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.half),
 		unsafe.Offsetof(x.cols), unsafe.Offsetof(x.nan), unsafe.Offsetof(x.low),
-		unsafe.Offsetof(x.fits), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip), unsafe.Offsetof(x.column),
+		unsafe.Offsetof(x.fits), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip), unsafe.Offsetof(x.column), unsafe.Offsetof(x.a2), unsafe.Offsetof(x.dst2),
 	}
-	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156, 160} {
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156, 160, 168, 176} {
 		if got[i] != want {
 			t.Errorf("field %d of tileQ8 is at offset %d, the assembly reads %d", i, got[i], want)
 		}

@@ -145,9 +145,6 @@ summed1_2:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -159,6 +156,9 @@ summed1_2:
 	VPAND        Y13, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -177,6 +177,7 @@ panel2_2:
 	VMOVUPS Y12, Y2
 	VMOVUPS Y13, Y3
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_2:
@@ -193,12 +194,13 @@ quad2_2:
 	VPADDD       Y15, Y0, Y0
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -207,12 +209,13 @@ quad2_2:
 	VPADDD       Y15, Y0, Y0
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -221,12 +224,13 @@ quad2_2:
 	VPADDD       Y15, Y0, Y0
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -235,12 +239,13 @@ quad2_2:
 	VPADDD       Y15, Y0, Y0
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad2_2
 
@@ -257,17 +262,19 @@ single2_2:
 	VPADDD       Y15, Y0, Y0
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single2_2
 
 summed2_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_2
 	MOVQ         32(DI), AX
@@ -292,9 +299,6 @@ summed2_2:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -311,8 +315,13 @@ summed2_2:
 	VPAND        Y13, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -333,6 +342,7 @@ panel3_2:
 	VMOVUPS Y12, Y4
 	VMOVUPS Y13, Y5
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_2:
@@ -354,12 +364,13 @@ quad3_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -373,12 +384,13 @@ quad3_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -392,12 +404,13 @@ quad3_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -411,12 +424,13 @@ quad3_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad3_2
 
@@ -438,17 +452,19 @@ single3_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single3_2
 
 summed3_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_2
 	MOVQ         32(DI), AX
@@ -481,9 +497,6 @@ summed3_2:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -505,12 +518,17 @@ summed3_2:
 	VPAND        Y13, Y4, Y4
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X4, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -533,6 +551,7 @@ panel4_2:
 	VMOVUPS Y12, Y6
 	VMOVUPS Y13, Y7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_2:
@@ -554,17 +573,18 @@ quad4_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -578,17 +598,18 @@ quad4_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -602,17 +623,18 @@ quad4_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -626,17 +648,18 @@ quad4_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad4_2
 
@@ -658,22 +681,24 @@ single4_2:
 	VPADDD       Y15, Y2, Y2
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single4_2
 
 summed4_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_2
 	MOVQ         32(DI), AX
@@ -714,9 +739,6 @@ summed4_2:
 	VMINPS       Y13, Y5, Y5
 	VMINPS       Y13, Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -743,12 +765,17 @@ summed4_2:
 	VPAND        Y13, Y6, Y6
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
@@ -775,6 +802,7 @@ panel5_2:
 	VMOVUPS Y12, Y8
 	VMOVUPS Y13, Y9
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_2:
@@ -801,17 +829,18 @@ quad5_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -830,17 +859,18 @@ quad5_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -859,17 +889,18 @@ quad5_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -888,17 +919,18 @@ quad5_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad5_2
 
@@ -925,22 +957,24 @@ single5_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single5_2
 
 summed5_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
@@ -989,9 +1023,6 @@ summed5_2:
 	VMINPS       Y13, Y7, Y7
 	VMINPS       Y13, Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1023,18 +1054,23 @@ summed5_2:
 	VPAND        Y13, Y8, Y8
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y8, Y8, Y8
 	VPERMD       Y8, Y14, Y8
+	ADDQ         R15, DX
 	VMOVDQU      X8, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -1061,6 +1097,7 @@ panel6_2:
 	VMOVUPS Y12, Y10
 	VMOVUPS Y13, Y11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment6_2:
@@ -1087,22 +1124,23 @@ quad6_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1121,22 +1159,23 @@ quad6_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1155,22 +1194,23 @@ quad6_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	VPMOVSXBW    16(BX), Y13
 	ADDQ         $0x00000020, BX
@@ -1189,22 +1229,23 @@ quad6_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad6_2
 
@@ -1231,27 +1272,29 @@ single6_2:
 	VPADDD       Y15, Y4, Y4
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y6, Y6
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y8, Y8
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y9, Y9
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single6_2
 
 summed6_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment6_2
 	MOVQ         32(DI), AX
@@ -1308,9 +1351,6 @@ summed6_2:
 	VMINPS       Y13, Y9, Y9
 	VMINPS       Y13, Y10, Y10
 	VMINPS       Y13, Y11, Y11
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1347,18 +1387,23 @@ summed6_2:
 	VPAND        Y13, Y10, Y10
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y10, Y8, Y8
 	VPERMD       Y8, Y14, Y8
+	ADDQ         R15, DX
 	VMOVDQU      X8, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y8, (DX)
@@ -1465,9 +1510,6 @@ summed1_1:
 	VBROADCASTSS 104(DI), Y13
 	VMAXPS       Y12, Y0, Y0
 	VMINPS       Y13, Y0, Y0
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VPBROADCASTW 96(DI), Y12
 	VPCMPEQW     Y13, Y13, Y13
@@ -1478,6 +1520,9 @@ summed1_1:
 	VPAND        Y13, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -1493,6 +1538,7 @@ panel2_1:
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_1:
@@ -1506,37 +1552,41 @@ quad2_1:
 	VPBROADCASTD (SI), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad2_1
 
@@ -1550,15 +1600,17 @@ single2_1:
 	VPBROADCASTD (SI), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single2_1
 
 summed2_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_1
 	MOVQ         32(DI), AX
@@ -1574,9 +1626,6 @@ summed2_1:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -1591,8 +1640,13 @@ summed2_1:
 	VPAND        Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -1609,6 +1663,7 @@ panel3_1:
 	VMOVUPS Y12, Y1
 	VMOVUPS Y12, Y2
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_1:
@@ -1625,10 +1680,11 @@ quad3_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1637,10 +1693,11 @@ quad3_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1649,10 +1706,11 @@ quad3_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1661,10 +1719,11 @@ quad3_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad3_1
 
@@ -1681,15 +1740,17 @@ single3_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single3_1
 
 summed3_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_1
 	MOVQ         32(DI), AX
@@ -1709,9 +1770,6 @@ summed3_1:
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1730,12 +1788,17 @@ summed3_1:
 	VPAND        Y13, Y2, Y2
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y2, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X2, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -1753,6 +1816,7 @@ panel4_1:
 	VMOVUPS Y12, Y2
 	VMOVUPS Y12, Y3
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_1:
@@ -1769,13 +1833,14 @@ quad4_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1784,13 +1849,14 @@ quad4_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1799,13 +1865,14 @@ quad4_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1814,13 +1881,14 @@ quad4_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad4_1
 
@@ -1837,18 +1905,20 @@ single4_1:
 	VPBROADCASTD (SI)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single4_1
 
 summed4_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_1
 	MOVQ         32(DI), AX
@@ -1872,9 +1942,6 @@ summed4_1:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -1897,12 +1964,17 @@ summed4_1:
 	VPAND        Y13, Y3, Y3
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X2, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y2, (DX)
@@ -1923,6 +1995,7 @@ panel5_1:
 	VMOVUPS Y12, Y3
 	VMOVUPS Y12, Y4
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_1:
@@ -1942,13 +2015,14 @@ quad5_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1960,13 +2034,14 @@ quad5_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1978,13 +2053,14 @@ quad5_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -1996,13 +2072,14 @@ quad5_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad5_1
 
@@ -2022,18 +2099,20 @@ single5_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single5_1
 
 summed5_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_1
 	MOVQ         32(DI), AX
@@ -2061,9 +2140,6 @@ summed5_1:
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2090,18 +2166,23 @@ summed5_1:
 	VPAND        Y13, Y4, Y4
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	ADDQ         R15, DX
 	VMOVDQU      X2, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -2121,6 +2202,7 @@ panel6_1:
 	VMOVUPS Y12, Y4
 	VMOVUPS Y12, Y5
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment6_1:
@@ -2140,16 +2222,17 @@ quad6_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -2161,16 +2244,17 @@ quad6_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -2182,16 +2266,17 @@ quad6_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VPMOVSXBW    (BX), Y12
 	ADDQ         $0x00000020, BX
 	VPBROADCASTD (SI), Y14
@@ -2203,16 +2288,17 @@ quad6_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad6_1
 
@@ -2232,21 +2318,23 @@ single6_1:
 	VPBROADCASTD (SI)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y4, Y4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single6_1
 
 summed6_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment6_1
 	MOVQ         32(DI), AX
@@ -2278,9 +2366,6 @@ summed6_1:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2311,18 +2396,23 @@ summed6_1:
 	VPAND        Y13, Y5, Y5
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	ADDQ         R15, DX
 	VMOVDQU      X2, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y5, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
@@ -2470,9 +2560,6 @@ summed1_2:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -2484,6 +2571,9 @@ summed1_2:
 	VPAND        Y13, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -2502,6 +2592,7 @@ panel2_2:
 	VMOVUPS Y12, Y2
 	VMOVUPS Y13, Y3
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_2:
@@ -2520,7 +2611,7 @@ quad2_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
@@ -2528,6 +2619,7 @@ quad2_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2538,7 +2630,7 @@ quad2_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
@@ -2546,6 +2638,7 @@ quad2_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2556,7 +2649,7 @@ quad2_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
@@ -2564,6 +2657,7 @@ quad2_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2574,7 +2668,7 @@ quad2_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
@@ -2582,6 +2676,7 @@ quad2_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad2_2
 
@@ -2600,7 +2695,7 @@ single2_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y1, Y1
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
@@ -2608,11 +2703,13 @@ single2_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single2_2
 
 summed2_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_2
 	MOVQ         32(DI), AX
@@ -2637,9 +2734,6 @@ summed2_2:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2656,8 +2750,13 @@ summed2_2:
 	VPAND        Y13, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -2678,6 +2777,7 @@ panel3_2:
 	VMOVUPS Y12, Y4
 	VMOVUPS Y13, Y5
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_2:
@@ -2703,7 +2803,7 @@ quad3_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
@@ -2711,6 +2811,7 @@ quad3_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2728,7 +2829,7 @@ quad3_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
@@ -2736,6 +2837,7 @@ quad3_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2753,7 +2855,7 @@ quad3_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
@@ -2761,6 +2863,7 @@ quad3_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2778,7 +2881,7 @@ quad3_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
@@ -2786,6 +2889,7 @@ quad3_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad3_2
 
@@ -2811,7 +2915,7 @@ single3_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
@@ -2819,11 +2923,13 @@ single3_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single3_2
 
 summed3_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_2
 	MOVQ         32(DI), AX
@@ -2856,9 +2962,6 @@ summed3_2:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -2880,12 +2983,17 @@ summed3_2:
 	VPAND        Y13, Y4, Y4
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X4, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -2908,6 +3016,7 @@ panel4_2:
 	VMOVUPS Y12, Y6
 	VMOVUPS Y13, Y7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_2:
@@ -2933,14 +3042,14 @@ quad4_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
@@ -2948,6 +3057,7 @@ quad4_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2965,14 +3075,14 @@ quad4_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
@@ -2980,6 +3090,7 @@ quad4_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -2997,14 +3108,14 @@ quad4_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
@@ -3012,6 +3123,7 @@ quad4_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3029,14 +3141,14 @@ quad4_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
@@ -3044,6 +3156,7 @@ quad4_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad4_2
 
@@ -3069,14 +3182,14 @@ single4_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y3, Y3
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
@@ -3084,11 +3197,13 @@ single4_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single4_2
 
 summed4_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_2
 	MOVQ         32(DI), AX
@@ -3129,9 +3244,6 @@ summed4_2:
 	VMINPS       Y13, Y5, Y5
 	VMINPS       Y13, Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3158,12 +3270,17 @@ summed4_2:
 	VPAND        Y13, Y6, Y6
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
@@ -3190,6 +3307,7 @@ panel5_2:
 	VMOVUPS Y12, Y8
 	VMOVUPS Y13, Y9
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_2:
@@ -3222,14 +3340,14 @@ quad5_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y8, Y8
@@ -3237,6 +3355,7 @@ quad5_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3261,14 +3380,14 @@ quad5_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y8, Y8
@@ -3276,6 +3395,7 @@ quad5_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3300,14 +3420,14 @@ quad5_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y8, Y8
@@ -3315,6 +3435,7 @@ quad5_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -3339,14 +3460,14 @@ quad5_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y8, Y8
@@ -3354,6 +3475,7 @@ quad5_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad5_2
 
@@ -3386,14 +3508,14 @@ single5_2:
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y5, Y5
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y6, Y6
 	VPMADDUBSW   Y13, Y14, Y15
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y7, Y7
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y8, Y8
@@ -3401,11 +3523,13 @@ single5_2:
 	VPMADDWD     Y10, Y15, Y15
 	VPADDD       Y15, Y9, Y9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single5_2
 
 summed5_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
@@ -3454,9 +3578,6 @@ summed5_2:
 	VMINPS       Y13, Y7, Y7
 	VMINPS       Y13, Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3488,18 +3609,23 @@ summed5_2:
 	VPAND        Y13, Y8, Y8
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y8, Y8, Y8
 	VPERMD       Y8, Y14, Y8
+	ADDQ         R15, DX
 	VMOVDQU      X8, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -3604,9 +3730,6 @@ summed1_1:
 	VBROADCASTSS 104(DI), Y13
 	VMAXPS       Y12, Y0, Y0
 	VMINPS       Y13, Y0, Y0
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VPBROADCASTW 96(DI), Y12
 	VPCMPEQW     Y13, Y13, Y13
@@ -3617,6 +3740,9 @@ summed1_1:
 	VPAND        Y13, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -3632,6 +3758,7 @@ panel2_1:
 	VMOVUPS Y12, Y0
 	VMOVUPS Y12, Y1
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_1:
@@ -3646,44 +3773,48 @@ quad2_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad2_1
 
@@ -3698,16 +3829,18 @@ single2_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single2_1
 
 summed2_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_1
 	MOVQ         32(DI), AX
@@ -3723,9 +3856,6 @@ summed2_1:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -3740,8 +3870,13 @@ summed2_1:
 	VPAND        Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -3758,6 +3893,7 @@ panel3_1:
 	VMOVUPS Y12, Y1
 	VMOVUPS Y12, Y2
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_1:
@@ -3776,11 +3912,12 @@ quad3_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -3791,11 +3928,12 @@ quad3_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -3806,11 +3944,12 @@ quad3_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -3821,11 +3960,12 @@ quad3_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad3_1
 
@@ -3844,16 +3984,18 @@ single3_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single3_1
 
 summed3_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_1
 	MOVQ         32(DI), AX
@@ -3873,9 +4015,6 @@ summed3_1:
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -3894,12 +4033,17 @@ summed3_1:
 	VPAND        Y13, Y2, Y2
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y2, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X2, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -3917,6 +4061,7 @@ panel4_1:
 	VMOVUPS Y12, Y2
 	VMOVUPS Y12, Y3
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_1:
@@ -3935,15 +4080,16 @@ quad4_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -3954,15 +4100,16 @@ quad4_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -3973,15 +4120,16 @@ quad4_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -3992,15 +4140,16 @@ quad4_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad4_1
 
@@ -4019,20 +4168,22 @@ single4_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y1, Y1
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single4_1
 
 summed4_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_1
 	MOVQ         32(DI), AX
@@ -4056,9 +4207,6 @@ summed4_1:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -4081,12 +4229,17 @@ summed4_1:
 	VPAND        Y13, Y3, Y3
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X2, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y2, (DX)
@@ -4107,6 +4260,7 @@ panel5_1:
 	VMOVUPS Y12, Y3
 	VMOVUPS Y12, Y4
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_1:
@@ -4129,15 +4283,16 @@ quad5_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -4152,15 +4307,16 @@ quad5_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -4175,15 +4331,16 @@ quad5_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -4198,15 +4355,16 @@ quad5_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad5_1
 
@@ -4229,20 +4387,22 @@ single5_1:
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y2, Y2
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y3, Y3
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 	VPMADDUBSW   Y12, Y14, Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y4, Y4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single5_1
 
 summed5_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_1
 	MOVQ         32(DI), AX
@@ -4270,9 +4430,6 @@ summed5_1:
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -4299,18 +4456,23 @@ summed5_1:
 	VPAND        Y13, Y4, Y4
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	ADDQ         R15, DX
 	VMOVDQU      X2, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -4511,9 +4673,6 @@ summed1_2:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -4525,6 +4684,9 @@ summed1_2:
 	VPAND        Y13, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -4547,6 +4709,7 @@ panel2_2:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_2:
@@ -4573,7 +4736,7 @@ quad2_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE $0xc4
@@ -4589,6 +4752,7 @@ quad2_2:
 	BYTE         $0x50
 	BYTE         $0xdd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4607,7 +4771,7 @@ quad2_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -4623,6 +4787,7 @@ quad2_2:
 	BYTE         $0x50
 	BYTE         $0xfd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4641,7 +4806,7 @@ quad2_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE $0xc4
@@ -4657,6 +4822,7 @@ quad2_2:
 	BYTE         $0x50
 	BYTE         $0xdd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4675,7 +4841,7 @@ quad2_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -4691,6 +4857,7 @@ quad2_2:
 	BYTE $0x50
 	BYTE $0xfd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad2_2
 
@@ -4717,7 +4884,7 @@ single2_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE $0xc4
@@ -4733,11 +4900,13 @@ single2_2:
 	BYTE $0x50
 	BYTE $0xdd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single2_2
 
 summed2_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_2
 	VPADDD       Y4, Y0, Y0
@@ -4766,9 +4935,6 @@ summed2_2:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -4785,8 +4951,13 @@ summed2_2:
 	VPAND        Y13, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -4813,6 +4984,7 @@ panel3_2:
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_2:
@@ -4854,7 +5026,7 @@ quad3_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -4870,6 +5042,7 @@ quad3_2:
 	BYTE         $0x50
 	BYTE         $0xed
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4903,7 +5076,7 @@ quad3_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -4919,6 +5092,7 @@ quad3_2:
 	BYTE         $0x50
 	BYTE         $0xdd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -4952,7 +5126,7 @@ quad3_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -4968,6 +5142,7 @@ quad3_2:
 	BYTE         $0x50
 	BYTE         $0xed
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5001,7 +5176,7 @@ quad3_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -5017,6 +5192,7 @@ quad3_2:
 	BYTE $0x50
 	BYTE $0xdd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad3_2
 
@@ -5058,7 +5234,7 @@ single3_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -5074,11 +5250,13 @@ single3_2:
 	BYTE $0x50
 	BYTE $0xed
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single3_2
 
 summed3_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_2
 	VPADDD       Y6, Y0, Y0
@@ -5117,9 +5295,6 @@ summed3_2:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -5141,12 +5316,17 @@ summed3_2:
 	VPAND        Y13, Y4, Y4
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X4, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -5169,6 +5349,7 @@ panel4_2:
 	VMOVUPS Y12, Y6
 	VMOVUPS Y13, Y7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_2:
@@ -5210,7 +5391,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -5225,7 +5406,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5241,6 +5422,7 @@ quad4_2:
 	BYTE         $0x50
 	BYTE         $0xfd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5274,7 +5456,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -5289,7 +5471,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5305,6 +5487,7 @@ quad4_2:
 	BYTE         $0x50
 	BYTE         $0xfd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5338,7 +5521,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -5353,7 +5536,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5369,6 +5552,7 @@ quad4_2:
 	BYTE         $0x50
 	BYTE         $0xfd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5402,7 +5586,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -5417,7 +5601,7 @@ quad4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5433,6 +5617,7 @@ quad4_2:
 	BYTE $0x50
 	BYTE $0xfd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad4_2
 
@@ -5474,7 +5659,7 @@ single4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdd
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -5489,7 +5674,7 @@ single4_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5505,11 +5690,13 @@ single4_2:
 	BYTE $0x50
 	BYTE $0xfd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single4_2
 
 summed4_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_2
 	MOVQ         32(DI), AX
@@ -5550,9 +5737,6 @@ summed4_2:
 	VMINPS       Y13, Y5, Y5
 	VMINPS       Y13, Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -5579,12 +5763,17 @@ summed4_2:
 	VPAND        Y13, Y6, Y6
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
@@ -5611,6 +5800,7 @@ panel5_2:
 	VMOVUPS Y12, Y8
 	VMOVUPS Y13, Y9
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_2:
@@ -5667,7 +5857,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5682,7 +5872,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -5698,6 +5888,7 @@ quad5_2:
 	BYTE         $0x50
 	BYTE         $0xcd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5746,7 +5937,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5761,7 +5952,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -5777,6 +5968,7 @@ quad5_2:
 	BYTE         $0x50
 	BYTE         $0xcd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5825,7 +6017,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5840,7 +6032,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -5856,6 +6048,7 @@ quad5_2:
 	BYTE         $0x50
 	BYTE         $0xcd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -5904,7 +6097,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -5919,7 +6112,7 @@ quad5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -5935,6 +6128,7 @@ quad5_2:
 	BYTE $0x50
 	BYTE $0xcd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad5_2
 
@@ -5991,7 +6185,7 @@ single5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -6006,7 +6200,7 @@ single5_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -6022,11 +6216,13 @@ single5_2:
 	BYTE $0x50
 	BYTE $0xcd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single5_2
 
 summed5_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
@@ -6075,9 +6271,6 @@ summed5_2:
 	VMINPS       Y13, Y7, Y7
 	VMINPS       Y13, Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -6109,18 +6302,23 @@ summed5_2:
 	VPAND        Y13, Y8, Y8
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y8, Y8, Y8
 	VPERMD       Y8, Y14, Y8
+	ADDQ         R15, DX
 	VMOVDQU      X8, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -6147,6 +6345,7 @@ panel6_2:
 	VMOVUPS Y12, Y10
 	VMOVUPS Y13, Y11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment6_2:
@@ -6203,7 +6402,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -6218,7 +6417,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -6233,7 +6432,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -6249,6 +6448,7 @@ quad6_2:
 	BYTE         $0x50
 	BYTE         $0xdd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -6297,7 +6497,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -6312,7 +6512,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -6327,7 +6527,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -6343,6 +6543,7 @@ quad6_2:
 	BYTE         $0x50
 	BYTE         $0xdd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -6391,7 +6592,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -6406,7 +6607,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -6421,7 +6622,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -6437,6 +6638,7 @@ quad6_2:
 	BYTE         $0x50
 	BYTE         $0xdd
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	VMOVDQU      32(BX), Y13
 	ADDQ         $0x00000040, BX
@@ -6485,7 +6687,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -6500,7 +6702,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -6515,7 +6717,7 @@ quad6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -6531,6 +6733,7 @@ quad6_2:
 	BYTE $0x50
 	BYTE $0xdd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad6_2
 
@@ -6587,7 +6790,7 @@ single6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xed
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE $0xc4
@@ -6602,7 +6805,7 @@ single6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfd
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE $0xc4
@@ -6617,7 +6820,7 @@ single6_2:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcd
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE $0xc4
@@ -6633,11 +6836,13 @@ single6_2:
 	BYTE $0x50
 	BYTE $0xdd
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single6_2
 
 summed6_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment6_2
 	MOVQ         32(DI), AX
@@ -6694,9 +6899,6 @@ summed6_2:
 	VMINPS       Y13, Y9, Y9
 	VMINPS       Y13, Y10, Y10
 	VMINPS       Y13, Y11, Y11
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -6733,18 +6935,23 @@ summed6_2:
 	VPAND        Y13, Y10, Y10
 	VPACKUSWB    Y2, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y6, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y4, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y10, Y8, Y8
 	VPERMD       Y8, Y14, Y8
+	ADDQ         R15, DX
 	VMOVDQU      X8, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y8, (DX)
@@ -6882,9 +7089,6 @@ summed1_1:
 	VBROADCASTSS 104(DI), Y13
 	VMAXPS       Y12, Y0, Y0
 	VMINPS       Y13, Y0, Y0
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VPBROADCASTW 96(DI), Y12
 	VPCMPEQW     Y13, Y13, Y13
@@ -6895,6 +7099,9 @@ summed1_1:
 	VPAND        Y13, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -6916,6 +7123,7 @@ panel2_1:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_1:
@@ -6934,7 +7142,7 @@ quad2_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xc4
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm1, ymm14, ymm12
 	BYTE         $0xc4
@@ -6943,6 +7151,7 @@ quad2_1:
 	BYTE         $0x50
 	BYTE         $0xcc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -6953,7 +7162,7 @@ quad2_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -6962,6 +7171,7 @@ quad2_1:
 	BYTE         $0x50
 	BYTE         $0xdc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -6972,7 +7182,7 @@ quad2_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xe4
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm5, ymm14, ymm12
 	BYTE         $0xc4
@@ -6981,6 +7191,7 @@ quad2_1:
 	BYTE         $0x50
 	BYTE         $0xec
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -6991,7 +7202,7 @@ quad2_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xf4
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm7, ymm14, ymm12
 	BYTE $0xc4
@@ -7000,6 +7211,7 @@ quad2_1:
 	BYTE $0x50
 	BYTE $0xfc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad2_1
 
@@ -7018,7 +7230,7 @@ single2_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xc4
-	VPBROADCASTD (SI)(R8*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm1, ymm14, ymm12
 	BYTE $0xc4
@@ -7027,11 +7239,13 @@ single2_1:
 	BYTE $0x50
 	BYTE $0xcc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single2_1
 
 summed2_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_1
 	VPADDD       Y4, Y0, Y0
@@ -7053,9 +7267,6 @@ summed2_1:
 	VMAXPS       Y12, Y1, Y1
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VPBROADCASTW 96(DI), Y12
@@ -7070,8 +7281,13 @@ summed2_1:
 	VPAND        Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y0, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -7097,6 +7313,7 @@ panel3_1:
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_1:
@@ -7123,7 +7340,7 @@ quad3_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE         $0xc4
@@ -7132,6 +7349,7 @@ quad3_1:
 	BYTE         $0x50
 	BYTE         $0xd4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7150,7 +7368,7 @@ quad3_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xe4
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm5, ymm14, ymm12
 	BYTE         $0xc4
@@ -7159,6 +7377,7 @@ quad3_1:
 	BYTE         $0x50
 	BYTE         $0xec
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7177,7 +7396,7 @@ quad3_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfc
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE         $0xc4
@@ -7186,6 +7405,7 @@ quad3_1:
 	BYTE         $0x50
 	BYTE         $0xc4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7204,7 +7424,7 @@ quad3_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm11, ymm14, ymm12
 	BYTE $0xc4
@@ -7213,6 +7433,7 @@ quad3_1:
 	BYTE $0x50
 	BYTE $0xdc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad3_1
 
@@ -7239,7 +7460,7 @@ single3_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE $0xc4
@@ -7248,11 +7469,13 @@ single3_1:
 	BYTE $0x50
 	BYTE $0xd4
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single3_1
 
 summed3_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_1
 	VPADDD       Y6, Y0, Y0
@@ -7281,9 +7504,6 @@ summed3_1:
 	VMINPS       Y13, Y0, Y0
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7302,12 +7522,17 @@ summed3_1:
 	VPAND        Y13, Y2, Y2
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y2, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X2, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -7329,6 +7554,7 @@ panel4_1:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_1:
@@ -7355,7 +7581,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE         $0xc4
@@ -7363,7 +7589,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -7372,6 +7598,7 @@ quad4_1:
 	BYTE         $0x50
 	BYTE         $0xdc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7390,7 +7617,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xec
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE         $0xc4
@@ -7398,7 +7625,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xf4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm7, ymm14, ymm12
 	BYTE         $0xc4
@@ -7407,6 +7634,7 @@ quad4_1:
 	BYTE         $0x50
 	BYTE         $0xfc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7425,7 +7653,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE         $0xc4
@@ -7433,7 +7661,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -7442,6 +7670,7 @@ quad4_1:
 	BYTE         $0x50
 	BYTE         $0xdc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7460,7 +7689,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xec
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm6, ymm14, ymm12
 	BYTE         $0xc4
@@ -7468,7 +7697,7 @@ quad4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xf4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm7, ymm14, ymm12
 	BYTE $0xc4
@@ -7477,6 +7706,7 @@ quad4_1:
 	BYTE $0x50
 	BYTE $0xfc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad4_1
 
@@ -7503,7 +7733,7 @@ single4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*2), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm2, ymm14, ymm12
 	BYTE         $0xc4
@@ -7511,7 +7741,7 @@ single4_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE $0xc4
@@ -7520,11 +7750,13 @@ single4_1:
 	BYTE $0x50
 	BYTE $0xdc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single4_1
 
 summed4_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_1
 	VPADDD       Y4, Y0, Y0
@@ -7552,9 +7784,6 @@ summed4_1:
 	VMINPS       Y13, Y1, Y1
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7577,12 +7806,17 @@ summed4_1:
 	VPAND        Y13, Y3, Y3
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VMOVDQU      X2, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y2, (DX)
@@ -7608,6 +7842,7 @@ panel5_1:
 	VXORPS  Y8, Y8, Y8
 	VXORPS  Y9, Y9, Y9
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_1:
@@ -7642,7 +7877,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -7650,7 +7885,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE         $0xc4
@@ -7659,6 +7894,7 @@ quad5_1:
 	BYTE         $0x50
 	BYTE         $0xe4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7685,7 +7921,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfc
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE         $0xc4
@@ -7693,7 +7929,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xc4
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm9, ymm14, ymm12
 	BYTE         $0xc4
@@ -7702,6 +7938,7 @@ quad5_1:
 	BYTE         $0x50
 	BYTE         $0xcc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7728,7 +7965,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -7736,7 +7973,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE         $0xc4
@@ -7745,6 +7982,7 @@ quad5_1:
 	BYTE         $0x50
 	BYTE         $0xe4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -7771,7 +8009,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xfc
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm8, ymm14, ymm12
 	BYTE         $0xc4
@@ -7779,7 +8017,7 @@ quad5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xc4
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm9, ymm14, ymm12
 	BYTE $0xc4
@@ -7788,6 +8026,7 @@ quad5_1:
 	BYTE $0x50
 	BYTE $0xcc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad5_1
 
@@ -7822,7 +8061,7 @@ single5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -7830,7 +8069,7 @@ single5_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE $0xc4
@@ -7839,11 +8078,13 @@ single5_1:
 	BYTE $0x50
 	BYTE $0xe4
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single5_1
 
 summed5_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_1
 	VPADDD       Y5, Y0, Y0
@@ -7876,9 +8117,6 @@ summed5_1:
 	VMINPS       Y13, Y2, Y2
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -7905,18 +8143,23 @@ summed5_1:
 	VPAND        Y13, Y4, Y4
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	ADDQ         R15, DX
 	VMOVDQU      X2, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y4, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
 	ADDQ         $0x00000040, 160(DI)
 	DECQ         72(DI)
@@ -7942,6 +8185,7 @@ panel6_1:
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment6_1:
@@ -7976,7 +8220,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -7984,7 +8228,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE         $0xc4
@@ -7992,7 +8236,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xe4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm5, ymm14, ymm12
 	BYTE         $0xc4
@@ -8001,6 +8245,7 @@ quad6_1:
 	BYTE         $0x50
 	BYTE         $0xec
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -8027,7 +8272,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xc4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm9, ymm14, ymm12
 	BYTE         $0xc4
@@ -8035,7 +8280,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE         $0xc4
@@ -8043,7 +8288,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm11, ymm14, ymm12
 	BYTE         $0xc4
@@ -8052,6 +8297,7 @@ quad6_1:
 	BYTE         $0x50
 	BYTE         $0xdc
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -8078,7 +8324,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -8086,7 +8332,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE         $0xc4
@@ -8094,7 +8340,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xe4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm5, ymm14, ymm12
 	BYTE         $0xc4
@@ -8103,6 +8349,7 @@ quad6_1:
 	BYTE         $0x50
 	BYTE         $0xec
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU      (BX), Y12
 	ADDQ         $0x00000040, BX
 	VPBROADCASTD (SI), Y14
@@ -8129,7 +8376,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xc4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm9, ymm14, ymm12
 	BYTE         $0xc4
@@ -8137,7 +8384,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xcc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm10, ymm14, ymm12
 	BYTE         $0xc4
@@ -8145,7 +8392,7 @@ quad6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm11, ymm14, ymm12
 	BYTE $0xc4
@@ -8154,6 +8401,7 @@ quad6_1:
 	BYTE $0x50
 	BYTE $0xdc
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	SUBQ $0x04, CX
 	JGE  quad6_1
 
@@ -8188,7 +8436,7 @@ single6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xd4
-	VPBROADCASTD (SI)(R10*1), Y14
+	VPBROADCASTD (R9), Y14
 
 	// {vex} vpdpbusd ymm3, ymm14, ymm12
 	BYTE         $0xc4
@@ -8196,7 +8444,7 @@ single6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xdc
-	VPBROADCASTD (SI)(R8*4), Y14
+	VPBROADCASTD (R9)(R8*1), Y14
 
 	// {vex} vpdpbusd ymm4, ymm14, ymm12
 	BYTE         $0xc4
@@ -8204,7 +8452,7 @@ single6_1:
 	BYTE         $0x0d
 	BYTE         $0x50
 	BYTE         $0xe4
-	VPBROADCASTD (SI)(R11*1), Y14
+	VPBROADCASTD (R9)(R8*2), Y14
 
 	// {vex} vpdpbusd ymm5, ymm14, ymm12
 	BYTE $0xc4
@@ -8213,11 +8461,13 @@ single6_1:
 	BYTE $0x50
 	BYTE $0xec
 	ADDQ $0x04, SI
+	ADDQ $0x04, R9
 	DECQ CX
 	JNE  single6_1
 
 summed6_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment6_1
 	VPADDD       Y6, Y0, Y0
@@ -8255,9 +8505,6 @@ summed6_1:
 	VMINPS       Y13, Y3, Y3
 	VMINPS       Y13, Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	MOVQ         160(DI), DX
-	SHRQ         $0x02, DX
-	ADDQ         16(DI), DX
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
@@ -8288,18 +8535,23 @@ summed6_1:
 	VPAND        Y13, Y5, Y5
 	VPACKUSWB    Y1, Y0, Y0
 	VPERMD       Y0, Y14, Y0
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         16(DI), DX
 	VMOVDQU      X0, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y0, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y3, Y2, Y2
 	VPERMD       Y2, Y14, Y2
+	ADDQ         R15, DX
 	VMOVDQU      X2, (DX)
-	ADDQ         R15, DX
+	MOVQ         160(DI), DX
+	SHRQ         $0x02, DX
+	ADDQ         176(DI), DX
 	VEXTRACTI128 $0x01, Y2, (DX)
-	ADDQ         R15, DX
 	VPACKUSWB    Y5, Y4, Y4
 	VPERMD       Y4, Y14, Y4
+	ADDQ         R15, DX
 	VMOVDQU      X4, (DX)
 	ADDQ         R15, DX
 	VEXTRACTI128 $0x01, Y4, (DX)
@@ -8514,11 +8766,11 @@ fits1_2:
 	VPACKUSWB    Z0, Z0, Z0
 	VPXORD       Z29, Z0, Z0
 	VPERMD       Z0, Z30, Z0
+	CMPQ         120(DI), $0x20
+	JLT          part1_2
 	MOVQ         160(DI), DX
 	SHRQ         $0x02, DX
 	ADDQ         16(DI), DX
-	CMPQ         120(DI), $0x20
-	JLT          part1_2
 	VMOVDQU64    Y0, (DX)
 	JMP          stored1_2
 
@@ -8527,6 +8779,9 @@ part1_2:
 	MOVL     $-1, R12
 	BZHIL    AX, R12, R12
 	KMOVD    R12, K1
+	MOVQ     160(DI), DX
+	SHRQ     $0x02, DX
+	ADDQ     16(DI), DX
 	VMOVDQU8 Y0, K1, (DX)
 
 stored1_2:
@@ -8559,6 +8814,7 @@ panel2_2:
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_2:
@@ -8573,40 +8829,44 @@ quad2_2:
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z0
 	VPDPBUSD     Z29, Z30, Z1
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad2_2
 
@@ -8621,15 +8881,17 @@ single2_2:
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z0
 	VPDPBUSD     Z29, Z30, Z1
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single2_2
 
 summed2_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_2
 	VPADDD       Z8, Z0, Z0
@@ -8684,13 +8946,15 @@ fits2_2:
 	VPACKUSWB     Z2, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
+	CMPQ          120(DI), $0x20
+	JLT           part2_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part2_2
 	VMOVDQU64     Y0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
 	JMP           stored2_2
 
@@ -8699,8 +8963,13 @@ part2_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
 	VMOVDQU8      Y31, K1, (DX)
 
@@ -8730,6 +8999,7 @@ panel3_2:
 	VPXORD  Z10, Z10, Z10
 	VPXORD  Z11, Z11, Z11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_2:
@@ -8747,10 +9017,11 @@ quad3_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8760,10 +9031,11 @@ quad3_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8773,10 +9045,11 @@ quad3_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8786,10 +9059,11 @@ quad3_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad3_2
 
@@ -8807,15 +9081,17 @@ single3_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single3_2
 
 summed3_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_2
 	VPADDD       Z6, Z0, Z0
@@ -8879,15 +9155,17 @@ fits3_2:
 	VPACKUSWB     Z4, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
+	CMPQ          120(DI), $0x20
+	JLT           part3_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part3_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     Y4, (DX)
 	JMP           stored3_2
 
@@ -8896,11 +9174,16 @@ part3_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
 	VMOVDQU8      Y31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      Y4, K1, (DX)
 
 stored3_2:
@@ -8933,6 +9216,7 @@ panel4_2:
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_2:
@@ -8950,13 +9234,14 @@ quad4_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8966,13 +9251,14 @@ quad4_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8982,13 +9268,14 @@ quad4_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -8998,13 +9285,14 @@ quad4_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad4_2
 
@@ -9022,18 +9310,20 @@ single4_2:
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	VPDPBUSD     Z29, Z30, Z3
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single4_2
 
 summed4_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_2
 	VPADDD       Z8, Z0, Z0
@@ -9111,15 +9401,17 @@ fits4_2:
 	VPACKUSWB     Z6, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
+	CMPQ          120(DI), $0x20
+	JLT           part4_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part4_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     Y4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z4, (DX)
@@ -9130,11 +9422,16 @@ part4_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
 	VMOVDQU8      Y31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      Y4, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z4, Y31
@@ -9164,6 +9461,7 @@ panel5_2:
 	VMOVUPS Z28, Z8
 	VMOVUPS Z29, Z9
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_2:
@@ -9184,13 +9482,14 @@ quad5_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9203,13 +9502,14 @@ quad5_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9222,13 +9522,14 @@ quad5_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9241,13 +9542,14 @@ quad5_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad5_2
 
@@ -9268,18 +9570,20 @@ single5_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single5_2
 
 summed5_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_2
 	MOVQ         32(DI), AX
@@ -9364,17 +9668,19 @@ fits5_2:
 	VPACKUSWB     Z8, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
+	CMPQ          120(DI), $0x20
+	JLT           part5_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part5_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y8, (DX)
@@ -9385,13 +9691,18 @@ part5_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      Y4, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z4, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
@@ -9423,6 +9734,7 @@ panel6_2:
 	VMOVUPS Z28, Z10
 	VMOVUPS Z29, Z11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment6_2:
@@ -9443,16 +9755,17 @@ quad6_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9465,16 +9778,17 @@ quad6_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9487,16 +9801,17 @@ quad6_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9509,16 +9824,17 @@ quad6_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad6_2
 
@@ -9539,21 +9855,23 @@ single6_2:
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPDPBUSD     Z29, Z30, Z5
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single6_2
 
 summed6_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment6_2
 	MOVQ         32(DI), AX
@@ -9650,17 +9968,19 @@ fits6_2:
 	VPACKUSWB     Z10, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
+	CMPQ          120(DI), $0x20
+	JLT           part6_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part6_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y8, (DX)
@@ -9673,13 +9993,18 @@ part6_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      Y4, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z4, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
@@ -9716,6 +10041,7 @@ panel7_2:
 	VMOVUPS Z28, Z12
 	VMOVUPS Z29, Z13
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment7_2:
@@ -9739,16 +10065,17 @@ quad7_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9764,16 +10091,17 @@ quad7_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9789,16 +10117,17 @@ quad7_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	VMOVDQU32    64(BX), Z29
 	ADDQ         $0x00000080, BX
@@ -9814,16 +10143,17 @@ quad7_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad7_2
 
@@ -9847,21 +10177,23 @@ single7_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single7_2
 
 summed7_2:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment7_2
 	MOVQ         32(DI), AX
@@ -9973,11 +10305,11 @@ fits7_2:
 	VPACKUSWB     Z12, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
+	CMPQ          120(DI), $0x20
+	JLT           part7_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part7_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -9985,7 +10317,9 @@ fits7_2:
 	VMOVDQU64     Y4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     Y8, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, (DX)
@@ -9998,6 +10332,9 @@ part7_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -10007,7 +10344,9 @@ part7_2:
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z4, Y31
 	VMOVDQU8      Y31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      Y8, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, Y31
@@ -10045,8 +10384,7 @@ panel8_2:
 	VMOVUPS Z28, Z14
 	VMOVUPS Z29, Z15
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment8_2:
@@ -10070,16 +10408,16 @@ quad8_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
@@ -10099,16 +10437,16 @@ quad8_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
@@ -10128,16 +10466,16 @@ quad8_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
@@ -10157,16 +10495,16 @@ quad8_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
@@ -10194,16 +10532,16 @@ single8_2:
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPDPBUSD     Z29, Z30, Z7
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
 	ADDQ         $0x04, SI
@@ -10337,11 +10675,11 @@ fits8_2:
 	VPACKUSWB     Z14, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
+	CMPQ          120(DI), $0x20
+	JLT           part8_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part8_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -10349,7 +10687,9 @@ fits8_2:
 	VMOVDQU64     Y4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     Y8, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, (DX)
@@ -10364,6 +10704,9 @@ part8_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -10373,7 +10716,9 @@ part8_2:
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z4, Y31
 	VMOVDQU8      Y31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      Y8, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, Y31
@@ -10416,8 +10761,7 @@ panel9_2:
 	VMOVUPS Z28, Z16
 	VMOVUPS Z29, Z17
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment9_2:
@@ -10444,16 +10788,16 @@ quad9_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
 	ADDQ         $0x04, SI
@@ -10476,16 +10820,16 @@ quad9_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
 	ADDQ         $0x04, SI
@@ -10508,16 +10852,16 @@ quad9_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
 	ADDQ         $0x04, SI
@@ -10540,16 +10884,16 @@ quad9_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
 	ADDQ         $0x04, SI
@@ -10580,16 +10924,16 @@ single9_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
 	ADDQ         $0x04, SI
@@ -10738,11 +11082,11 @@ fits9_2:
 	VPACKUSWB     Z16, Z16, Z16
 	VPXORD        Z29, Z16, Z16
 	VPERMD        Z16, Z30, Z16
+	CMPQ          120(DI), $0x20
+	JLT           part9_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part9_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -10752,7 +11096,9 @@ fits9_2:
 	VEXTRACTI64X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y8, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z8, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y12, (DX)
@@ -10767,6 +11113,9 @@ part9_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -10778,7 +11127,9 @@ part9_2:
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      Y8, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z8, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
@@ -10823,8 +11174,7 @@ panel10_2:
 	VMOVUPS Z28, Z18
 	VMOVUPS Z29, Z19
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment10_2:
@@ -10851,19 +11201,19 @@ quad10_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
 	ADDQ         $0x04, SI
@@ -10886,19 +11236,19 @@ quad10_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
 	ADDQ         $0x04, SI
@@ -10921,19 +11271,19 @@ quad10_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
 	ADDQ         $0x04, SI
@@ -10956,19 +11306,19 @@ quad10_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
 	ADDQ         $0x04, SI
@@ -10999,19 +11349,19 @@ single10_2:
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPDPBUSD     Z29, Z30, Z9
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
 	ADDQ         $0x04, SI
@@ -11172,11 +11522,11 @@ fits10_2:
 	VPACKUSWB     Z18, Z16, Z16
 	VPXORD        Z29, Z16, Z16
 	VPERMD        Z16, Z30, Z16
+	CMPQ          120(DI), $0x20
+	JLT           part10_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part10_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -11186,7 +11536,9 @@ fits10_2:
 	VEXTRACTI64X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y8, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z8, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y12, (DX)
@@ -11203,6 +11555,9 @@ part10_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -11214,7 +11569,9 @@ part10_2:
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      Y8, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z8, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
@@ -11264,8 +11621,7 @@ panel11_2:
 	VMOVUPS Z28, Z20
 	VMOVUPS Z29, Z21
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment11_2:
@@ -11295,19 +11651,19 @@ quad11_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
 	ADDQ         $0x04, SI
@@ -11333,19 +11689,19 @@ quad11_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
 	ADDQ         $0x04, SI
@@ -11371,19 +11727,19 @@ quad11_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
 	ADDQ         $0x04, SI
@@ -11409,19 +11765,19 @@ quad11_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
 	ADDQ         $0x04, SI
@@ -11455,19 +11811,19 @@ single11_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
 	ADDQ         $0x04, SI
@@ -11643,11 +11999,11 @@ fits11_2:
 	VPACKUSWB     Z20, Z20, Z20
 	VPXORD        Z29, Z20, Z20
 	VPERMD        Z20, Z30, Z20
+	CMPQ          120(DI), $0x20
+	JLT           part11_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part11_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -11659,7 +12015,9 @@ fits11_2:
 	VMOVDQU64     Y8, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     Y12, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z12, (DX)
@@ -11676,6 +12034,9 @@ part11_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -11690,7 +12051,9 @@ part11_2:
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, Y31
 	VMOVDQU8      Y31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      Y12, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z12, Y31
@@ -11741,8 +12104,7 @@ panel12_2:
 	VMOVUPS Z28, Z22
 	VMOVUPS Z29, Z23
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment12_2:
@@ -11772,22 +12134,22 @@ quad12_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
-	VPBROADCASTD (R9)(R8*4), Z30
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z22
 	VPDPBUSD     Z29, Z30, Z23
 	ADDQ         $0x04, SI
@@ -11813,22 +12175,22 @@ quad12_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
-	VPBROADCASTD (R9)(R8*4), Z30
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z22
 	VPDPBUSD     Z29, Z30, Z23
 	ADDQ         $0x04, SI
@@ -11854,22 +12216,22 @@ quad12_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
-	VPBROADCASTD (R9)(R8*4), Z30
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z22
 	VPDPBUSD     Z29, Z30, Z23
 	ADDQ         $0x04, SI
@@ -11895,22 +12257,22 @@ quad12_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
-	VPBROADCASTD (R9)(R8*4), Z30
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z22
 	VPDPBUSD     Z29, Z30, Z23
 	ADDQ         $0x04, SI
@@ -11944,22 +12306,22 @@ single12_2:
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	VPDPBUSD     Z29, Z30, Z11
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPDPBUSD     Z29, Z30, Z13
-	VPBROADCASTD (R9), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z14
 	VPDPBUSD     Z29, Z30, Z15
-	VPBROADCASTD (R9)(R8*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z16
 	VPDPBUSD     Z29, Z30, Z17
-	VPBROADCASTD (R9)(R8*2), Z30
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z18
 	VPDPBUSD     Z29, Z30, Z19
-	VPBROADCASTD (R9)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z20
 	VPDPBUSD     Z29, Z30, Z21
-	VPBROADCASTD (R9)(R8*4), Z30
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z22
 	VPDPBUSD     Z29, Z30, Z23
 	ADDQ         $0x04, SI
@@ -12147,11 +12509,11 @@ fits12_2:
 	VPACKUSWB     Z22, Z20, Z20
 	VPXORD        Z29, Z20, Z20
 	VPERMD        Z20, Z30, Z20
+	CMPQ          120(DI), $0x20
+	JLT           part12_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part12_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -12163,7 +12525,9 @@ fits12_2:
 	VMOVDQU64     Y8, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     Y12, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z12, (DX)
@@ -12182,6 +12546,9 @@ part12_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -12196,7 +12563,9 @@ part12_2:
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z8, Y31
 	VMOVDQU8      Y31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      Y12, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z12, Y31
@@ -12252,8 +12621,7 @@ panel13_2:
 	VMOVUPS Z28, Z24
 	VMOVUPS Z29, Z25
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment13_2:
@@ -12688,11 +13056,11 @@ fits13_2:
 	VPACKUSWB     Z24, Z24, Z24
 	VPXORD        Z29, Z24, Z24
 	VPERMD        Z24, Z30, Z24
+	CMPQ          120(DI), $0x20
+	JLT           part13_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part13_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -12706,7 +13074,9 @@ fits13_2:
 	VEXTRACTI64X4 $0x01, Z8, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y12, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z12, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y16, (DX)
@@ -12725,6 +13095,9 @@ part13_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -12741,7 +13114,9 @@ part13_2:
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      Y12, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z12, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
@@ -12799,8 +13174,7 @@ panel14_2:
 	VMOVUPS Z28, Z26
 	VMOVUPS Z29, Z27
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment14_2:
@@ -13262,11 +13636,11 @@ fits14_2:
 	VPACKUSWB     Z26, Z24, Z24
 	VPXORD        Z29, Z24, Z24
 	VPERMD        Z24, Z30, Z24
+	CMPQ          120(DI), $0x20
+	JLT           part14_2
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x20
-	JLT           part14_2
 	VMOVDQU64     Y0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, (DX)
@@ -13280,7 +13654,9 @@ fits14_2:
 	VEXTRACTI64X4 $0x01, Z8, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y12, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z12, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     Y16, (DX)
@@ -13301,6 +13677,9 @@ part14_2:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      Y0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI64X4 $0x01, Z0, Y31
@@ -13317,7 +13696,9 @@ part14_2:
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      Y12, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI64X4 $0x01, Z12, Y31
 	VMOVDQU8      Y31, K1, (DX)
 	ADDQ          R15, DX
@@ -13494,11 +13875,11 @@ fits1_1:
 	VPACKUSWB    Z0, Z0, Z0
 	VPXORD       Z29, Z0, Z0
 	VPERMD       Z0, Z30, Z0
+	CMPQ         120(DI), $0x10
+	JLT          part1_1
 	MOVQ         160(DI), DX
 	SHRQ         $0x02, DX
 	ADDQ         16(DI), DX
-	CMPQ         120(DI), $0x10
-	JLT          part1_1
 	VMOVDQU64    X0, (DX)
 	JMP          stored1_1
 
@@ -13507,6 +13888,9 @@ part1_1:
 	MOVL     $-1, R12
 	BZHIL    AX, R12, R12
 	KMOVD    R12, K1
+	MOVQ     160(DI), DX
+	SHRQ     $0x02, DX
+	ADDQ     16(DI), DX
 	VMOVDQU8 X0, K1, (DX)
 
 stored1_1:
@@ -13530,6 +13914,7 @@ panel2_1:
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment2_1:
@@ -13542,30 +13927,34 @@ quad2_1:
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z0
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z6
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad2_1
 
@@ -13578,14 +13967,16 @@ single2_1:
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z0
-	VPBROADCASTD (SI)(R8*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z1
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single2_1
 
 summed2_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment2_1
 	VPADDD       Z4, Z0, Z0
@@ -13621,13 +14012,15 @@ fits2_1:
 	VPACKUSWB     Z0, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
+	CMPQ          120(DI), $0x10
+	JLT           part2_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part2_1
 	VMOVDQU64     X0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
 	JMP           stored2_1
 
@@ -13636,8 +14029,13 @@ part2_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x01, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
 
@@ -13666,6 +14064,7 @@ panel3_1:
 	VPXORD  Z10, Z10, Z10
 	VPXORD  Z11, Z11, Z11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment3_1:
@@ -13680,36 +14079,40 @@ quad3_1:
 	VPDPBUSD     Z28, Z30, Z0
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z1
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z7
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad3_1
 
@@ -13724,14 +14127,16 @@ single3_1:
 	VPDPBUSD     Z28, Z30, Z0
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z1
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z2
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single3_1
 
 summed3_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment3_1
 	VPADDD       Z6, Z0, Z0
@@ -13777,15 +14182,17 @@ fits3_1:
 	VPACKUSWB     Z2, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
+	CMPQ          120(DI), $0x10
+	JLT           part3_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part3_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z0, (DX)
 	JMP           stored3_1
 
@@ -13794,11 +14201,16 @@ part3_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
 
@@ -13831,6 +14243,7 @@ panel4_1:
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment4_1:
@@ -13845,44 +14258,48 @@ quad4_1:
 	VPDPBUSD     Z28, Z30, Z0
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z1
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z6
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z7
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z9
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z10
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
 	VPDPBUSD     Z28, Z30, Z12
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z13
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z14
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z15
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad4_1
 
@@ -13897,16 +14314,18 @@ single4_1:
 	VPDPBUSD     Z28, Z30, Z0
 	VPBROADCASTD (SI)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z1
-	VPBROADCASTD (SI)(R8*2), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single4_1
 
 summed4_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment4_1
 	VPADDD       Z8, Z0, Z0
@@ -13960,15 +14379,17 @@ fits4_1:
 	VPACKUSWB     Z2, Z0, Z0
 	VPXORD        Z29, Z0, Z0
 	VPERMD        Z0, Z30, Z0
+	CMPQ          120(DI), $0x10
+	JLT           part4_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part4_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z0, (DX)
@@ -13979,11 +14400,16 @@ part4_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -14013,6 +14439,7 @@ panel5_1:
 	VPXORD  Z8, Z8, Z8
 	VPXORD  Z9, Z9, Z9
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment5_1:
@@ -14029,11 +14456,12 @@ quad5_1:
 	VPDPBUSD     Z28, Z30, Z1
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14042,11 +14470,12 @@ quad5_1:
 	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z7
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14055,11 +14484,12 @@ quad5_1:
 	VPDPBUSD     Z28, Z30, Z1
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14068,11 +14498,12 @@ quad5_1:
 	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z7
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z8
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad5_1
 
@@ -14089,16 +14520,18 @@ single5_1:
 	VPDPBUSD     Z28, Z30, Z1
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single5_1
 
 summed5_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment5_1
 	VPADDD       Z5, Z0, Z0
@@ -14155,17 +14588,19 @@ fits5_1:
 	VPACKUSWB     Z4, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
+	CMPQ          120(DI), $0x10
+	JLT           part5_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part5_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z0, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     X4, (DX)
@@ -14176,6 +14611,9 @@ part5_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -14183,7 +14621,9 @@ part5_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -14214,6 +14654,7 @@ panel6_1:
 	VPXORD  Z10, Z10, Z10
 	VPXORD  Z11, Z11, Z11
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment6_1:
@@ -14230,13 +14671,14 @@ quad6_1:
 	VPDPBUSD     Z28, Z30, Z1
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14245,13 +14687,14 @@ quad6_1:
 	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z8
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z9
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14260,13 +14703,14 @@ quad6_1:
 	VPDPBUSD     Z28, Z30, Z1
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14275,13 +14719,14 @@ quad6_1:
 	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z8
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z9
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad6_1
 
@@ -14298,18 +14743,20 @@ single6_1:
 	VPDPBUSD     Z28, Z30, Z1
 	VPBROADCASTD (SI)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z2
-	VPBROADCASTD (SI)(R10*1), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z5
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single6_1
 
 summed6_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment6_1
 	VPADDD       Z6, Z0, Z0
@@ -14372,17 +14819,19 @@ fits6_1:
 	VPACKUSWB     Z4, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
+	CMPQ          120(DI), $0x10
+	JLT           part6_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part6_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z0, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     X4, (DX)
@@ -14395,6 +14844,9 @@ part6_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -14402,7 +14854,9 @@ part6_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -14438,6 +14892,7 @@ panel7_1:
 	VPXORD  Z12, Z12, Z12
 	VPXORD  Z13, Z13, Z13
 	MOVQ    (DI), SI
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment7_1:
@@ -14456,13 +14911,14 @@ quad7_1:
 	VPDPBUSD     Z28, Z30, Z2
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14473,13 +14929,14 @@ quad7_1:
 	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z11
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14490,13 +14947,14 @@ quad7_1:
 	VPDPBUSD     Z28, Z30, Z2
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	VMOVDQU32    (BX), Z28
 	ADDQ         $0x00000080, BX
 	VPBROADCASTD (SI), Z30
@@ -14507,13 +14965,14 @@ quad7_1:
 	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z10
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z11
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z12
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z13
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	SUBQ         $0x04, CX
 	JGE          quad7_1
 
@@ -14532,18 +14991,20 @@ single7_1:
 	VPDPBUSD     Z28, Z30, Z2
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
+	VPBROADCASTD (R9), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
+	VPBROADCASTD (R9)(R8*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
+	VPBROADCASTD (R9)(R8*2), Z30
 	VPDPBUSD     Z28, Z30, Z6
 	ADDQ         $0x04, SI
+	ADDQ         $0x04, R9
 	DECQ         CX
 	JNE          single7_1
 
 summed7_1:
 	ADDQ         R13, SI
+	ADDQ         R13, R9
 	DECQ         R12
 	JNE          segment7_1
 	VPADDD       Z7, Z0, Z0
@@ -14614,11 +15075,11 @@ fits7_1:
 	VPACKUSWB     Z6, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
+	CMPQ          120(DI), $0x10
+	JLT           part7_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part7_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -14626,7 +15087,9 @@ fits7_1:
 	VEXTRACTI32X4 $0x02, Z0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     X4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, (DX)
@@ -14639,6 +15102,9 @@ part7_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -14649,7 +15115,9 @@ part7_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      X4, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, X31
@@ -14687,8 +15155,7 @@ panel8_1:
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment8_1:
@@ -14707,13 +15174,13 @@ quad8_1:
 	VPDPBUSD     Z28, Z30, Z2
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
-	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z7
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -14727,13 +15194,13 @@ quad8_1:
 	VPDPBUSD     Z28, Z30, Z10
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
-	VPBROADCASTD (SI)(R8*4), Z30
-	VPDPBUSD     Z28, Z30, Z12
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z13
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z14
 	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z15
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -14747,13 +15214,13 @@ quad8_1:
 	VPDPBUSD     Z28, Z30, Z2
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
-	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z7
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -14767,13 +15234,13 @@ quad8_1:
 	VPDPBUSD     Z28, Z30, Z10
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
-	VPBROADCASTD (SI)(R8*4), Z30
-	VPDPBUSD     Z28, Z30, Z12
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z13
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z14
 	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z13
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z15
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -14795,13 +15262,13 @@ single8_1:
 	VPDPBUSD     Z28, Z30, Z2
 	VPBROADCASTD (SI)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z3
-	VPBROADCASTD (SI)(R8*4), Z30
-	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z5
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z7
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -14887,11 +15354,11 @@ fits8_1:
 	VPACKUSWB     Z6, Z4, Z4
 	VPXORD        Z29, Z4, Z4
 	VPERMD        Z4, Z30, Z4
+	CMPQ          120(DI), $0x10
+	JLT           part8_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part8_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -14899,7 +15366,9 @@ fits8_1:
 	VEXTRACTI32X4 $0x02, Z0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z0, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU64     X4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, (DX)
@@ -14914,6 +15383,9 @@ part8_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -14924,7 +15396,9 @@ part8_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z0, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VMOVDQU8      X4, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, X31
@@ -14967,8 +15441,7 @@ panel9_1:
 	VPXORD  Z16, Z16, Z16
 	VPXORD  Z17, Z17, Z17
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment9_1:
@@ -14989,13 +15462,13 @@ quad9_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15011,13 +15484,13 @@ quad9_1:
 	VPDPBUSD     Z28, Z30, Z12
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z13
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z14
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z15
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z16
+	VPDPBUSD     Z28, Z30, Z14
 	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z17
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15033,13 +15506,13 @@ quad9_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15055,13 +15528,13 @@ quad9_1:
 	VPDPBUSD     Z28, Z30, Z12
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z13
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z14
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z15
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z16
+	VPDPBUSD     Z28, Z30, Z14
 	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z15
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z17
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15085,13 +15558,13 @@ single9_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
 	VPDPBUSD     Z28, Z30, Z8
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15188,11 +15661,11 @@ fits9_1:
 	VPACKUSWB     Z8, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
+	CMPQ          120(DI), $0x10
+	JLT           part9_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part9_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -15202,7 +15675,9 @@ fits9_1:
 	VEXTRACTI32X4 $0x03, Z0, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     X4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z4, (DX)
@@ -15217,6 +15692,9 @@ part9_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -15229,7 +15707,9 @@ part9_1:
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      X4, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x01, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -15264,8 +15744,7 @@ panel10_1:
 	VMOVUPS Z28, Z8
 	VMOVUPS Z28, Z9
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment10_1:
@@ -15286,15 +15765,15 @@ quad10_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15310,15 +15789,15 @@ quad10_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15334,15 +15813,15 @@ quad10_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15358,15 +15837,15 @@ quad10_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15390,15 +15869,15 @@ single10_1:
 	VPDPBUSD     Z28, Z30, Z3
 	VPBROADCASTD (SI)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z4
-	VPBROADCASTD (SI)(R11*1), Z30
-	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z5
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*2), Z30
+	VPDPBUSD     Z28, Z30, Z7
+	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z9
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15491,11 +15970,11 @@ fits10_1:
 	VPACKUSWB     Z8, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
+	CMPQ          120(DI), $0x10
+	JLT           part10_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part10_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -15505,7 +15984,9 @@ fits10_1:
 	VEXTRACTI32X4 $0x03, Z0, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     X4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z4, (DX)
@@ -15522,6 +16003,9 @@ part10_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -15534,7 +16018,9 @@ part10_1:
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
 	VMOVDQU8      X4, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x01, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -15573,8 +16059,7 @@ panel11_1:
 	VMOVUPS Z28, Z9
 	VMOVUPS Z28, Z10
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment11_1:
@@ -15597,15 +16082,15 @@ quad11_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15623,15 +16108,15 @@ quad11_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15649,15 +16134,15 @@ quad11_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15675,15 +16160,15 @@ quad11_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15709,15 +16194,15 @@ single11_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
+	VPDPBUSD     Z28, Z30, Z9
+	VPBROADCASTD (R9)(R8*4), Z30
 	VPDPBUSD     Z28, Z30, Z10
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15817,11 +16302,11 @@ fits11_1:
 	VPACKUSWB     Z10, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
+	CMPQ          120(DI), $0x10
+	JLT           part11_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part11_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -15833,7 +16318,9 @@ fits11_1:
 	VMOVDQU64     X4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z4, (DX)
@@ -15850,6 +16337,9 @@ part11_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -15865,7 +16355,9 @@ part11_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -15905,8 +16397,7 @@ panel12_1:
 	VMOVUPS Z28, Z10
 	VMOVUPS Z28, Z11
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment12_1:
@@ -15929,17 +16420,17 @@ quad12_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
-	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15957,17 +16448,17 @@ quad12_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
-	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -15985,17 +16476,17 @@ quad12_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
-	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -16013,17 +16504,17 @@ quad12_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
-	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -16049,17 +16540,17 @@ single12_1:
 	VPDPBUSD     Z28, Z30, Z4
 	VPBROADCASTD (SI)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z5
-	VPBROADCASTD (SI)(R10*2), Z30
-	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9), Z30
-	VPDPBUSD     Z28, Z30, Z7
+	VPDPBUSD     Z28, Z30, Z6
 	VPBROADCASTD (R9)(R8*1), Z30
-	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z28, Z30, Z7
 	VPBROADCASTD (R9)(R8*2), Z30
-	VPDPBUSD     Z28, Z30, Z9
+	VPDPBUSD     Z28, Z30, Z8
 	VPBROADCASTD (R9)(R10*1), Z30
-	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z28, Z30, Z9
 	VPBROADCASTD (R9)(R8*4), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPBROADCASTD (R9)(R11*1), Z30
 	VPDPBUSD     Z28, Z30, Z11
 	ADDQ         $0x04, SI
 	ADDQ         $0x04, R9
@@ -16164,11 +16655,11 @@ fits12_1:
 	VPACKUSWB     Z10, Z8, Z8
 	VPXORD        Z29, Z8, Z8
 	VPERMD        Z8, Z30, Z8
+	CMPQ          120(DI), $0x10
+	JLT           part12_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part12_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -16180,7 +16671,9 @@ fits12_1:
 	VMOVDQU64     X4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x03, Z4, (DX)
@@ -16199,6 +16692,9 @@ part12_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -16214,7 +16710,9 @@ part12_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x02, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -16258,8 +16756,7 @@ panel13_1:
 	VMOVUPS Z28, Z11
 	VMOVUPS Z28, Z12
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment13_1:
@@ -16537,11 +17034,11 @@ fits13_1:
 	VPACKUSWB     Z12, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
+	CMPQ          120(DI), $0x10
+	JLT           part13_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part13_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -16555,7 +17052,9 @@ fits13_1:
 	VEXTRACTI32X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z4, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     X8, (DX)
@@ -16574,6 +17073,9 @@ part13_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -16592,7 +17094,9 @@ part13_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX
@@ -16636,8 +17140,7 @@ panel14_1:
 	VMOVUPS Z28, Z12
 	VMOVUPS Z28, Z13
 	MOVQ    (DI), SI
-	LEAQ    (SI)(R8*4), R9
-	ADDQ    R10, R9
+	MOVQ    168(DI), R9
 	MOVQ    48(DI), R12
 
 segment14_1:
@@ -16930,11 +17433,11 @@ fits14_1:
 	VPACKUSWB     Z12, Z12, Z12
 	VPXORD        Z29, Z12, Z12
 	VPERMD        Z12, Z30, Z12
+	CMPQ          120(DI), $0x10
+	JLT           part14_1
 	MOVQ          160(DI), DX
 	SHRQ          $0x02, DX
 	ADDQ          16(DI), DX
-	CMPQ          120(DI), $0x10
-	JLT           part14_1
 	VMOVDQU64     X0, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, (DX)
@@ -16948,7 +17451,9 @@ fits14_1:
 	VEXTRACTI32X4 $0x01, Z4, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z4, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z4, (DX)
 	ADDQ          R15, DX
 	VMOVDQU64     X8, (DX)
@@ -16969,6 +17474,9 @@ part14_1:
 	MOVL          $-1, R12
 	BZHIL         AX, R12, R12
 	KMOVD         R12, K1
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          16(DI), DX
 	VMOVDQU8      X0, K1, (DX)
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x01, Z0, X31
@@ -16987,7 +17495,9 @@ part14_1:
 	ADDQ          R15, DX
 	VEXTRACTI32X4 $0x02, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
-	ADDQ          R15, DX
+	MOVQ          160(DI), DX
+	SHRQ          $0x02, DX
+	ADDQ          176(DI), DX
 	VEXTRACTI32X4 $0x03, Z4, X31
 	VMOVDQU8      X31, K1, (DX)
 	ADDQ          R15, DX

@@ -15,7 +15,7 @@ const (
 	q8Dst, q8Init, q8Scale, q8K, q8Segs, q8Skip      = 16, 24, 32, 40, 48, 56
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
 	q8Half, q8Cols, q8Fits                           = 112, 120, 144
-	q8Words, q8Flip, q8Column                        = 152, 156, 160
+	q8Words, q8Flip, q8Column, q8A2, q8Dst2          = 152, 156, 160, 168, 176
 )
 
 // dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
@@ -140,7 +140,7 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 		d.loadB(b, halves)
 		g.ADDQ(U32(d.step), rB)
 		for i := range rows {
-			g.VPBROADCASTD(rowAt(i), a)
+			g.VPBROADCASTD(rowOfTwo(i, rows), a)
 			for h := range halves {
 				d.dot(b[h], a, h, acc(set, i, h))
 			}
@@ -156,7 +156,7 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	for i := halves * rows; i < halves*rows*sets; i++ {
 		g.zero(g.phys(i))
 	}
-	g.segments(rows, sets, 1, name, step)
+	g.segments(rows, sets, 1, true, name, step)
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
@@ -176,18 +176,36 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	g.RET()
 }
 
+// firstRun is how many of the rows of a tile lie a stride apart from its first row. The others, from one that the
+// arguments name, may be those of another line.
+func firstRun(rows int) int { return (rows + 1) / 2 }
+
+// rowOfTwo is row i of a, in one of the two runs.
+func rowOfTwo(i, rows int) Mem {
+	if n := firstRun(rows); i >= n {
+		m := rowAt(i - n)
+		m.Base = rA7
+		return m
+	}
+	return rowAt(i)
+}
+
 // segments emits the loops over the segments of the rows and the steps of each. step multiplies and adds to a set of sums;
-// a step takes 4*lanes bytes of each row.
-func (g *gen) segments(rows, sets, lanes int, name func(string) string, step func(set int)) {
+// a step takes 4*lanes bytes of each row. two says that rows come in two runs.
+func (g *gen) segments(rows, sets, lanes int, two bool, name func(string) string, step func(set int)) {
+	second := rows > 7 || two && rows > 1
 	next := func(set int) {
 		step(set)
 		g.ADDQ(U8(4*lanes), rA)
-		if rows > 7 {
+		if second {
 			g.ADDQ(U8(4*lanes), rA7)
 		}
 	}
 	g.MOVQ(Mem{Base: rT, Disp: tileA}, rA)
-	if rows > 7 {
+	switch {
+	case two && second:
+		g.MOVQ(Mem{Base: rT, Disp: q8A2}, rA7)
+	case second:
 		g.LEAQ(Mem{Base: rA, Index: rRS, Scale: 4}, rA7)
 		g.ADDQ(rRS3, rA7)
 	}
@@ -211,7 +229,7 @@ func (g *gen) segments(rows, sets, lanes int, name func(string) string, step fun
 	g.JNE(LabelRef(name("single")))
 	g.Label(name("summed"))
 	g.ADDQ(rBS, rA)
-	if rows > 7 {
+	if second {
 		g.ADDQ(rBS, rA7)
 	}
 	g.DECQ(rKS)
@@ -227,11 +245,20 @@ func (g *gen) loadHalves(field, halves int, to [2]VecPhysical) {
 	}
 }
 
-// resultsQ8 points at the results of the panel.
-func (g *gen) resultsQ8() {
+// resultsQ8 moves rC to the panel's results of row i, from those of the row before.
+func (g *gen) resultsQ8(i, rows int) {
+	field := q8Dst
+	switch i {
+	case 0:
+	case firstRun(rows):
+		field = q8Dst2
+	default:
+		g.ADDQ(rCS, rC)
+		return
+	}
 	g.MOVQ(Mem{Base: rT, Disp: q8Column}, rC)
 	g.SHRQ(U8(2), rC)
-	g.ADDQ(Mem{Base: rT, Disp: q8Dst}, rC)
+	g.ADDQ(Mem{Base: rT, Disp: field}, rC)
 }
 
 // requantRows converts sums to 8-bit values, as requantU8Generic does, and stores them.
@@ -262,7 +289,6 @@ func (g *gen) requantRows(rows, halves int, name func(string) string, sum func(r
 		g.storeBytes(rows, halves, name, sum, temps, order)
 		return
 	}
-	g.resultsQ8()
 	each(func(v VecPhysical, h int) { g.VCVTPS2DQ(v, v) })
 	g.VPBROADCASTW(Mem{Base: rT, Disp: q8Zero}, temps[0])
 	g.VPCMPEQW(temps[1], temps[1], temps[1])
@@ -278,13 +304,11 @@ func (g *gen) requantRows(rows, halves int, name func(string) string, sum func(r
 		v := sum(i, 0)
 		g.VPACKUSWB(sum(min(i+1, rows-1), 0), v, v)
 		g.VPERMD(v, temps[2], v)
+		g.resultsQ8(i, rows)
 		g.VMOVDQU(v.(Vec).AsX(), Mem{Base: rC})
 		if i+1 < rows {
-			g.ADDQ(rCS, rC)
+			g.resultsQ8(i+1, rows)
 			g.VEXTRACTI128(U8(1), v, Mem{Base: rC})
-		}
-		if i+2 < rows {
-			g.ADDQ(rCS, rC)
 		}
 	}
 }
@@ -319,7 +343,6 @@ func (g *gen) storeBytes(rows, halves int, name func(string) string, sum func(ro
 		g.VPXORD(flip, v[0], v[0])
 		g.VPERMD(v[0], index, v[0])
 	}
-	g.resultsQ8()
 	all := 16 * halves
 	g.CMPQ(Mem{Base: rT, Disp: q8Cols}, U8(all))
 	g.JLT(LabelRef(name("part")))
@@ -338,9 +361,7 @@ func (g *gen) storeBytes(rows, halves int, name func(string) string, sum func(ro
 func (g *gen) storePacked(rows, halves int, sum func(row, half int) VecPhysical, mask Op) {
 	per, to := 4/halves, Mem{Base: rC}
 	for i := range rows {
-		if i > 0 {
-			g.ADDQ(rCS, rC)
-		}
+		g.resultsQ8(i, rows)
 		v, part := sum(i/per*per, 0), U8(i%per)
 		row := func(r VecPhysical) VecPhysical {
 			if halves == 1 {
