@@ -67,11 +67,13 @@ type tileQ8 struct {
 	dst2 *uint8
 }
 
-// split sets where the second half of a tile's rows begins, within the same line.
-func (t *tileQ8) split() {
-	if n := (t.rows + 1) / 2; n < t.rows {
-		t.a2, t.dst2 = unsafe.Add(t.a, n*t.rs), (*uint8)(unsafe.Add(unsafe.Pointer(t.dst), n*t.ds))
+// second returns where the second half of a tile's rows begins, within the same line.
+func (t *tileQ8) second() (a unsafe.Pointer, dst *uint8) {
+	n := (t.rows + 1) / 2
+	if n == t.rows {
+		n = 0
 	}
+	return unsafe.Add(t.a, n*t.rs), (*uint8)(unsafe.Add(unsafe.Pointer(t.dst), n*t.ds))
 }
 
 // PackedQ8 is a K×N matrix of signed 8-bit values packed for products with 8-bit results. Its rows come in segments:
@@ -338,7 +340,7 @@ func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride i
 					k++
 					t.rows, t.a2, t.dst2 = 2*m, unsafe.Pointer(&a[lines[k].A*size]), &dst[lines[k].Dst+p0*p.NR-j0]
 				} else {
-					t.split()
+					t.a2, t.dst2 = t.second()
 				}
 				archTileQ8(g.id, &t)
 			}
@@ -352,7 +354,6 @@ func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride i
 		t.half = 1
 	}
 	for _, l := range lines {
-		t.ds = ldd
 		p.partPanel(&t, m, a[l.A*size:], full, c, dst[l.Dst+full*p.NR-j0:])
 	}
 }
@@ -368,27 +369,32 @@ func (p *PackedQ8) checkLines(lines []LineQ8, m, values, stride, segStride, cols
 	}
 }
 
-// partPanel computes the first t.cols columns of a panel. They lie apart first, unless the kernel writes nothing else.
+// partPanel computes the first t.cols columns of a panel.
 func (p *PackedQ8) partPanel(t *tileQ8, m int, a []byte, panel int, c *ColumnsQ8, dst []uint8) {
-	var part [6 * 16]uint8
-	g, ldd := p.kern, t.ds
+	g := p.kern
 	t.b = unsafe.Pointer(&p.panels[panel*p.size])
 	t.init, t.scale = &c.init[panel*p.NR], &c.scale[panel*p.NR]
 	for i, left := 0, (m+g.mr-1)/g.mr; i < m; left-- {
 		t.rows, t.panels, t.column = (m-i+left-1)/left, 1, 0
-		t.a = unsafe.Pointer(&a[i*t.rs])
+		t.a, t.dst = unsafe.Pointer(&a[i*t.rs]), &dst[i*t.ds]
 		if g.exact {
-			t.dst = &dst[i*ldd]
-			t.split()
+			t.a2, t.dst2 = t.second()
 			archTileQ8(g.id, t)
 		} else {
-			t.dst, t.ds = &part[0], p.NR
-			t.split()
-			archTileQ8(g.id, t)
-			for r := range t.rows {
-				copy(dst[(i+r)*ldd:][:t.cols], part[r*p.NR:])
-			}
+			tileApart(g, *t)
 		}
 		i += t.rows
+	}
+}
+
+// tileApart computes a tile of a kernel that writes more columns than are wanted.
+func tileApart(g *gemmQ8, t tileQ8) {
+	var part [6 * 16]uint8
+	to, apart := unsafe.Slice(t.dst, (t.rows-1)*t.ds+t.cols), t.ds
+	t.dst, t.ds = &part[0], g.nr
+	t.a2, t.dst2 = t.second()
+	archTileQ8(g.id, &t)
+	for r := range t.rows {
+		copy(to[r*apart:][:t.cols], part[r*g.nr:])
 	}
 }
