@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	goruntime "runtime"
+	"sync/atomic"
 
 	"github.com/aekit/aekit/internal/hugepage"
 )
@@ -90,13 +91,14 @@ func (g *gemmF32) fitting(cols int) tileShape {
 }
 
 // PackedF32 is a matrix packed for GemmPackedF32: panels of NR columns, each K×NR and contiguous, the last padded with
-// zeros. It is immutable after packing and safe for concurrent use. It belongs to the kernel that was best when it was
+// zeros. Its values do not change after packing, and it is safe for concurrent use. It belongs to the kernel that was best when it was
 // packed and is not meant to outlive the process. Its memory, if large, is not in Go's heap and lives as long as it does.
 type PackedF32 struct {
 	K, N, NR int
 	kern     *gemmF32
 	data     []float32
-	small    *smallPanels // in place of data, see PackSmallF32
+	small    *smallPanels  // in place of data, see PackSmallF32
+	rows     atomic.Uint32 // rows that all panels were multiplied by, see turns
 }
 
 // PackF32 packs the k×n matrix b, or the transpose of the n×k matrix b if transB. It copies b.
@@ -232,26 +234,47 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 	}
 	panels := b.data[p0*b.K*b.NR:]
 	if m == 1 && b.kern.gemv {
-		rowGemmF32(b.kern, b.K, a, panels, j0, j1, c, acc, ep)
+		backwards := p0 == 0 && p1 == b.Panels() && b.turns()
+		rowGemmF32(b.kern, b.K, a, panels, j0, j1, c, acc, ep, backwards)
 	} else {
 		blockGemmF32(b.kern, m, b.K, a, lda, panels, j0, j1, c, ldc, acc, ep)
 	}
 	goruntime.KeepAlive(b)
 }
 
-// rowBytes is how much of b one call of assembly multiplies by a row: about 25 µs if it comes from memory.
-const rowBytes = 1 << 20
+// rowBytes is how much of b one call of assembly multiplies by a row: about 25 µs if it comes from memory. Backwards it is
+// backBytes: few enough that a cache that does not hold all of b still holds what was read last.
+const rowBytes, backBytes = 1 << 20, 128 << 10
 
-// rowGemmF32 multiplies the row a by packed panels that hold columns j0 to j1.
-func rowGemmF32(g *gemmF32, k int, a, b []float32, j0, j1 int, c []float32, acc bool, ep *Epilogue) {
+// Sizes of matrices that a row is multiplied by in alternating directions: smaller ones stay in a second-level cache, and of
+// larger ones it keeps too little.
+const turnsFrom, turnsBelow = 512 << 10, 3 << 20
+
+// turns reports whether the panels are to be read from the last to the first, which alternates: a cache that is a little too
+// small for all of them keeps most for the next row, where it would keep none if that began with the first again.
+func (p *PackedF32) turns() bool {
+	bytes := 4 * len(p.data)
+	return bytes >= turnsFrom && bytes < turnsBelow && p.rows.Add(1)&1 == 0
+}
+
+// rowGemmF32 multiplies the row a by packed panels that hold columns j0 to j1, or blocks of them from the last to the first.
+func rowGemmF32(g *gemmF32, k int, a, b []float32, j0, j1 int, c []float32, acc bool, ep *Epilogue, backwards bool) {
 	t := tileF32{a: &a[0], k: k, rows: 1, ks: 1, bs: g.nr}
 	act, last := t.activation(ep)
 	t.act = int(last)
 	if acc {
 		t.acc = 1
 	}
-	per := max(1, rowBytes/(4*k*g.nr)) * g.nr
-	for j := j0; j < j1; j += per {
+	size := rowBytes
+	if backwards {
+		size = backBytes
+	}
+	per := max(1, size/(4*k*g.nr)) * g.nr
+	for at := 0; at < j1-j0; at += per {
+		j := j0 + at
+		if backwards {
+			j = j0 + (j1-j0-1)/per*per - at
+		}
 		t.cols = min(per, j1-j)
 		t.b, t.c = &b[(j-j0)*k], &c[j]
 		if ep != nil && ep.Bias != nil {

@@ -290,3 +290,37 @@ func TestGemmPackedF32Activation(t *testing.T) {
 		}
 	})
 }
+
+// TestGemmPackedF32Turns multiplies a row by a matrix that is read in alternating directions.
+func TestGemmPackedF32Turns(t *testing.T) {
+	impl.All(t, "kernel", func(t *testing.T) {
+		for _, n := range []int{399, 416, 433} {
+			const k = 700
+			x, p := randF32(1, k), PackF32(k, n, randF32(2, k*n), n, false)
+			if 4*len(p.data) < turnsFrom || 4*len(p.data) >= turnsBelow {
+				t.Fatalf("a matrix of %d bytes does not turn", 4*len(p.data))
+			}
+			ep := Epilogue{Bias: randF32(3, n), Act: ActSigmoid}
+			var want []float32
+			for range 4 {
+				c, check := withCanaries(t, n, 1)
+				GemmPackedF32(1, x, k, p, 0, p.Panels(), c, n, false, &ep)
+				check(fmt.Sprint(n))
+				if want == nil {
+					want = c
+				}
+				for i := range c {
+					if math.Float32bits(c[i]) != math.Float32bits(want[i]) {
+						t.Fatalf("n=%d: element %d is %v, in the other direction %v", n, i, c[i], want[i])
+					}
+				}
+			}
+			val, mag := refGemm(false, false, 1, n, k, 1, x, k, randF32(2, k*n), n, 0, nil, n)
+			for i := range want {
+				if s := 1 / (1 + math.Exp(-val[i]-float64(ep.Bias[i]))); math.Abs(float64(want[i])-s) > gemmTol(k, mag[i])+1e-6 {
+					t.Fatalf("n=%d: element %d is %v, want %v", n, i, want[i], s)
+				}
+			}
+		}
+	})
+}
