@@ -53,7 +53,11 @@ func preset(t *testing.T, name string, data dataset.Source, change func(*arch.Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Objective: o, Schedule: s, Data: data, Epochs: p.Recipe.Epochs, Batch: p.Recipe.Batch, LR: p.Recipe.LR, Seed: 1,
+	opt, err := ParseOptimizer(p.Recipe.Optimizer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Objective: o, Schedule: s, Optimizer: opt, Data: data, Epochs: p.Recipe.Epochs, Batch: p.Recipe.Batch, LR: p.Recipe.LR, Seed: 1,
 		Noise: p.Recipe.Noise, Binarize: p.Recipe.Binarize}
 	if change != nil {
 		change(&a, &cfg)

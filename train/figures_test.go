@@ -190,6 +190,41 @@ func TestMNISTCompressedSize(t *testing.T) {
 	}
 }
 
+// TestMNISTSecondLayer, on 10,000 images: the second stochastic layer of vae2 says more than
+// 2 nats of the test images, at a bound that is no worse than that of a training which lets
+// it cost its full weight from the beginning and leaves it almost unused.
+func TestMNISTSecondLayer(t *testing.T) {
+	testdata.Slow(t)
+	d := named(t, "mnist")
+	part, err := dataset.Range(d.Train, 0, 10000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := map[string]float64{}
+	for _, objective := range []string{"", "elbo2"} {
+		tr, _ := preset(t, "vae2", part, func(a *arch.Config, c *Config) {
+			if objective != "" {
+				c.Objective = LayeredELBO{}
+			}
+			if a.Mean, err = dataset.Mean(context.Background(), part, 10000); err != nil {
+				t.Fatal(err)
+			}
+		})
+		l, err := tr.Evaluate(context.Background(), d.Test)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%q: %v %.4v", objective, l.Names, l.Values)
+		bounds[objective] = l.Total()
+		if objective == "" && l.Values[3] < 2 {
+			t.Errorf("KL of the second layer %.2f nats, want more than 2", l.Values[3])
+		}
+	}
+	if bounds[""] > bounds["elbo2"]+0.3 {
+		t.Errorf("bound %.2f, without a warm-up of the second layer %.2f", bounds[""], bounds["elbo2"])
+	}
+}
+
 // TestMNISTSharpness, on 15,000 images: images of the VAE-GAN are as sharp as the data more than those of the
 // VAE are, by the variance of the Laplacian, and cover the data no worse.
 func TestMNISTSharpness(t *testing.T) {

@@ -16,6 +16,8 @@ const (
 	inputTarget  = "aekit:target"
 	inputEpsilon = "aekit:epsilon"
 	inputWeight  = "aekit:weight"
+	// inputTopWeight is the weight of the second KL term of two stochastic layers.
+	inputTopWeight = "aekit:weight2"
 )
 
 // noise is an input of random numbers.

@@ -14,8 +14,11 @@ import (
 type LayeredELBO struct {
 	Likelihood Likelihood
 	Beta       float64 // weight of both KL terms in training; 0 means 1
-	Warmup     float64 // epochs over which the weight rises from 0
-	Sigma      float64 // as in ELBO
+	Warmup     float64 // epochs over which the weight of KL(q(z₁|x) ‖ p(z₁|z₂)) rises from 0
+	// TopWarmup is that of KL(q(z₂|z₁) ‖ p(z₂)); 0 means Warmup. Where z₂ costs its full weight
+	// from the first step, p(z₁|z₂) learns to ignore it before z₁ says much.
+	TopWarmup float64
+	Sigma     float64 // as in ELBO
 }
 
 // Parts implements [Objective].
@@ -29,7 +32,7 @@ func (o LayeredELBO) check() error {
 	if o.Likelihood > Logistic {
 		return fmt.Errorf("train: ELBO with %+v", o)
 	}
-	return positive("ELBO", o.Beta, o.Warmup, o.Sigma)
+	return positive("ELBO", o.Beta, o.Warmup, o.TopWarmup, o.Sigma)
 }
 
 func (o LayeredELBO) phases() []phase { return only(o.build) }
@@ -78,7 +81,8 @@ func (o LayeredELBO) build(b *lossBuilder) error {
 	if c.err != nil {
 		return c.err
 	}
-	w := b.scalar(inputWeight, rising(orOne(o.Beta), o.Warmup), 1)
-	b.add(c.op("Add", r, c.op("Mul", c.sum(kl1, kl2), w)), r, kl1, kl2)
+	w1 := b.scalar(inputWeight, rising(orOne(o.Beta), o.Warmup), 1)
+	w2 := b.scalar(inputTopWeight, rising(orOne(o.Beta), orElse(o.TopWarmup, o.Warmup)), 1)
+	b.add(c.sum(r, c.op("Mul", kl1, w1), c.op("Mul", kl2, w2)), r, kl1, kl2)
 	return c.err
 }

@@ -19,9 +19,10 @@ const (
 // the part of that of z: 784-200-200-100-100-100-50 in Burda et al. 2016.
 const layeredWidth = 100
 
-// buildLayered is a VAE with tanh layers and two stochastic ones: z has c.Latent elements,
-// z2 half of that.
+// buildLayered is a VAE with tanh layers, the first weights of buildTanhVAE and two
+// stochastic layers: z has c.Latent elements, z2 half of that.
 func buildLayered(b *builder, c *Config) error {
+	b.glorot = true
 	h, width, err := denseEncoder(b, c, "Tanh")
 	if err != nil {
 		return err

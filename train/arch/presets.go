@@ -186,7 +186,7 @@ var presets = []Preset{
 		Name: "vae2", Kind: meta.KindVAE,
 		Doc:    "VAE with two stochastic layers (Rezende et al. 2014; Burda et al. 2016)",
 		Config: sized([]int{200, 200}, 100),
-		Recipe: Recipe{Objective: "elbo2:warmup=5", Epochs: 20, Batch: 128, LR: 1e-3},
+		Recipe: Recipe{Objective: "elbo2:topwarmup=4", Epochs: 20, Batch: 20, LR: 1e-3, Optimizer: "adam:eps=1e-4", Mean: true},
 		build:  buildLayered,
 	},
 	{
