@@ -11,7 +11,7 @@ import (
 // scale[i] times along axis i. Of the kernel positions that read copies of one element, the
 // weights are added in advance: what is left is a transposed convolution with stride scale
 // and kernel k + scale − 1, whose every phase has ⌈(k+scale−1)/scale⌉ positions along an
-// axis in place of k. A 3×3 kernel after doubling becomes four kernels of 2×2.
+// axis in place of k. A 3×3 kernel after doubling becomes four kernels of 2×2. Convolutions may be depthwise.
 //
 // Its inputs are those of the Conv, with the small picture as input 0.
 type resizedConv struct {
@@ -35,7 +35,11 @@ var (
 func ResizeConv(resize Op, resizeIn []Fact, next Op, convIn []Fact) (Op, bool) {
 	r, ok1 := resize.(*resizeOp)
 	c, ok2 := next.(*conv)
-	if !ok1 || !ok2 || r.mode != "nearest" || r.last || c.last || c.transposed || c.group != 1 || len(convIn) < 2 || convIn[1].Const == nil || convIn[0].DType != tensor.Float32 {
+	if !ok1 || !ok2 || r.mode != "nearest" || r.last || c.last || c.transposed || len(convIn) < 2 || convIn[1].Const == nil || convIn[0].DType != tensor.Float32 {
+		return nil, false
+	}
+	// Weights of both convolutions have the same order if there is one group, or if channels are groups.
+	if w := convIn[1].Shape; c.group != 1 && !(len(w) > 2 && w[1] == 1 && w[0] == c.group) {
 		return nil, false
 	}
 	ax, err := r.resolve(resizeIn)
@@ -46,7 +50,7 @@ func ResizeConv(resize Op, resizeIn []Fact, next Op, convIn []Fact) (Op, bool) {
 	if err != nil {
 		return nil, false
 	}
-	o := &resizedConv{conv: conv{group: 1, transposed: true, act: c.act}}
+	o := &resizedConv{conv: conv{group: c.group, transposed: true, act: c.act}}
 	var begins, ends []int
 	for i := range ax {
 		s, ok := r.repeats(&ax[i])
@@ -95,11 +99,13 @@ func (o *resizeOp) repeats(a *resizeAxis) (int, bool) {
 	return s, true
 }
 
-// weightShape returns the shape of the weights of the transposed convolution, [C, O, k…].
+// weightShape returns the shape of the weights of the transposed convolution, [C, O, k…], or [C, 1, k…] if channels are groups.
 func (o *resizedConv) weightShape(w tensor.Shape) tensor.Shape {
 	out := w.Clone()
 	if len(w) == len(o.scale)+2 {
-		out[0], out[1] = w[1], w[0]
+		if o.group == 1 {
+			out[0], out[1] = w[1], w[0]
+		}
 		for i, s := range o.scale {
 			out[i+2] += s - 1
 		}

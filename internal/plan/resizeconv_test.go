@@ -14,16 +14,16 @@ import (
 	"github.com/aekit/aekit/tensor"
 )
 
-// resizeConv returns a model that enlarges a picture of c channels, convolves it to o
+// resizeConv returns a model that enlarges a picture of c channels, convolves it in groups to o
 // channels and ends in a Relu.
-func resizeConv(t testing.TB, c, o, scale, kernel, pad int, transform string) *graph.Graph {
+func resizeConv(t testing.TB, c, o, groups, scale, kernel, pad int, transform string) *graph.Graph {
 	t.Helper()
 	m := &modelMaker{Rand: rand.New(rand.NewPCG(7, 8)), b: onnx.NewBuilder(17)}
 	m.b.Input("x", tensor.Float32, onnx.NamedDim("n"), onnx.FixedDim(int64(c)), onnx.NamedDim("h"), onnx.NamedDim("w"))
 	scales := m.b.Initializer("scales", tensor.Must(tensor.Of([]float32{1, 1, float32(scale), float32(scale)}, 4)))
 	y := m.b.Op("Resize", "", []string{"x", "", scales}, onnx.AttrS("mode", "nearest"), onnx.AttrS("nearest_mode", "floor"), onnx.AttrS("coordinate_transformation_mode", transform))
 	p := int64(pad)
-	y = m.b.Op("Conv", "", []string{y, m.weight(o, c, kernel, kernel), m.weight(o)}, onnx.AttrIs("pads", p, p, p, p))
+	y = m.b.Op("Conv", "", []string{y, m.weight(o, c/groups, kernel, kernel), m.weight(o)}, onnx.AttrIs("pads", p, p, p, p), onnx.AttrI("group", int64(groups)))
 	m.b.Output(m.b.Op("Relu", "", []string{y}), tensor.Float32)
 	model, err := m.b.Model()
 	if err != nil {
@@ -72,12 +72,13 @@ func TestResizeJoinsConv(t *testing.T) {
 		{1, 3, 1, "asymmetric", false},
 		{2, 2, 2, "asymmetric", false}, // more padding than the kernel reaches
 	} {
-		for _, o := range []int{3, 24} {
-			what := fmt.Sprintf("scale %d, kernel %d, pad %d, %s, %d channels", c.scale, c.kernel, c.pad, c.transform, o)
-			g := resizeConv(t, 5, o, c.scale, c.kernel, c.pad, c.transform)
-			x := randomTensor(r, 2, 5, 6, 4)
-			if got := !slices.Contains(stepTypes(t, g, x), "Resize"); got != c.joined {
-				t.Errorf("%s: joined %t, want %t", what, got, c.joined)
+		for _, d := range []struct{ in, out, groups int }{{5, 3, 1}, {5, 24, 1}, {6, 6, 6}, {40, 40, 40}, {6, 12, 6}, {6, 4, 2}} {
+			what := fmt.Sprintf("scale %d, kernel %d, pad %d, %s, %d channels in %d groups", c.scale, c.kernel, c.pad, c.transform, d.out, d.groups)
+			g := resizeConv(t, d.in, d.out, d.groups, c.scale, c.kernel, c.pad, c.transform)
+			x := randomTensor(r, 2, d.in, 6, 4)
+			want := c.joined && (d.groups == 1 || d.groups == d.out)
+			if got := !slices.Contains(stepTypes(t, g, x), "Resize"); got != want {
+				t.Errorf("%s: joined %t, want %t", what, got, want)
 			}
 			sameOutputs(t, what, execute(t, g, plan.Options{}, x), execute(t, g, plan.Options{Plain: true}, x))
 		}
@@ -90,7 +91,7 @@ func BenchmarkResizeConv(b *testing.B) {
 	for _, c := range [][3]int{{64, 64, 32}, {32, 16, 32}, {32, 3, 32}, {128, 64, 8}} {
 		for name, transform := range map[string]string{"joined": "asymmetric", "apart": "half_pixel"} {
 			b.Run(fmt.Sprintf("%d to %d channels, %d×%d/%s", c[0], c[1], c[2], c[2], name), func(b *testing.B) {
-				g := resizeConv(b, c[0], c[1], 2, 3, 1, transform)
+				g := resizeConv(b, c[0], c[1], 1, 2, 3, 1, transform)
 				x := randomTensor(rand.New(rand.NewPCG(1, 1)), 1, c[0], c[2], c[2])
 				p, err := plan.Build(g, []op.Fact{{DType: x.DType(), Shape: x.Shape()}}, plan.Options{})
 				if err != nil {
