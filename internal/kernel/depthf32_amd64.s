@@ -67,7 +67,9 @@ tap9:
 
 summed10:
 	CMPQ         80(AX), $0x00
-	JEQ          store11
+	JEQ          store13
+	CMPQ         80(AX), $0x02
+	JNE          bounds11
 	VBROADCASTSS 88(AX), Y9
 	VMULPS       Y9, Y1, Y10
 	VBLENDVPS    Y1, Y10, Y1, Y1
@@ -93,26 +95,34 @@ summed10:
 	VMULPS       Y9, Y8, Y10
 	VBLENDVPS    Y8, Y10, Y8, Y8
 	VMOVUPS      Y8, Y8
-	VBROADCASTSS 92(AX), Y9
-	VBROADCASTSS 96(AX), Y10
-	VMAXPS       Y1, Y9, Y1
-	VMINPS       Y1, Y10, Y1
-	VMAXPS       Y5, Y9, Y5
-	VMINPS       Y5, Y10, Y5
-	VMAXPS       Y2, Y9, Y2
-	VMINPS       Y2, Y10, Y2
-	VMAXPS       Y6, Y9, Y6
-	VMINPS       Y6, Y10, Y6
-	VMAXPS       Y3, Y9, Y3
-	VMINPS       Y3, Y10, Y3
-	VMAXPS       Y7, Y9, Y7
-	VMINPS       Y7, Y10, Y7
-	VMAXPS       Y4, Y9, Y4
-	VMINPS       Y4, Y10, Y4
-	VMAXPS       Y8, Y9, Y8
-	VMINPS       Y8, Y10, Y8
+	JMP          store13
 
-store11:
+bounds11:
+	VBROADCASTSS 92(AX), Y9
+	VMAXPS       Y1, Y9, Y1
+	VMAXPS       Y5, Y9, Y5
+	VMAXPS       Y2, Y9, Y2
+	VMAXPS       Y6, Y9, Y6
+	VMAXPS       Y3, Y9, Y3
+	VMAXPS       Y7, Y9, Y7
+	VMAXPS       Y4, Y9, Y4
+	VMAXPS       Y8, Y9, Y8
+	CMPQ         80(AX), $0x03
+	JEQ          upper12
+	JMP          store13
+
+upper12:
+	VBROADCASTSS 96(AX), Y9
+	VMINPS       Y1, Y9, Y1
+	VMINPS       Y5, Y9, Y5
+	VMINPS       Y2, Y9, Y2
+	VMINPS       Y6, Y9, Y6
+	VMINPS       Y3, Y9, Y3
+	VMINPS       Y7, Y9, Y7
+	VMINPS       Y4, Y9, Y4
+	VMINPS       Y8, Y9, Y8
+
+store13:
 	VMOVUPS Y1, (DX)
 	VMOVUPS Y5, 32(DX)
 	VMOVUPS Y2, (DX)(R8*1)
@@ -138,9 +148,9 @@ one6:
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed13
+	JEQ     summed15
 
-tap12:
+tap14:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -151,11 +161,13 @@ tap12:
 	VFMADD231PS (R15)(R9*1), Y5, Y4
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap12
+	JNE         tap14
 
-summed13:
+summed15:
 	CMPQ         80(AX), $0x00
-	JEQ          store14
+	JEQ          store18
+	CMPQ         80(AX), $0x02
+	JNE          bounds16
 	VBROADCASTSS 88(AX), Y5
 	VMULPS       Y5, Y1, Y6
 	VBLENDVPS    Y1, Y6, Y1, Y1
@@ -169,18 +181,26 @@ summed13:
 	VMULPS       Y5, Y4, Y6
 	VBLENDVPS    Y4, Y6, Y4, Y4
 	VMOVUPS      Y4, Y4
-	VBROADCASTSS 92(AX), Y5
-	VBROADCASTSS 96(AX), Y6
-	VMAXPS       Y1, Y5, Y1
-	VMINPS       Y1, Y6, Y1
-	VMAXPS       Y2, Y5, Y2
-	VMINPS       Y2, Y6, Y2
-	VMAXPS       Y3, Y5, Y3
-	VMINPS       Y3, Y6, Y3
-	VMAXPS       Y4, Y5, Y4
-	VMINPS       Y4, Y6, Y4
+	JMP          store18
 
-store14:
+bounds16:
+	VBROADCASTSS 92(AX), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	CMPQ         80(AX), $0x03
+	JEQ          upper17
+	JMP          store18
+
+upper17:
+	VBROADCASTSS 96(AX), Y5
+	VMINPS       Y1, Y5, Y1
+	VMINPS       Y2, Y5, Y2
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+
+store18:
 	VMOVUPS Y1, (DX)
 	VMOVUPS Y2, (DX)(R8*1)
 	VMOVUPS Y3, (DX)(R8*2)
@@ -201,9 +221,9 @@ tail7:
 	MOVQ       32(AX), R11
 	MOVQ       40(AX), R12
 	TESTQ      R12, R12
-	JEQ        summed16
+	JEQ        summed20
 
-tap15:
+tap19:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -218,11 +238,13 @@ tap15:
 	VFMADD231PS Y6, Y5, Y4
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap15
+	JNE         tap19
 
-summed16:
+summed20:
 	CMPQ         80(AX), $0x00
-	JEQ          store17
+	JEQ          store23
+	CMPQ         80(AX), $0x02
+	JNE          bounds21
 	VBROADCASTSS 88(AX), Y5
 	VMULPS       Y5, Y1, Y6
 	VBLENDVPS    Y1, Y6, Y1, Y1
@@ -236,18 +258,26 @@ summed16:
 	VMULPS       Y5, Y4, Y6
 	VBLENDVPS    Y4, Y6, Y4, Y4
 	VMOVUPS      Y4, Y4
-	VBROADCASTSS 92(AX), Y5
-	VBROADCASTSS 96(AX), Y6
-	VMAXPS       Y1, Y5, Y1
-	VMINPS       Y1, Y6, Y1
-	VMAXPS       Y2, Y5, Y2
-	VMINPS       Y2, Y6, Y2
-	VMAXPS       Y3, Y5, Y3
-	VMINPS       Y3, Y6, Y3
-	VMAXPS       Y4, Y5, Y4
-	VMINPS       Y4, Y6, Y4
+	JMP          store23
 
-store17:
+bounds21:
+	VBROADCASTSS 92(AX), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	CMPQ         80(AX), $0x03
+	JEQ          upper22
+	JMP          store23
+
+upper22:
+	VBROADCASTSS 96(AX), Y5
+	VMINPS       Y1, Y5, Y1
+	VMINPS       Y2, Y5, Y2
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
+
+store23:
 	VMASKMOVPS Y1, Y0, (DX)
 	VMASKMOVPS Y2, Y0, (DX)(R8*1)
 	VMASKMOVPS Y3, Y0, (DX)(R8*2)
@@ -273,23 +303,36 @@ end8:
 	JMP  quad1
 
 single2:
-	CMPQ (SP), $0x00
-	JEQ  done4
+	CMPQ  (SP), $0x00
+	JEQ   done4
+	CMPQ  48(AX), $0x04
+	JLT   ones3
+	MOVQ  (SP), R15
+	SUBQ  $0x04, R15
+	MOVQ  DI, R14
+	IMULQ R15, R14
+	ADDQ  R14, CX
+	MOVQ  R8, R14
+	IMULQ R15, R14
+	ADDQ  R14, DX
+	MOVQ  $0x00000004, R15
+	MOVQ  R15, (SP)
+	JMP   quad1
 
 ones3:
 	MOVQ 56(AX), R13
 	SUBQ $0x00000010, R13
-	JLT  one19
+	JLT  one25
 
-pair18:
+pair24:
 	VMOVUPS (SI), Y1
 	VMOVUPS 32(SI), Y2
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed23
+	JEQ     summed29
 
-tap22:
+tap28:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -299,11 +342,13 @@ tap22:
 	VFMADD231PS 32(R15), Y4, Y2
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap22
+	JNE         tap28
 
-summed23:
+summed29:
 	CMPQ         80(AX), $0x00
-	JEQ          store24
+	JEQ          store32
+	CMPQ         80(AX), $0x02
+	JNE          bounds30
 	VBROADCASTSS 88(AX), Y3
 	VMULPS       Y3, Y1, Y4
 	VBLENDVPS    Y1, Y4, Y1, Y1
@@ -311,14 +356,22 @@ summed23:
 	VMULPS       Y3, Y2, Y4
 	VBLENDVPS    Y2, Y4, Y2, Y2
 	VMOVUPS      Y2, Y2
-	VBROADCASTSS 92(AX), Y3
-	VBROADCASTSS 96(AX), Y4
-	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y4, Y1
-	VMAXPS       Y2, Y3, Y2
-	VMINPS       Y2, Y4, Y2
+	JMP          store32
 
-store24:
+bounds30:
+	VBROADCASTSS 92(AX), Y3
+	VMAXPS       Y1, Y3, Y1
+	VMAXPS       Y2, Y3, Y2
+	CMPQ         80(AX), $0x03
+	JEQ          upper31
+	JMP          store32
+
+upper31:
+	VBROADCASTSS 96(AX), Y3
+	VMINPS       Y1, Y3, Y1
+	VMINPS       Y2, Y3, Y2
+
+store32:
 	VMOVUPS Y1, (DX)
 	VMOVUPS Y2, 32(DX)
 	ADDQ    $0x00000040, CX
@@ -326,18 +379,18 @@ store24:
 	ADDQ    $0x00000040, BX
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, R13
-	JGE     pair18
+	JGE     pair24
 
-one19:
+one25:
 	ADDQ    $0x00000008, R13
-	JLT     tail20
+	JLT     tail26
 	VMOVUPS (SI), Y1
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed26
+	JEQ     summed34
 
-tap25:
+tap33:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -345,21 +398,31 @@ tap25:
 	VFMADD231PS (R15), Y2, Y1
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap25
+	JNE         tap33
 
-summed26:
+summed34:
 	CMPQ         80(AX), $0x00
-	JEQ          store27
+	JEQ          store37
+	CMPQ         80(AX), $0x02
+	JNE          bounds35
 	VBROADCASTSS 88(AX), Y2
-	VMULPS       Y2, Y1, Y3
-	VBLENDVPS    Y1, Y3, Y1, Y1
+	VMULPS       Y2, Y1, Y2
+	VBLENDVPS    Y1, Y2, Y1, Y1
 	VMOVUPS      Y1, Y1
-	VBROADCASTSS 92(AX), Y2
-	VBROADCASTSS 96(AX), Y3
-	VMAXPS       Y1, Y2, Y1
-	VMINPS       Y1, Y3, Y1
+	JMP          store37
 
-store27:
+bounds35:
+	VBROADCASTSS 92(AX), Y2
+	VMAXPS       Y1, Y2, Y1
+	CMPQ         80(AX), $0x03
+	JEQ          upper36
+	JMP          store37
+
+upper36:
+	VBROADCASTSS 96(AX), Y2
+	VMINPS       Y1, Y2, Y1
+
+store37:
 	VMOVUPS Y1, (DX)
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, DX
@@ -367,16 +430,16 @@ store27:
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R13
 
-tail20:
+tail26:
 	CMPQ       R13, $-8
-	JEQ        end21
+	JEQ        end27
 	VMASKMOVPS (SI), Y0, Y1
 	MOVQ       32(AX), R11
 	MOVQ       40(AX), R12
 	TESTQ      R12, R12
-	JEQ        summed29
+	JEQ        summed39
 
-tap28:
+tap38:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -385,24 +448,34 @@ tap28:
 	VFMADD231PS Y3, Y2, Y1
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap28
+	JNE         tap38
 
-summed29:
+summed39:
 	CMPQ         80(AX), $0x00
-	JEQ          store30
+	JEQ          store42
+	CMPQ         80(AX), $0x02
+	JNE          bounds40
 	VBROADCASTSS 88(AX), Y2
-	VMULPS       Y2, Y1, Y3
-	VBLENDVPS    Y1, Y3, Y1, Y1
+	VMULPS       Y2, Y1, Y2
+	VBLENDVPS    Y1, Y2, Y1, Y1
 	VMOVUPS      Y1, Y1
-	VBROADCASTSS 92(AX), Y2
-	VBROADCASTSS 96(AX), Y3
-	VMAXPS       Y1, Y2, Y1
-	VMINPS       Y1, Y3, Y1
+	JMP          store42
 
-store30:
+bounds40:
+	VBROADCASTSS 92(AX), Y2
+	VMAXPS       Y1, Y2, Y1
+	CMPQ         80(AX), $0x03
+	JEQ          upper41
+	JMP          store42
+
+upper41:
+	VBROADCASTSS 96(AX), Y2
+	VMINPS       Y1, Y2, Y1
+
+store42:
 	VMASKMOVPS Y1, Y0, (DX)
 
-end21:
+end27:
 	MOVQ 56(AX), R13
 	ANDQ $-8, R13
 	SHLQ $0x02, R13
@@ -460,14 +533,14 @@ TEXT ·depthF32AVX512(SB), NOSPLIT, $8-8
 	LEAQ  (DI)(DI*2), R9
 	LEAQ  (R8)(R8*2), R10
 
-quad31:
+quad43:
 	CMPQ (SP), $0x04
-	JLT  single32
+	JLT  single44
 	MOVQ 56(AX), R13
 	SUBQ $0x00000020, R13
-	JLT  one36
+	JLT  one48
 
-pair35:
+pair47:
 	VMOVUPS (SI), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
@@ -479,9 +552,9 @@ pair35:
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed40
+	JEQ     summed52
 
-tap39:
+tap51:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -497,11 +570,13 @@ tap39:
 	VFMADD231PS 64(R15)(R9*1), Z9, Z7
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap39
+	JNE         tap51
 
-summed40:
+summed52:
 	CMPQ         80(AX), $0x00
-	JEQ          store41
+	JEQ          store55
+	CMPQ         80(AX), $0x02
+	JNE          bounds53
 	VBROADCASTSS 88(AX), Z8
 	VMULPS       Z8, Z0, Z9
 	VPMOVD2M     Z0, K2
@@ -535,26 +610,34 @@ summed40:
 	VPMOVD2M     Z7, K2
 	VBLENDMPS    Z9, Z7, K2, Z17
 	VMOVUPS      Z17, Z7
-	VBROADCASTSS 92(AX), Z8
-	VBROADCASTSS 96(AX), Z9
-	VMAXPS       Z0, Z8, Z0
-	VMINPS       Z0, Z9, Z0
-	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z4, Z9, Z4
-	VMAXPS       Z1, Z8, Z1
-	VMINPS       Z1, Z9, Z1
-	VMAXPS       Z5, Z8, Z5
-	VMINPS       Z5, Z9, Z5
-	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z2, Z9, Z2
-	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z6, Z9, Z6
-	VMAXPS       Z3, Z8, Z3
-	VMINPS       Z3, Z9, Z3
-	VMAXPS       Z7, Z8, Z7
-	VMINPS       Z7, Z9, Z7
+	JMP          store55
 
-store41:
+bounds53:
+	VBROADCASTSS 92(AX), Z8
+	VMAXPS       Z0, Z8, Z0
+	VMAXPS       Z4, Z8, Z4
+	VMAXPS       Z1, Z8, Z1
+	VMAXPS       Z5, Z8, Z5
+	VMAXPS       Z2, Z8, Z2
+	VMAXPS       Z6, Z8, Z6
+	VMAXPS       Z3, Z8, Z3
+	VMAXPS       Z7, Z8, Z7
+	CMPQ         80(AX), $0x03
+	JEQ          upper54
+	JMP          store55
+
+upper54:
+	VBROADCASTSS 96(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z5, Z8, Z5
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z6, Z8, Z6
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z7, Z8, Z7
+
+store55:
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z4, 64(DX)
 	VMOVUPS Z1, (DX)(R8*1)
@@ -568,11 +651,11 @@ store41:
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R13
-	JGE     pair35
+	JGE     pair47
 
-one36:
+one48:
 	ADDQ    $0x00000010, R13
-	JLT     tail37
+	JLT     tail49
 	VMOVUPS (SI), Z0
 	VMOVUPS Z0, Z1
 	VMOVUPS Z0, Z2
@@ -580,9 +663,9 @@ one36:
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed43
+	JEQ     summed57
 
-tap42:
+tap56:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -593,11 +676,13 @@ tap42:
 	VFMADD231PS (R15)(R9*1), Z4, Z3
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap42
+	JNE         tap56
 
-summed43:
+summed57:
 	CMPQ         80(AX), $0x00
-	JEQ          store44
+	JEQ          store60
+	CMPQ         80(AX), $0x02
+	JNE          bounds58
 	VBROADCASTSS 88(AX), Z4
 	VMULPS       Z4, Z0, Z5
 	VPMOVD2M     Z0, K2
@@ -615,18 +700,26 @@ summed43:
 	VPMOVD2M     Z3, K2
 	VBLENDMPS    Z5, Z3, K2, Z21
 	VMOVUPS      Z21, Z3
-	VBROADCASTSS 92(AX), Z4
-	VBROADCASTSS 96(AX), Z5
-	VMAXPS       Z0, Z4, Z0
-	VMINPS       Z0, Z5, Z0
-	VMAXPS       Z1, Z4, Z1
-	VMINPS       Z1, Z5, Z1
-	VMAXPS       Z2, Z4, Z2
-	VMINPS       Z2, Z5, Z2
-	VMAXPS       Z3, Z4, Z3
-	VMINPS       Z3, Z5, Z3
+	JMP          store60
 
-store44:
+bounds58:
+	VBROADCASTSS 92(AX), Z4
+	VMAXPS       Z0, Z4, Z0
+	VMAXPS       Z1, Z4, Z1
+	VMAXPS       Z2, Z4, Z2
+	VMAXPS       Z3, Z4, Z3
+	CMPQ         80(AX), $0x03
+	JEQ          upper59
+	JMP          store60
+
+upper59:
+	VBROADCASTSS 96(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
+	VMINPS       Z2, Z4, Z2
+	VMINPS       Z3, Z4, Z3
+
+store60:
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, (DX)(R8*1)
 	VMOVUPS Z2, (DX)(R8*2)
@@ -637,9 +730,9 @@ store44:
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, R13
 
-tail37:
+tail49:
 	CMPQ      R13, $-16
-	JEQ       end38
+	JEQ       end50
 	VMOVUPS.Z (SI), K1, Z0
 	VMOVUPS   Z0, Z1
 	VMOVUPS   Z0, Z2
@@ -647,9 +740,9 @@ tail37:
 	MOVQ      32(AX), R11
 	MOVQ      40(AX), R12
 	TESTQ     R12, R12
-	JEQ       summed46
+	JEQ       summed62
 
-tap45:
+tap61:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -660,11 +753,13 @@ tap45:
 	VFMADD231PS (R15)(R9*1), Z4, K1, Z3
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap45
+	JNE         tap61
 
-summed46:
+summed62:
 	CMPQ         80(AX), $0x00
-	JEQ          store47
+	JEQ          store65
+	CMPQ         80(AX), $0x02
+	JNE          bounds63
 	VBROADCASTSS 88(AX), Z4
 	VMULPS       Z4, Z0, Z5
 	VPMOVD2M     Z0, K2
@@ -682,24 +777,32 @@ summed46:
 	VPMOVD2M     Z3, K2
 	VBLENDMPS    Z5, Z3, K2, Z25
 	VMOVUPS      Z25, Z3
-	VBROADCASTSS 92(AX), Z4
-	VBROADCASTSS 96(AX), Z5
-	VMAXPS       Z0, Z4, Z0
-	VMINPS       Z0, Z5, Z0
-	VMAXPS       Z1, Z4, Z1
-	VMINPS       Z1, Z5, Z1
-	VMAXPS       Z2, Z4, Z2
-	VMINPS       Z2, Z5, Z2
-	VMAXPS       Z3, Z4, Z3
-	VMINPS       Z3, Z5, Z3
+	JMP          store65
 
-store47:
+bounds63:
+	VBROADCASTSS 92(AX), Z4
+	VMAXPS       Z0, Z4, Z0
+	VMAXPS       Z1, Z4, Z1
+	VMAXPS       Z2, Z4, Z2
+	VMAXPS       Z3, Z4, Z3
+	CMPQ         80(AX), $0x03
+	JEQ          upper64
+	JMP          store65
+
+upper64:
+	VBROADCASTSS 96(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
+	VMINPS       Z2, Z4, Z2
+	VMINPS       Z3, Z4, Z3
+
+store65:
 	VMOVUPS Z0, K1, (DX)
 	VMOVUPS Z1, K1, (DX)(R8*1)
 	VMOVUPS Z2, K1, (DX)(R8*2)
 	VMOVUPS Z3, K1, (DX)(R10*1)
 
-end38:
+end50:
 	MOVQ 56(AX), R13
 	ANDQ $-16, R13
 	SHLQ $0x02, R13
@@ -716,26 +819,39 @@ end38:
 	ADDQ DI, CX
 	ADDQ R8, DX
 	SUBQ $0x04, (SP)
-	JMP  quad31
+	JMP  quad43
 
-single32:
-	CMPQ (SP), $0x00
-	JEQ  done34
+single44:
+	CMPQ  (SP), $0x00
+	JEQ   done46
+	CMPQ  48(AX), $0x04
+	JLT   ones45
+	MOVQ  (SP), R15
+	SUBQ  $0x04, R15
+	MOVQ  DI, R14
+	IMULQ R15, R14
+	ADDQ  R14, CX
+	MOVQ  R8, R14
+	IMULQ R15, R14
+	ADDQ  R14, DX
+	MOVQ  $0x00000004, R15
+	MOVQ  R15, (SP)
+	JMP   quad43
 
-ones33:
+ones45:
 	MOVQ 56(AX), R13
 	SUBQ $0x00000020, R13
-	JLT  one49
+	JLT  one67
 
-pair48:
+pair66:
 	VMOVUPS (SI), Z0
 	VMOVUPS 64(SI), Z1
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed53
+	JEQ     summed71
 
-tap52:
+tap70:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -745,11 +861,13 @@ tap52:
 	VFMADD231PS 64(R15), Z3, Z1
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap52
+	JNE         tap70
 
-summed53:
+summed71:
 	CMPQ         80(AX), $0x00
-	JEQ          store54
+	JEQ          store74
+	CMPQ         80(AX), $0x02
+	JNE          bounds72
 	VBROADCASTSS 88(AX), Z2
 	VMULPS       Z2, Z0, Z3
 	VPMOVD2M     Z0, K2
@@ -759,14 +877,22 @@ summed53:
 	VPMOVD2M     Z1, K2
 	VBLENDMPS    Z3, Z1, K2, Z27
 	VMOVUPS      Z27, Z1
-	VBROADCASTSS 92(AX), Z2
-	VBROADCASTSS 96(AX), Z3
-	VMAXPS       Z0, Z2, Z0
-	VMINPS       Z0, Z3, Z0
-	VMAXPS       Z1, Z2, Z1
-	VMINPS       Z1, Z3, Z1
+	JMP          store74
 
-store54:
+bounds72:
+	VBROADCASTSS 92(AX), Z2
+	VMAXPS       Z0, Z2, Z0
+	VMAXPS       Z1, Z2, Z1
+	CMPQ         80(AX), $0x03
+	JEQ          upper73
+	JMP          store74
+
+upper73:
+	VBROADCASTSS 96(AX), Z2
+	VMINPS       Z0, Z2, Z0
+	VMINPS       Z1, Z2, Z1
+
+store74:
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
 	ADDQ    $0x00000080, CX
@@ -774,18 +900,18 @@ store54:
 	ADDQ    $0x00000080, BX
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R13
-	JGE     pair48
+	JGE     pair66
 
-one49:
+one67:
 	ADDQ    $0x00000010, R13
-	JLT     tail50
+	JLT     tail68
 	VMOVUPS (SI), Z0
 	MOVQ    32(AX), R11
 	MOVQ    40(AX), R12
 	TESTQ   R12, R12
-	JEQ     summed56
+	JEQ     summed76
 
-tap55:
+tap75:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -793,22 +919,32 @@ tap55:
 	VFMADD231PS (R15), Z1, Z0
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap55
+	JNE         tap75
 
-summed56:
+summed76:
 	CMPQ         80(AX), $0x00
-	JEQ          store57
+	JEQ          store79
+	CMPQ         80(AX), $0x02
+	JNE          bounds77
 	VBROADCASTSS 88(AX), Z1
-	VMULPS       Z1, Z0, Z2
+	VMULPS       Z1, Z0, Z1
 	VPMOVD2M     Z0, K2
-	VBLENDMPS    Z2, Z0, K2, Z28
+	VBLENDMPS    Z1, Z0, K2, Z28
 	VMOVUPS      Z28, Z0
-	VBROADCASTSS 92(AX), Z1
-	VBROADCASTSS 96(AX), Z2
-	VMAXPS       Z0, Z1, Z0
-	VMINPS       Z0, Z2, Z0
+	JMP          store79
 
-store57:
+bounds77:
+	VBROADCASTSS 92(AX), Z1
+	VMAXPS       Z0, Z1, Z0
+	CMPQ         80(AX), $0x03
+	JEQ          upper78
+	JMP          store79
+
+upper78:
+	VBROADCASTSS 96(AX), Z1
+	VMINPS       Z0, Z1, Z0
+
+store79:
 	VMOVUPS Z0, (DX)
 	ADDQ    $0x00000040, CX
 	ADDQ    $0x00000040, DX
@@ -816,16 +952,16 @@ store57:
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, R13
 
-tail50:
+tail68:
 	CMPQ      R13, $-16
-	JEQ       end51
+	JEQ       end69
 	VMOVUPS.Z (SI), K1, Z0
 	MOVQ      32(AX), R11
 	MOVQ      40(AX), R12
 	TESTQ     R12, R12
-	JEQ       summed59
+	JEQ       summed81
 
-tap58:
+tap80:
 	MOVQ        (R11), R15
 	MOVQ        8(R11), R14
 	LEAQ        (CX)(R15*4), R15
@@ -833,25 +969,35 @@ tap58:
 	VFMADD231PS (R15), Z1, K1, Z0
 	ADDQ        $0x10, R11
 	DECQ        R12
-	JNE         tap58
+	JNE         tap80
 
-summed59:
+summed81:
 	CMPQ         80(AX), $0x00
-	JEQ          store60
+	JEQ          store84
+	CMPQ         80(AX), $0x02
+	JNE          bounds82
 	VBROADCASTSS 88(AX), Z1
-	VMULPS       Z1, Z0, Z2
+	VMULPS       Z1, Z0, Z1
 	VPMOVD2M     Z0, K2
-	VBLENDMPS    Z2, Z0, K2, Z29
+	VBLENDMPS    Z1, Z0, K2, Z29
 	VMOVUPS      Z29, Z0
-	VBROADCASTSS 92(AX), Z1
-	VBROADCASTSS 96(AX), Z2
-	VMAXPS       Z0, Z1, Z0
-	VMINPS       Z0, Z2, Z0
+	JMP          store84
 
-store60:
+bounds82:
+	VBROADCASTSS 92(AX), Z1
+	VMAXPS       Z0, Z1, Z0
+	CMPQ         80(AX), $0x03
+	JEQ          upper83
+	JMP          store84
+
+upper83:
+	VBROADCASTSS 96(AX), Z1
+	VMINPS       Z0, Z1, Z0
+
+store84:
 	VMOVUPS Z0, K1, (DX)
 
-end51:
+end69:
 	MOVQ 56(AX), R13
 	ANDQ $-16, R13
 	SHLQ $0x02, R13
@@ -863,8 +1009,8 @@ end51:
 	ADDQ R8, DX
 	SUBQ $0x01, (SP)
 	CMPQ (SP), $0x00
-	JNE  ones33
+	JNE  ones45
 
-done34:
+done46:
 	VZEROUPPER
 	RET

@@ -188,8 +188,21 @@ end8:
 	JMP  quad1
 
 single2:
-	CMPQ (SP), $0x00
-	JEQ  done4
+	CMPQ  (SP), $0x00
+	JEQ   done4
+	CMPQ  48(AX), $0x04
+	JLT   ones3
+	MOVQ  (SP), R15
+	SUBQ  $0x04, R15
+	MOVQ  DI, R14
+	IMULQ R15, R14
+	ADDQ  R14, CX
+	MOVQ  R8, R14
+	IMULQ R15, R14
+	ADDQ  R14, DX
+	MOVQ  $0x00000004, R15
+	MOVQ  R15, (SP)
+	JMP   quad1
 
 ones3:
 	MOVQ 56(AX), R13
@@ -500,8 +513,21 @@ end32:
 	JMP  quad25
 
 single26:
-	CMPQ (SP), $0x00
-	JEQ  done28
+	CMPQ  (SP), $0x00
+	JEQ   done28
+	CMPQ  48(AX), $0x04
+	JLT   ones27
+	MOVQ  (SP), R15
+	SUBQ  $0x04, R15
+	MOVQ  DI, R14
+	IMULQ R15, R14
+	ADDQ  R14, CX
+	MOVQ  R8, R14
+	IMULQ R15, R14
+	ADDQ  R14, DX
+	MOVQ  $0x00000004, R15
+	MOVQ  R15, (SP)
+	JMP   quad25
 
 ones27:
 	MOVQ 56(AX), R13

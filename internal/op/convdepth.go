@@ -47,14 +47,39 @@ func (t *convState) depthAxis(taps []axisTap, i, r int) depthAxis {
 	return a
 }
 
-// window returns the axis' residue that result p belongs to, and p's window.
-func (t *convState) window(taps []axisTap, i, p int) (origin int, list []axisTap) {
-	r := 0
-	if t.transposed {
-		r = (p + t.cube[i].begin) % t.cube[i].stride
+// rows returns which results of a residue lie in [lo, hi).
+func (a *depthAxis) rows(lo, hi int) (from, to int) {
+	return max(0, ceilDiv(lo-a.first, a.step)), min(a.n, ceilDiv(hi-a.first, a.step))
+}
+
+// inside returns the results of a residue all of whose taps are positions of a source of the given length.
+func (a *depthAxis) inside(length int) (from, to int) {
+	if len(a.taps) == 0 {
+		return 0, a.n
 	}
-	a := t.depthAxis(taps, i, r)
-	return a.origin + (p-a.first)/a.step*a.move, a.taps
+	if at := a.origin + a.taps[0].at; at < 0 {
+		from = min(a.n, ceilDiv(-at, a.move))
+	}
+	if room := length - 1 - a.origin - a.taps[len(a.taps)-1].at; room >= 0 {
+		to = min(a.n, room/a.move+1)
+	}
+	return from, max(from, to)
+}
+
+// sameTaps returns how many results from i on, below end, have the same taps inside the source, where results [from, to)
+// have all of them.
+func sameTaps(i, end, from, to int) int {
+	if i >= from && i < to {
+		return min(to, end) - i
+	}
+	return 1
+}
+
+// depthBuffers are lists of taps of one call.
+type depthBuffers struct {
+	d, h, w [16]axisTap
+	rows    [64]kernel.DepthTap
+	taps    [64]kernel.DepthTap
 }
 
 // depthRows computes rows of a depthwise convolution. A unit is one row of one image, all
@@ -64,69 +89,87 @@ func (t *convState) depthRows(lo, hi int) {
 		t.depthMultiples(lo, hi)
 		return
 	}
-	c := t.c
-	grid := t.padded
+	var buf depthBuffers
+	for lo < hi {
+		plane, h := lo/t.dst[1], lo%t.dst[1]
+		n := min(t.dst[1]-h, hi-lo)
+		t.depthPlane(&buf, plane, h, h+n)
+		lo += n
+	}
+}
+
+// depthPlane computes rows [lo, hi) of a plane of results, in rectangles whose results have the same taps.
+func (t *convState) depthPlane(buf *depthBuffers, plane, lo, hi int) {
+	c, grid := t.c, t.padded
 	if !t.copySrc {
 		grid = t.src
 	}
+	d, n := plane%t.dst[0], plane/t.dst[0]
+	image := t.source[n*t.srcImage:][:t.srcImage]
+	result := t.result[plane*t.dst[1]*t.dst[2]*c:][:t.dst[1]*t.dst[2]*c]
+	r := 0
+	if t.transposed {
+		r = (d + t.cube[0].begin) % t.cube[0].stride
+	}
+	depth := t.depthAxis(buf.d[:0], 0, r)
+	z := depth.origin + (d-depth.first)/depth.step*depth.move
+	for r := range t.residues(1) {
+		a := t.depthAxis(buf.h[:0], 1, r)
+		from, to := a.inside(grid[1])
+		i, end := a.rows(lo, hi)
+		for i < end {
+			run := sameTaps(i, end, from, to)
+			// The rows of the source, and of the kernel, that meet.
+			rows := buf.rows[:0]
+			for _, kd := range depth.taps {
+				for _, kh := range a.taps {
+					y, z := a.origin+i*a.move+kh.at, z+kd.at
+					if y >= 0 && y < grid[1] && z >= 0 && z < grid[0] {
+						rows = append(rows, kernel.DepthTap{X: (z*grid[1] + y) * grid[2], W: (kd.k*t.cube[1].kernel + kh.k) * t.cube[2].kernel})
+					}
+				}
+			}
+			at := depthRun{n: run, x: a.move * grid[2] * c, y: a.step * t.dst[2] * c}
+			t.depthColumns(buf, result[(a.first+i*a.step)*t.dst[2]*c:], image, at, rows, grid[2])
+			i += run
+		}
+	}
+}
+
+// depthRun is results in a line, and the distances of neighbours in the source and in the result.
+type depthRun struct{ n, x, y int }
+
+// depthColumns computes the rows of down, of which y holds the first, from the given rows of the source and the kernel.
+func (t *convState) depthColumns(buf *depthBuffers, y, image []float32, down depthRun, rows []kernel.DepthTap, width int) {
+	c := t.c
 	ep := t.eps[0]
 	bias := ep.Bias
 	if bias == nil {
 		bias = t.packed.zeros
 	}
 	ep.Bias = nil
-	var bufD, bufH, bufW [16]axisTap
-	var bufRows, bufTaps [64]kernel.DepthTap
-	for u := lo; u < hi; u++ {
-		row := t.result[u*t.dst[2]*c:][:t.dst[2]*c]
-		h, r := u%t.dst[1], u/t.dst[1]
-		d, n := r%t.dst[0], r/t.dst[0]
-		image := t.source[n*t.srcImage:][:t.srcImage]
-		dAt, dTaps := t.window(bufD[:0], 0, d)
-		hAt, hTaps := t.window(bufH[:0], 1, h)
-		// The rows of the source, and of the kernel, that meet.
-		rows := bufRows[:0]
-		for _, kd := range dTaps {
-			for _, kh := range hTaps {
-				y, z := hAt+kh.at, dAt+kd.at
-				if y >= 0 && y < grid[1] && z >= 0 && z < grid[0] {
-					rows = append(rows, kernel.DepthTap{X: (z*grid[1] + y) * grid[2], W: (kd.k*t.cube[1].kernel + kh.k) * t.cube[2].kernel})
-				}
-			}
-		}
-		for r := range t.residues(2) {
-			a := t.depthAxis(bufW[:0], 2, r)
-			if a.n == 0 {
-				continue
-			}
-			// Results [from, to) have all taps inside the row.
-			from, to := 0, 0
-			if len(a.taps) > 0 {
-				if at := a.origin + a.taps[0].at; at < 0 {
-					from = min(a.n, ceilDiv(-at, a.move))
-				}
-				if room := grid[2] - 1 - a.origin - a.taps[len(a.taps)-1].at; room >= 0 {
-					to = min(a.n, room/a.move+1)
-				}
-				to = max(from, to)
-			}
-			for i := 0; i < a.n; {
-				run := 1
-				if i == from && to > from {
-					run = to - from
-				}
-				at := a.origin + i*a.move
-				taps := bufTaps[:0]
-				for _, k := range rows {
-					for _, w := range a.taps {
-						if p := at + w.at; p >= 0 && p < grid[2] {
-							taps = append(taps, kernel.DepthTap{X: (k.X + p) * c, W: (k.W + w.k) * c})
-						}
+	for r := range t.residues(2) {
+		a := t.depthAxis(buf.w[:0], 2, r)
+		from, to := a.inside(width)
+		for i := 0; i < a.n; {
+			run := sameTaps(i, a.n, from, to)
+			taps := buf.taps[:0]
+			for _, k := range rows {
+				for _, w := range a.taps {
+					if p := a.origin + i*a.move + w.at; p >= 0 && p < width {
+						taps = append(taps, kernel.DepthTap{X: (k.X + p) * c, W: (k.W + w.k) * c})
 					}
 				}
-				kernel.DepthF32(row[(a.first+i*a.step)*c:], a.step*c, image, a.move*c, run, c, t.packed.depth, taps, bias, &ep)
-				i += run
 			}
+			line, lines := depthRun{run, a.move * c, a.step * c}, down
+			if run == 1 {
+				line, lines = lines, line
+			}
+			at := (a.first + i*a.step) * c
+			for l := range lines.n {
+				kernel.DepthF32(y[at+l*lines.y:], line.y, image[l*lines.x:], line.x, line.n, c, t.packed.depth, taps, bias, &ep)
+			}
+			i += run
 		}
 	}
 }

@@ -108,26 +108,7 @@ func depthRows(g *gen, typ, name string, mac func(w, acc, temp Op, x Mem, mask O
 		g.JNE(LabelRef(top))
 		g.Label(done)
 		if typ == "depthF32" {
-			store := g.label("store")
-			g.CMPQ(field(depthAct), U8(0))
-			g.JEQ(LabelRef(store))
-			factor, bound := g.vec(), g.vec()
-			g.VBROADCASTSS(field(depthAlpha), factor)
-			for i := range positions {
-				for v := range vectors {
-					g.VMULPS(factor, acc[i][v], bound)
-					g.VMOVUPS(g.blendSign(acc[i][v], bound, acc[i][v]), acc[i][v])
-				}
-			}
-			g.VBROADCASTSS(field(depthLo), factor)
-			g.VBROADCASTSS(field(depthHi), bound)
-			for i := range positions {
-				for v := range vectors {
-					g.VMAXPS(acc[i][v], factor, acc[i][v])
-					g.VMINPS(acc[i][v], bound, acc[i][v])
-				}
-			}
-			g.Label(store)
+			g.depthActivation(field, acc)
 		}
 		for i := range positions {
 			for v := range vectors {
@@ -186,6 +167,19 @@ func depthRows(g *gen, typ, name string, mac func(w, acc, temp Op, x Mem, mask O
 	g.Label(single)
 	g.CMPQ(left, U8(0))
 	g.JEQ(LabelRef(end))
+	// The last four, if there are as many, of which the first have been computed already.
+	g.CMPQ(field(depthN), U8(4))
+	g.JLT(LabelRef(ones))
+	g.MOVQ(left, p)
+	g.SUBQ(U8(4), p)
+	for _, r := range [][2]Register{{step, x}, {stride, y}} {
+		g.MOVQ(r[0], at)
+		g.IMULQ(p, at)
+		g.ADDQ(at, r[1])
+	}
+	g.MOVQ(U32(4), p)
+	g.MOVQ(p, left)
+	g.JMP(LabelRef(quad))
 	g.Label(ones)
 	row(1)
 	g.CMPQ(left, U8(0))
@@ -193,6 +187,39 @@ func depthRows(g *gen, typ, name string, mac func(w, acc, temp Op, x Mem, mask O
 	g.Label(end)
 	g.VZEROUPPER()
 	g.RET()
+}
+
+// depthActivation applies the activation of a depthF32 to sums.
+func (g *gen) depthActivation(field func(int) Mem, acc [][]VecVirtual) {
+	bounds, upper, done := g.label("bounds"), g.label("upper"), g.label("store")
+	each := func(f func(v VecVirtual)) {
+		for _, row := range acc {
+			for _, v := range row {
+				f(v)
+			}
+		}
+	}
+	g.CMPQ(field(depthAct), U8(0))
+	g.JEQ(LabelRef(done))
+	factor, product := g.vec(), g.vec()
+	g.CMPQ(field(depthAct), U8(actLeakyRelu))
+	g.JNE(LabelRef(bounds))
+	g.VBROADCASTSS(field(depthAlpha), factor)
+	each(func(v VecVirtual) {
+		g.VMULPS(factor, v, product)
+		g.VMOVUPS(g.blendSign(v, product, v), v)
+	})
+	g.JMP(LabelRef(done))
+	g.Label(bounds)
+	g.VBROADCASTSS(field(depthLo), factor)
+	each(func(v VecVirtual) { g.VMAXPS(v, factor, v) })
+	g.CMPQ(field(depthAct), U8(actClip))
+	g.JEQ(LabelRef(upper))
+	g.JMP(LabelRef(done))
+	g.Label(upper)
+	g.VBROADCASTSS(field(depthHi), factor)
+	each(func(v VecVirtual) { g.VMINPS(v, factor, v) })
+	g.Label(done)
 }
 
 // pairs emits dst[i] = the pair of a[i]-zero and b[i]-zero, eight at a time.
