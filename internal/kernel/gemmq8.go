@@ -115,6 +115,13 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 	if g == nil || k == 0 {
 		panic(fmt.Sprintf("kernel: PackQ8 of %d rows with kernel %v", k, g))
 	}
+	p.pack(b, rs, cs)
+	return p
+}
+
+// pack packs a matrix whose value of row i and column j is b[i*rs+j*cs] for the kernel.
+func (p *PackedQ8) pack(b []int8, rs, cs int) {
+	g, segs, segK, n := p.kern, p.Segs, p.segK, p.N
 	p.NR, p.groups = g.nr, (segK+g.kr-1)/g.kr
 	p.colSum = make([]int32, n)
 	size := segs * p.groups * g.kr * g.nr
@@ -135,7 +142,6 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 		}
 		p.colSum[j] = sum
 	}
-	return p
 }
 
 // narrows reports whether the narrow kernel g takes products of n columns. It multiplies sixteen steps by four columns at a

@@ -139,6 +139,9 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	if o.byDepth(in, &f.shape) {
 		return depth8Key(&f.shape, o.byQuads(&f.shape)), true
 	}
+	if _, ok := o.few(closed, &f.shape); ok {
+		return f.shape.fewKey(), true
+	}
 	if closed {
 		return fmt.Sprintf("conv-q8 g%d", o.group), true
 	}
@@ -160,7 +163,11 @@ func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
 	if o.byDepth(in, &f.shape) {
 		return packDepth8(&f.shape, in[o.w].Const, o.byQuads(&f.shape)), nil
 	}
-	if o.closed(in, &f.shape) {
+	closed := o.closed(in, &f.shape)
+	if g, ok := o.few(closed, &f.shape); ok {
+		return packFew(&f.shape, &g, in[o.w].Const), nil
+	}
+	if closed {
 		return packWindows(&f.shape, in[o.w].Const), nil
 	}
 	return packConv8(&f.shape, in[o.w].Const), nil
@@ -245,7 +252,11 @@ func (o *quantConv) Workspace(in []Fact) int {
 	if o.byDepth(in, &f.shape) {
 		return planDepth8(&f.shape, o.byQuads(&f.shape)).bytes
 	}
-	if o.closed(in, &f.shape) {
+	closed := o.closed(in, &f.shape)
+	if g, ok := o.few(closed, &f.shape); ok {
+		return fewBytes(&f.shape, &g)
+	}
+	if closed {
 		return max(o.plan(&f.shape).bytes, windowBytes(&f.shape, o.last))
 	}
 	return o.plan(&f.shape).bytes
@@ -296,6 +307,7 @@ type quantConvState struct {
 	transpose func(lo, hi int)
 	windows   windowRun
 	depth     depth8Run
+	few       fewRun
 }
 
 // Run implements [Op].
@@ -307,9 +319,12 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	w, _ := ctx.PackedInput(o.w).(*packed8)
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	depth, _ := ctx.PackedInput(o.w).(*packedDepth8)
+	few, _ := ctx.PackedInput(o.w).(*packedFew)
 	wShape := tensor.Shape(nil)
 	if depth != nil {
 		wShape = depth.shape
+	} else if few != nil {
+		wShape = few.shape
 	} else if closed != nil {
 		wShape = closed.shape
 	} else if w != nil {
@@ -330,6 +345,15 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		if closed != nil {
 			t.windows.prepare(&f.shape, o.last)
 		}
+		if few != nil {
+			g, _ := f.shape.few()
+			t.few.prepare(&f.shape, &g)
+		}
+	}
+	if few != nil {
+		t.few.packed = few
+		o.runFew(ctx, &t.few, out, in)
+		return nil
 	}
 	if closed != nil {
 		t.windows.packed = closed

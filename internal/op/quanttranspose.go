@@ -137,6 +137,9 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	}
 	name := "cells-i8"
 	if o.closed(in, &f.shape) {
+		if _, ok := o.few(true, &f.shape); ok {
+			return f.shape.fewKey(), true
+		}
 		name = "cells-q8"
 	}
 	return fmt.Sprintf("%s g%d s%v d%v", name, o.group, v[:3], v[3:]), true
@@ -160,6 +163,9 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
 		return nil, err
 	}
 	if o.closed(in, &f.shape) {
+		if g, ok := o.few(true, &f.shape); ok {
+			return packFew(&f.shape, &g, in[o.w].Const), nil
+		}
 		return packCellWindows(&f.shape, in[o.w].Const), nil
 	}
 	return packCells(&f.shape, in[o.w].Const), nil
@@ -174,6 +180,9 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 	n := planCells(&f.shape, o.last).bytes
 	if o.closed(in, &f.shape) {
 		n = max(n, cellBytes(&f.shape, o.last))
+		if g, ok := o.few(true, &f.shape); ok {
+			n = fewBytes(&f.shape, &g)
+		}
 	}
 	return n
 }
@@ -208,6 +217,7 @@ type cellState struct {
 	biasFrom    *packedInts
 	wScale      []float32
 	windows     cellRun
+	few         fewRun
 }
 
 // cellColumns are the multiplier and the bias of each column of a part, or for all rows of
@@ -225,8 +235,11 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	t := StateOf[cellState](ctx)
 	w, _ := ctx.PackedInput(o.w).(*packedCells)
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
+	few, _ := ctx.PackedInput(o.w).(*packedFew)
 	wShape := tensor.Shape(nil)
-	if closed != nil {
+	if few != nil {
+		wShape = few.shape
+	} else if closed != nil {
 		wShape = closed.shape
 	} else if w != nil {
 		wShape = w.shape
@@ -243,6 +256,15 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		if closed != nil {
 			t.windows.prepare(&f.shape, o.last)
 		}
+		if few != nil {
+			g, _ := f.shape.few()
+			t.few.prepare(&f.shape, &g)
+		}
+	}
+	if few != nil {
+		t.few.packed = few
+		o.runFew(ctx, &t.few, out, in)
+		return nil
 	}
 	if closed != nil {
 		t.windows.packed = closed

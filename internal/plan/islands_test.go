@@ -315,6 +315,31 @@ func TestIslandsOfBatches(t *testing.T) {
 	}
 }
 
+// TestIslandsOfFewChannels covers convolutions whose results are computed by position.
+func TestIslandsOfFewChannels(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for i := range 60 {
+		l := qdqLayer{op: "Conv", signed: r.IntN(2) == 0, relu: r.IntN(3) == 0, perTensor: r.IntN(2) == 0}
+		c, o, h, w := 4*(4+r.IntN(6)), 1+r.IntN(5), 1+r.IntN(20), 6+r.IntN(40)
+		l.x, l.w = []int{1 + r.IntN(3), c, h, w}, []int{o, c, 1 + r.IntN(min(h, 4)), 1 + r.IntN(5)}
+		strides, dilations := []int64{int64(1 + r.IntN(3)), 1}, []int64{1, int64(1 + r.IntN(2))}
+		if i%2 == 1 {
+			l.op, l.axis = "ConvTranspose", 1
+			l.w[0], l.w[1] = c, o
+			strides[1] = int64(1 + r.IntN(3))
+		}
+		pads := make([]int64, 4)
+		for k := range pads {
+			pads[k] = int64(r.IntN(l.w[2+k%2]))
+		}
+		l.attrs = []*onnx.Attribute{onnx.AttrIs("strides", strides...), onnx.AttrIs("dilations", dilations...), onnx.AttrIs("pads", pads...)}
+		if l.op == "Conv" && (int64(w)+pads[1]+pads[3] <= int64(l.w[3]-1)*dilations[1]) {
+			continue
+		}
+		l.check(t, r)
+	}
+}
+
 // island makes x → quantise → dequantise → f → quantise → dequantise, with f given by mid.
 func island(d tensor.DType, mid func(b *onnx.Builder, x string) string) *onnx.Builder {
 	b := onnx.NewBuilder(17)

@@ -1,0 +1,74 @@
+//go:build !noasm && !gccgo
+
+package kernel
+
+func pixelsUse() *bool { return &useVNNI }
+
+func runPixelsQ8(cols int, t *pixelsQ8) {
+	switch cols {
+	case 1:
+		pixelsQ8VNNI1(t)
+	case 2:
+		pixelsQ8VNNI2(t)
+	case 3:
+		pixelsQ8VNNI3(t)
+	default:
+		pixelsQ8VNNI4(t)
+	}
+}
+
+// pixelsQ8VNNI1 is, for one column,
+//
+//	for v := range 4 {
+//		for i := range 16 {
+//			for j := range cols {
+//				s := init[j]
+//				for k := range steps {
+//					for b := range 4 {
+//						s += int32(byte 4*i+b of x[v]+offs[k]) * int32(w[k][j][b])
+//					}
+//				}
+//				r := min(max(float32(s)*scale[j], lo), hi) // lo where it is NaN; where fits is set, the result saturates instead
+//				dst[v][j*plane+i] = uint8(int32(roundHalfEven(r)) + words) ^ uint8(flip)
+//			}
+//		}
+//	}
+//
+//go:noescape
+func pixelsQ8VNNI1(t *pixelsQ8)
+
+// pixelsQ8VNNI2 is pixelsQ8VNNI1 for two columns.
+//
+//go:noescape
+func pixelsQ8VNNI2(t *pixelsQ8)
+
+// pixelsQ8VNNI3 is pixelsQ8VNNI1 for three columns.
+//
+//go:noescape
+func pixelsQ8VNNI3(t *pixelsQ8)
+
+// pixelsQ8VNNI4 is pixelsQ8VNNI1 for four columns.
+//
+//go:noescape
+func pixelsQ8VNNI4(t *pixelsQ8)
+
+// run is Run for the sizes that there are vectors for. It reports whether it was one.
+func (v *Interleaver8) run(dst, src []uint8, plane, count int) bool {
+	switch {
+	case v.n == 3 && useAVX2I8 && count >= 32:
+		pixels3U8AVX2(&dst[0], &src[0], plane, count)
+	case useVBMI && (v.n-1)*plane+roundUp(count, 64) <= len(src):
+		interleaveU8VBMI(&dst[0], &src[0], plane, v.n, v.n*count, &v.table[0])
+	default:
+		return false
+	}
+	return true
+}
+
+// HasInterleave8 reports whether there are vectors for runs of n planes of 32 bytes and more.
+func HasInterleave8(n int) bool { return n == 1 || n == 3 && useAVX2I8 || useVBMI }
+
+// interleaveU8VBMI is Interleaver8.Run for a number of bytes of dst, at least 1; it reads planes to a multiple of 64 bytes.
+//
+//go:noescape
+func interleaveU8VBMI(dst, src *uint8, plane, n, bytes int, table *uint8)

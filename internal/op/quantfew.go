@@ -1,0 +1,308 @@
+package op
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/tensor"
+)
+
+// A convolution to few channels, as the last of a decoder, has too few columns for a vector.
+// Its lanes are positions instead: a band of the image becomes words of four channels, with
+// the words of positions side by side next to each other, and each phase of the result, that
+// is each residue of its position by the stride of a transposed convolution, is a product whose
+// left rows are runs of sixteen positions. Results come by channel and phase, and are then interleaved.
+
+// fewColumns is the most output channels of such a convolution.
+const fewColumns = 4
+
+// fewTap is a tap of a phase: the image row and column that it reads for the first position, and its place in the weights.
+type fewTap struct{ row, col, tap int }
+
+// fewGeometry says which taps the phases of a convolution have.
+type fewGeometry struct {
+	ph, pw                   int // phases of rows and of columns
+	step                     int // image rows between those of results of a phase that follow each other
+	top, bottom, left, right int // least and largest row and column of any tap
+	phases                   [][]fewTap
+}
+
+// few returns the geometry of a convolution whose results are computed by position, if it is one.
+func (s *convShape) few() (fewGeometry, bool) {
+	g := fewGeometry{ph: 1, pw: 1, step: s.cube[1].stride}
+	if s.groups != 1 || s.o < 1 || s.o > fewColumns || !kernel.HasPixelsQ8(s.o) || s.c%4 != 0 || s.c < 16 ||
+		s.cube[0].kernel != 1 || s.cube[0].stride != 1 || s.src[0] != 1 || s.dst[0] != 1 {
+		return g, false
+	}
+	h, w := s.cube[1], s.cube[2]
+	if s.transposed {
+		g.ph, g.pw, g.step = h.stride, w.stride, 1
+	} else if w.stride != 1 {
+		return g, false
+	}
+	if s.dst[2]%g.pw != 0 || s.dst[2]/g.pw < 12 || s.src[1] == 0 || s.src[2] == 0 || !kernel.HasInterleave8(g.pw*s.o) || mulSize(g.ph, g.pw) > 16 {
+		return g, false
+	}
+	// at returns the source position of a tap for the first result of a phase.
+	at := func(stride, begin, dilation, phase, k int) (int, bool) {
+		if !s.transposed {
+			return k*dilation - begin, true
+		}
+		d := phase + begin - k*dilation
+		return floorDiv(d, stride), floorDiv(d, stride)*stride == d
+	}
+	first := true
+	for a := range g.ph {
+		for b := range g.pw {
+			var taps []fewTap
+			for kh := range h.kernel {
+				for kw := range w.kernel {
+					y, okY := at(h.stride, h.begin, h.dilation, a, kh)
+					x, okX := at(w.stride, w.begin, w.dilation, b, kw)
+					if !okY || !okX {
+						continue
+					}
+					taps = append(taps, fewTap{y, x, kh*w.kernel + kw})
+					if first {
+						g.top, g.bottom, g.left, g.right, first = y, y, x, x, false
+					}
+					g.top, g.bottom, g.left, g.right = min(g.top, y), max(g.bottom, y), min(g.left, x), max(g.right, x)
+				}
+			}
+			if len(taps) == 0 {
+				return g, false
+			}
+			g.phases = append(g.phases, taps)
+		}
+	}
+	// A band is not much wider than the image, which it reaches.
+	cells := s.dst[2] / g.pw
+	ok := g.left <= 0 && g.left > -cells && g.right >= 0 && g.right < cells && s.src[2]+g.left <= cells+g.right &&
+		g.bottom-g.top < 64 && mulSize(4, s.c, s.dst[1], s.dst[2]+64) < 1<<28
+	return g, ok
+}
+
+// few returns the geometry of the shape if a run, which closed says is of [kernel.PackedQ8], is computed by position.
+func (o *quantConv) few(closed bool, s *convShape) (fewGeometry, bool) {
+	if !closed || !o.last {
+		return fewGeometry{}, false
+	}
+	return s.few()
+}
+
+func floorDiv(a, b int) int {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// packedFew is the weights of each phase.
+type packedFew struct{ packedQ8 }
+
+// fewKey is the key of weights that packFew packs.
+func (s *convShape) fewKey() string {
+	h, w := s.cube[1], s.cube[2]
+	return fmt.Sprintf("few-q8 %v s%d,%d d%d,%d b%d,%d", s.transposed, h.stride, w.stride, h.dilation, w.dilation, h.begin, w.begin)
+}
+
+// packFew packs constant weights for the phases of a geometry.
+func packFew(s *convShape, g *fewGeometry, w *tensor.Tensor) *packedFew {
+	v, taps := signed8(w), s.taps()
+	p := &packedFew{packedQ8{shape: w.Shape().Clone()}}
+	for _, phase := range g.phases {
+		var m []int8
+		for _, t := range phase {
+			for c := range s.c {
+				for o := range s.o {
+					at := (o*s.c + c) * taps
+					if s.transposed {
+						at = (c*s.o + o) * taps
+					}
+					m = append(m, v[at+t.tap])
+				}
+			}
+		}
+		p.w = append(p.w, kernel.PackPixelsQ8(len(phase)*s.c, s.o, m, s.o))
+	}
+	return p
+}
+
+// fewPlan is the division of a run into units, which are bands of rows of each phase, and the scratch memory of a chunk.
+type fewPlan struct {
+	rows, bands   int // rows of a band; bands of an image
+	units, chunks int
+	lanes, pitch  int // positions that are computed of a row, and words of a row of one quad of channels
+	plane         int // bytes of the results of one channel and phase of columns
+	words, result int // bytes of a chunk: the band, and results
+	line          int // bytes of a chunk: interleaved results of the rows of a band, with those of lanes beyond
+	bytes         int
+}
+
+func planFew(s *convShape, g *fewGeometry, alone bool) fewPlan {
+	var p fewPlan
+	cells := ceilDiv(s.dst[1], g.ph)
+	p.lanes = (s.dst[2]/g.pw + 15) &^ 15
+	p.pitch = p.lanes + g.right - g.left
+	inRows := func(rows int) int { return (rows-1)*g.step + g.bottom - g.top + 1 }
+	rowWords := p.pitch * s.c / 4
+	for p.rows = cells; p.rows > 4 && inRows(p.rows)*rowWords > bandBytes/4; {
+		p.rows = (p.rows + 1) / 2
+	}
+	work := mulSize(s.n, s.dst[1], s.dst[2], len(g.phases[0]), s.c, s.o)
+	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
+		p.rows = max(1, min(p.rows, cells/want))
+	}
+	p.bands = ceilDiv(cells, p.rows)
+	p.units = mulSize(s.n, p.bands)
+	if p.chunks = chunks8For(p.units, work); alone {
+		p.chunks = 1
+	}
+	p.plane = p.rows * g.ph * p.lanes
+	p.words = scratchBytes(inRows(p.rows) * rowWords)
+	p.result = scratchBytes((p.plane*g.pw*s.o + 64) / 4)
+	p.line = p.result
+	p.bytes = mulSize(p.chunks, addSize(p.words, addSize(p.result, p.line)))
+	return p
+}
+
+// fewBytes is the scratch memory of a run, however many threads compute it.
+func fewBytes(s *convShape, g *fewGeometry) int {
+	return max(planFew(s, g, false).bytes, planFew(s, g, true).bytes)
+}
+
+// fewRun is one run. Kept in the node's state.
+type fewRun struct {
+	fewPlan
+	plans [2]fewPlan // for several threads, and for one
+	chunkMemory
+	convShape
+	fewGeometry
+	steps     []*kernel.PixelSteps // by phase
+	interlace *kernel.Interleaver8
+	packed    *packedFew
+	columns   columnsQ8
+	table     *kernel.Table8
+	signed    bool
+	zero      int32
+	x, y      []uint8 // channels-last
+	scratch   []byte
+}
+
+// prepare sets the division for a shape.
+func (t *fewRun) prepare(s *convShape, g *fewGeometry) {
+	t.convShape, t.fewGeometry, t.plans = *s, *g, [2]fewPlan{planFew(s, g, false), planFew(s, g, true)}
+	t.interlace, t.steps = kernel.NewInterleaver8(g.pw*s.o), nil
+	quads, pitch := s.c/4, t.plans[0].pitch
+	for _, phase := range g.phases {
+		var offs []int
+		for _, tap := range phase {
+			for q := range quads {
+				offs = append(offs, ((tap.row-g.top)*quads+q)*pitch+tap.col-g.left)
+			}
+		}
+		t.steps = append(t.steps, kernel.NewPixelSteps(offs))
+	}
+}
+
+// runFew is Run for weights that packFew packed.
+func (o *quantConv) runFew(ctx *Context, t *fewRun, out, in []*tensor.Tensor) {
+	t.signed, t.table = in[0].DType() == tensor.Int8, o.table
+	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, &t.packed.packedQ8, 1, t.o, out, in)
+	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
+	if t.fewPlan = t.plans[0]; ctx.Pool.Threads() == 1 {
+		t.fewPlan = t.plans[1]
+	}
+	t.share(ctx.Pool, t.chunks)
+	ctx.Pool.Run(t.chunks, t)
+	t.x, t.y, t.scratch = nil, nil, nil
+}
+
+// Do implements [parallel.Task]: one chunk of bands.
+func (t *fewRun) Do(chunk, worker int) {
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	mem := t.part(t.scratch, t.words+t.result+t.line, chunk, worker)
+	f, mem := floatsOf(mem, t.words/4)
+	result, line := mem[:t.result], mem[t.result:]
+	words, quads, cells := intsIn(f), t.c/4, ceilDiv(t.dst[1], t.ph)
+	var lines [64]kernel.LineQ8
+	for u := lo; u < hi; u++ {
+		n, first := u/t.bands, u%t.bands*t.rows
+		rows := min(t.rows, cells-first)
+		t.fill(words, f, n, first*t.step+t.top, (rows-1)*t.step+t.bottom-t.top+1)
+		for i := range t.steps {
+			p, cols, count := t.packed.w[i], t.columns.list[i], 0
+			for j := range rows {
+				for x := 0; x < t.lanes; x += 16 {
+					lines[count] = kernel.LineQ8{A: j*t.step*quads*t.pitch + x, Dst: i%t.pw*t.o*t.plane + (j*t.ph+i/t.pw)*t.lanes + x}
+					if count++; count == len(lines) {
+						p.RunPixels(lines[:], words, t.steps[i], cols, result, t.plane)
+						count = 0
+					}
+				}
+			}
+			p.RunPixels(lines[:count], words, t.steps[i], cols, result, t.plane)
+		}
+		t.place(result, line, n, first*t.ph, min(rows*t.ph, t.dst[1]-first*t.ph))
+	}
+}
+
+// fill makes words of image rows [y, y+rows), which may lie outside the image. f is the same memory as words.
+func (t *fewRun) fill(words []int32, f []float32, n, y, rows int) {
+	quads, lead, w := t.c/4, -t.left, t.src[2]
+	size := quads * t.pitch
+	outside := int32(uint32(uint8(t.zero)) * 0x01010101)
+	to := min(t.dst[2]/t.pw+t.right, w) // image columns that are read
+	end := lead + t.dst[2]/t.pw + t.right
+	for r := range rows {
+		row := words[r*size:][:size]
+		if y+r < 0 || y+r >= t.src[1] {
+			for i := range row {
+				row[i] = outside
+			}
+		} else {
+			src := t.x[(n*t.src[1]+y+r)*w*t.c:][:w*t.c]
+			if p := unsafe.Pointer(unsafe.SliceData(src)); uintptr(p)%4 == 0 {
+				kernel.TransposeF32(f[r*size+lead:(r+1)*size], t.pitch, unsafe.Slice((*float32)(p), w*quads), quads, to, quads)
+			} else {
+				for i := range to * quads {
+					b := src[4*i:][:4]
+					row[lead+i%quads*t.pitch+i/quads] = int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)
+				}
+			}
+			for at := 0; at < size; at += t.pitch {
+				for i := at; i < at+lead; i++ {
+					row[i] = outside
+				}
+				for i := at + lead + to; i < at+end; i++ {
+					row[i] = outside
+				}
+			}
+		}
+		if t.signed {
+			for i := range row {
+				row[i] ^= -0x7f7f7f80 // the top bit of each byte
+			}
+		}
+	}
+}
+
+// place interleaves the results of a band of rows of the result from first on.
+func (t *fewRun) place(result, line []byte, n, first, rows int) {
+	width, size := t.dst[2]/t.pw, t.dst[2]*t.o
+	y := t.y[(n*t.dst[1]+first)*size:][:rows*size]
+	if width == t.lanes {
+		t.interlace.Run(y, result, t.plane, rows*width)
+	} else {
+		each := t.lanes * t.pw * t.o
+		t.interlace.Run(line, result, t.plane, rows*t.lanes)
+		for r := range rows {
+			copy(y[r*size:][:size], line[r*each:])
+		}
+	}
+	if t.table != nil {
+		t.table.Map(y, y)
+	}
+}
