@@ -8,7 +8,7 @@ import (
 	"github.com/aekit/aekit/train/gradop"
 )
 
-var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases, sparseCases)
+var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases, windowCases, sparseCases)
 
 func attrs(a ...*onnx.Attribute) []*onnx.Attribute { return a }
 
@@ -34,6 +34,7 @@ var elementwiseCases = []gradCase{
 	{op: "Sub", name: "scalar", ins: []any{v(), v(3, 2)}},
 	{op: "Mul", name: "broadcast", ins: []any{v(2, 1, 4), v(3, 1)}},
 	{op: "Div", name: "broadcast", ins: []any{v(2, 1, 4), in(0.5, 2, 3, 1)}},
+	{op: "Mod", ins: []any{in(-3, 3, 4, 3), in(0.7, 1.3, 3)}, attrs: attrs(onnx.AttrI("fmod", 1))},
 	{op: "Pow", ins: []any{in(0.5, 2, 2, 3), in(-2, 3, 3)}},
 	{op: "Sum", ins: []any{v(2, 3), v(3), v(2, 1)}},
 	{op: "Mean", ins: []any{v(2, 3), v(3), v(2, 1)}},
@@ -195,6 +196,19 @@ var layerCases = []gradCase{
 	{op: "Resize", name: "cubic", ins: []any{v(1, 1, 4, 5), nil, floats(1, 1, 1.5, 0.8)}, attrs: attrs(onnx.AttrS("mode", "cubic"), onnx.AttrS("coordinate_transformation_mode", "align_corners"))},
 	{op: "Resize", name: "axes", ins: []any{v(1, 2, 4, 6), nil, nil, ints(3, 2)}, attrs: attrs(onnx.AttrS("mode", "linear"), onnx.AttrIs("axes", 3, 2), onnx.AttrI("antialias", 1))},
 	{op: "Upsample", opset: 9, ins: []any{v(1, 2, 3, 4), floats(1, 1, 2, 2)}, attrs: attrs(onnx.AttrS("mode", "linear"))},
+}
+
+var windowCases = []gradCase{
+	{op: "GlobalLpPool", ins: []any{v(2, 3, 4, 2)}},
+	{op: "GlobalLpPool", name: "L1", ins: []any{v(2, 3, 4)}, attrs: attrs(onnx.AttrI("p", 1))},
+	{op: "LpPool", ins: []any{v(2, 2, 5, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 3), onnx.AttrIs("strides", 2, 1), onnx.AttrIs("pads", 1, 0, 0, 1))},
+	{op: "LpPool", name: "L1", ins: []any{v(1, 2, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 3), onnx.AttrIs("dilations", 2), onnx.AttrI("p", 1))},
+	{op: "LpPool", name: "L3", ins: []any{v(1, 2, 5, 6)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrS("auto_pad", "SAME_UPPER"), onnx.AttrI("p", 3))},
+	{op: "LRN", ins: []any{v(2, 5, 3, 2)}, attrs: attrs(onnx.AttrI("size", 4), onnx.AttrF("alpha", 0.5), onnx.AttrF("beta", 0.6), onnx.AttrF("bias", 0.8))},
+	{op: "LRN", name: "one channel", ins: []any{v(2, 3, 4)}, attrs: attrs(onnx.AttrI("size", 1), onnx.AttrF("alpha", 0.5))},
+	{op: "MaxUnpool", ins: []any{v(1, 2, 2, 2), intsOf([]int{1, 2, 2, 2}, 0, 3, 9, 14, 16, 18, 25, 31)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("strides", 2, 2))},
+	{op: "MeanVarianceNormalization", ins: []any{v(3, 2, 4, 2)}},
+	{op: "MeanVarianceNormalization", name: "axes", ins: []any{v(2, 3, 4)}, attrs: attrs(onnx.AttrIs("axes", 1, 2))},
 }
 
 func floats64(v ...float64) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }

@@ -14,6 +14,7 @@ var elementwiseRules = map[op.Key]rule{
 	{Type: "Pow"}:   powRule,
 	{Type: "Sum"}:   sumRule(false),
 	{Type: "Mean"}:  sumRule(true),
+	{Type: "Mod"}:   modRule,
 	{Type: "Max"}:   extremeRule,
 	{Type: "Min"}:   extremeRule,
 	{Type: "Where"}: whereRule,
@@ -142,6 +143,17 @@ func divRule(d *differ, n *graph.Node, dy []graph.ValueID) error {
 	}
 	if d.needs(b) {
 		d.add(b, d.scale(d.reduceTo(d.op("Mul", []graph.ValueID{q, n.Out[0]}), b), -1))
+	}
+	return nil
+}
+
+// modRule: a mod b = a - k·b with a whole number k.
+func modRule(d *differ, n *graph.Node, dy []graph.ValueID) error {
+	a, b := n.In[0], n.In[1]
+	d.add(a, d.reduceTo(dy[0], a))
+	if d.needs(b) {
+		k := d.op("Div", []graph.ValueID{d.op("Sub", []graph.ValueID{n.Out[0], a}), b})
+		d.add(b, d.reduceTo(d.op("Mul", []graph.ValueID{dy[0], k}), b))
 	}
 	return nil
 }
