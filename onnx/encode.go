@@ -80,6 +80,7 @@ type encoder struct {
 	err   error
 }
 
+//go:noinline
 func (e *encoder) fail(format string, args ...any) {
 	if e.err == nil {
 		e.err = fmt.Errorf(format, args...)
@@ -151,8 +152,10 @@ func (e *encoder) bytes(num fieldNumber, b []byte) {
 	e.write(b)
 }
 
+//go:noinline
 func (e *encoder) str(num fieldNumber, s string) { e.bytes(num, []byte(s)) }
 
+//go:noinline
 func (e *encoder) optStr(num fieldNumber, s string) {
 	if s != "" {
 		e.str(num, s)

@@ -27,6 +27,7 @@ func newDecoder(b []byte, opts DecodeOptions) *decoder {
 	return d
 }
 
+//go:noinline
 func (d *decoder) fail(at int, format string, args ...any) {
 	if d.err == nil {
 		d.err = &FormatError{int64(at), fmt.Sprintf(format, args...)}
@@ -40,6 +41,8 @@ func (d *decoder) unsupported(format string, args ...any) {
 }
 
 // charge counts n bytes of memory about to be allocated.
+//
+//go:noinline
 func (d *decoder) charge(n int) {
 	d.budget -= int64(n)
 	if d.budget < 0 && d.err == nil {

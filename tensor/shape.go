@@ -13,6 +13,8 @@ type Shape []int
 
 // Elems returns the number of elements, and false if an extent is negative or the
 // product does not fit an int.
+//
+//go:noinline
 func (s Shape) Elems() (int, bool) {
 	n := 1
 	for _, d := range s {
@@ -33,9 +35,13 @@ func (s Shape) Elems() (int, bool) {
 }
 
 // Equal reports whether s and t have the same rank and extents.
+//
+//go:noinline
 func (s Shape) Equal(t Shape) bool { return slices.Equal(s, t) }
 
 // Clone returns a copy; the copy of an empty Shape is not nil.
+//
+//go:noinline
 func (s Shape) Clone() Shape { return append(Shape{}, s...) }
 
 // shownAxes bounds the text of a shape: one from a hostile file may have millions of axes.

@@ -48,6 +48,8 @@ func ByteSize(dtype DType, shape Shape) (int, error) {
 const maxBytes = int(^uint(0)>>1) - Align
 
 // AlignedBytes returns n zero bytes that start at a multiple of [Align].
+//
+//go:noinline
 func AlignedBytes(n int) []byte {
 	if n == 0 {
 		return []byte{}

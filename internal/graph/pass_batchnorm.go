@@ -265,6 +265,7 @@ func isRow(s tensor.Shape, n int) bool {
 	return true
 }
 
+//go:noinline
 func attr(n *Node, name string) *onnx.Attribute {
 	for _, a := range n.Attrs {
 		if a.Name == name {

@@ -339,6 +339,7 @@ func axisOf(n *Node, rank int, def int64) (int, bool) {
 	return int(axis), rank >= 0 && axis >= 0 && axis < int64(rank)
 }
 
+//go:noinline
 func intAttr(n *Node, name string, def int64) int64 {
 	if a := attr(n, name); a != nil && a.Type == onnx.AttrInt {
 		return a.Int

@@ -113,6 +113,8 @@ func (s *shapes) declared(d onnx.Dim) extent {
 }
 
 // fresh returns an extent of which nothing is known.
+//
+//go:noinline
 func (s *shapes) fresh() extent {
 	s.last++
 	return extent{sym: s.last}
@@ -127,6 +129,8 @@ func (s *shapes) freshDims(rank int) []extent {
 }
 
 // rank returns the rank of a value, or -1.
+//
+//go:noinline
 func (s *shapes) rank(id ValueID) int {
 	if id == None || s.dims[id] == nil {
 		return -1

@@ -48,6 +48,7 @@ func (a *Attrs) Wanted(i int) bool { return i < len(a.node.Outputs) && a.node.Ou
 // Has reports whether the attribute is present. It does not count as reading it.
 func (a *Attrs) Has(name string) bool { return a.node.Attr(name) != nil }
 
+//go:noinline
 func (a *Attrs) fail(format string, args ...any) {
 	if a.err == nil {
 		a.err = fmt.Errorf(format, args...)
@@ -69,6 +70,8 @@ func (a *Attrs) get(name string, typ onnx.AttrType) *onnx.Attribute {
 }
 
 // Int64 returns an integer attribute, or def.
+//
+//go:noinline
 func (a *Attrs) Int64(name string, def int64) int64 {
 	if at := a.get(name, onnx.AttrInt); at != nil {
 		return at.Int
@@ -103,6 +106,8 @@ func (a *Attrs) toInt(name string, v int64) int {
 }
 
 // Float returns a float attribute, or def.
+//
+//go:noinline
 func (a *Attrs) Float(name string, def float32) float32 {
 	if at := a.get(name, onnx.AttrFloat); at != nil {
 		return at.Float
@@ -218,6 +223,8 @@ func (a *Attrs) Require(names ...string) {
 func (a *Attrs) Ignore(names ...string) { a.read = append(a.read, names...) }
 
 // Fail records an error that the constructor found itself.
+//
+//go:noinline
 func (a *Attrs) Fail(format string, args ...any) { a.fail(format, args...) }
 
 // Close returns the first error, or an error that names the attributes that nobody read.

@@ -8,6 +8,8 @@ const depthCost = 2
 
 // isDepthwise reports whether each input channel is a group: there is nothing to multiply
 // as matrices then.
+//
+//go:noinline
 func (s *convShape) isDepthwise() bool {
 	return s.c == 1 && s.groups > 1 && (s.o == 1 || !s.transposed)
 }

@@ -113,9 +113,12 @@ func newConvShape(n, groups, c, o, rank int, g cube, transposed bool) convShape 
 	return s
 }
 
+//go:noinline
 func (s *convShape) isPadded() bool { return s.padded != s.src }
 
 // residues is the number of phases along an axis.
+//
+//go:noinline
 func (s *convShape) residues(i int) int {
 	if s.transposed {
 		return s.cube[i].stride
@@ -124,6 +127,8 @@ func (s *convShape) residues(i int) int {
 }
 
 // mulSize returns the product of non-negative numbers, or math.MaxInt if it is larger.
+//
+//go:noinline
 func mulSize(v ...int) int {
 	n, ok := tensor.Shape(v).Elems()
 	if !ok {

@@ -206,6 +206,8 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 }
 
 // alignedFloats rounds a number of floats up to whole cache lines.
+//
+//go:noinline
 func alignedFloats(n int) int {
 	const line = tensor.Align / 4
 	if n > math.MaxInt-line {
@@ -215,6 +217,8 @@ func alignedFloats(n int) int {
 }
 
 // scratchBytes adds up the bytes of float regions, each aligned; math.MaxInt if too many.
+//
+//go:noinline
 func scratchBytes(floats ...int) int {
 	total := 0
 	for _, n := range floats {
@@ -228,6 +232,8 @@ func scratchBytes(floats ...int) int {
 }
 
 // floatsOf cuts the first n floats off a scratch area.
+//
+//go:noinline
 func floatsOf(scratch []byte, n int) (f []float32, rest []byte) {
 	if n == 0 {
 		return nil, scratch
@@ -260,6 +266,8 @@ func (t *convState) Do(chunk, _ int) {
 }
 
 // chunkRange divides n units evenly among chunks.
+//
+//go:noinline
 func chunkRange(n, chunks, i int) (lo, hi int) {
 	q, r := n/chunks, n%chunks
 	lo = i*q + min(i, r)

@@ -35,6 +35,8 @@ func (m *indexMap) reset(block int) {
 }
 
 // axis appends an axis, outermost first, and returns its table for the caller to fill.
+//
+//go:noinline
 func (m *indexMap) axis(in, out int) []int {
 	if n := len(m.axes); n < cap(m.axes) {
 		m.axes = m.axes[:n+1]

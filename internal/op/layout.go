@@ -30,6 +30,8 @@ func toChannelsLast(s tensor.Shape) tensor.Shape {
 }
 
 // toChannelsFirst is the inverse of toChannelsLast.
+//
+//go:noinline
 func toChannelsFirst(s tensor.Shape) tensor.Shape {
 	if len(s) < 2 {
 		return s.Clone()

@@ -25,6 +25,8 @@ type Fact struct {
 }
 
 // FactOf returns the fact of a known value.
+//
+//go:noinline
 func FactOf(t *tensor.Tensor) Fact {
 	if t == nil {
 		return Fact{}
@@ -73,6 +75,8 @@ func (e *tooLarge) Error() string        { return e.msg }
 func (e *tooLarge) Is(target error) bool { return target == ErrTooLarge }
 
 // tooLargef returns an error that matches [ErrTooLarge].
+//
+//go:noinline
 func tooLargef(format string, args ...any) error {
 	return &tooLarge{fmt.Sprintf(format, args...)}
 }

@@ -18,6 +18,8 @@ const (
 type narrowInt interface{ int8 | uint8 | int16 | uint16 }
 
 // rangeOf returns the least and the largest value of a quantised type.
+//
+//go:noinline
 func rangeOf(d tensor.DType) (lo, hi int32) {
 	switch d {
 	case tensor.Int8:

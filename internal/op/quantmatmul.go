@@ -436,6 +436,8 @@ func zeroOf(t *tensor.Tensor) int32 {
 }
 
 // optional is given for an index that may be negative.
+//
+//go:noinline
 func optional(in []*tensor.Tensor, i int) *tensor.Tensor {
 	if i < 0 {
 		return nil

@@ -12,6 +12,8 @@ type RowWise interface {
 }
 
 // onlyFirst reports whether input 0 alone is batched, and there is one output.
+//
+//go:noinline
 func onlyFirst(out []Fact, batched []bool) bool {
 	for i, b := range batched {
 		if b != (i == 0) {

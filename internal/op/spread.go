@@ -23,6 +23,8 @@ func (s *spreader) run(pool *parallel.Pool, units, work int) {
 }
 
 // spread is spreader.run for a function that is made for the occasion.
+//
+//go:noinline
 func spread(pool *parallel.Pool, units, work int, f func(lo, hi int)) {
 	s := &spreader{f: f}
 	s.run(pool, units, work)

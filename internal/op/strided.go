@@ -22,6 +22,8 @@ func (s *strided) reset() { s.dims, s.st, s.off = s.dims[:0], s.st[:0], 0 }
 
 // axis appends an axis, outermost first. It drops an extent of 1 and merges with the axis
 // before it where the two are one run of memory.
+//
+//go:noinline
 func (s *strided) axis(dim, step int) {
 	if dim == 1 {
 		return
@@ -161,6 +163,8 @@ func asFloats[T word](s []T) []float32 {
 }
 
 // rowMajor appends to st[:0] the row-major steps of a shape.
+//
+//go:noinline
 func rowMajor(st []int, s tensor.Shape) []int {
 	st = slices.Grow(st[:0], len(s))[:len(s)]
 	n := 1

@@ -11,6 +11,7 @@ import (
 // Types is a set of element types.
 type Types uint32
 
+//go:noinline
 func typesOf(ds ...tensor.DType) Types {
 	var t Types
 	for _, d := range ds {
@@ -146,6 +147,8 @@ func constInt(in []Fact, i int) (int64, error) {
 }
 
 // toInt converts v, which int may not be able to hold.
+//
+//go:noinline
 func toInt(v int64) (int, error) {
 	if int64(int(v)) != v {
 		return 0, tooLargef("value %d is beyond what an int counts", v)
@@ -178,6 +181,8 @@ func axesOf[T int | int64](axes []T, rank int) ([]bool, error) {
 }
 
 // product returns the product of extents that are known not to overflow.
+//
+//go:noinline
 func product(s []int) int {
 	n := 1
 	for _, d := range s {

@@ -10,6 +10,8 @@ type runner func(ctx *Context, out, in []*tensor.Tensor) error
 
 // viaFloat32 computes an operator on float16 or bfloat16 tensors: the inputs are widened
 // to float32, run computes in float32, and the outputs are rounded once.
+//
+//go:noinline
 func viaFloat32(ctx *Context, out, in []*tensor.Tensor, run runner) error {
 	return via(ctx, out, in, typesHalf, tensor.Float32, run)
 }
@@ -21,6 +23,8 @@ const typesShort = typesInt &^ (1<<tensor.Int64 | 1<<tensor.Uint64)
 // bitwise functions and what else depends on no higher bit of the operands than of the result
 // wrap around as they would in the type itself; order and quotients are exact. Only the common
 // types have code of their own in every operator, so that a program stays small.
+//
+//go:noinline
 func viaInt64(ctx *Context, out, in []*tensor.Tensor, run runner) error {
 	return via(ctx, out, in, typesShort, tensor.Int64, run)
 }

@@ -17,7 +17,7 @@ func Build(g *graph.Graph, inputs []op.Fact, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !opts.Plain {
+	if op.Complete && !opts.Plain {
 		if p := b.blocks(g, inputs); p != nil {
 			return p, nil
 		}
@@ -86,6 +86,8 @@ type builder struct {
 }
 
 // fact returns what is known of a value; None gives the zero Fact.
+//
+//go:noinline
 func (b *builder) fact(id graph.ValueID) op.Fact {
 	if id == graph.None {
 		return op.Fact{}
@@ -93,6 +95,7 @@ func (b *builder) fact(id graph.ValueID) op.Fact {
 	return b.facts[id]
 }
 
+//go:noinline
 func (b *builder) inFacts(n *graph.Node) []op.Fact {
 	f := make([]op.Fact, len(n.In))
 	for i, id := range n.In {
@@ -101,6 +104,7 @@ func (b *builder) inFacts(n *graph.Node) []op.Fact {
 	return f
 }
 
+//go:noinline
 func (b *builder) isDynamic(n *graph.Node) bool {
 	return slices.ContainsFunc(n.In, func(id graph.ValueID) bool { return id != graph.None && b.dynamic[id] })
 }
