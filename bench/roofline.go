@@ -125,7 +125,7 @@ func (r *roofline) limits(int8 bool) (peak, bandwidth, least float64) {
 	peak = median(r.fmas)
 	data := &r.float
 	if int8 {
-		peak *= intFactor(r.tier)
+		peak *= intFactor(kernel.Features())
 		data = &r.bytes
 	}
 	for _, samples := range data.reads {
@@ -134,11 +134,11 @@ func (r *roofline) limits(int8 bool) (peak, bandwidth, least float64) {
 	return peak, bandwidth, max(r.flopN/peak, data.size/bandwidth)
 }
 
-// intFactor is how many times as many 8-bit multiply-adds as float32 ones a tier can do: the
-// dot products of VNNI multiply four bytes where a float32 has one lane; AVX2 needs two
+// intFactor is how many times as many 8-bit multiply-adds as float32 ones a processor with these features can do in
+// vectors of the same width: the dot products of VNNI multiply four bytes where a float32 has one lane; AVX2 needs two
 // instructions more for each.
-func intFactor(tier string) float64 {
-	if tier == "avx512" {
+func intFactor(features []string) float64 {
+	if slices.Contains(features, "vnni") || slices.Contains(features, "avxvnni") && !slices.Contains(features, "avx512") {
 		return 4
 	}
 	return 2

@@ -75,8 +75,9 @@ type mappedPhase struct {
 type mappedState struct {
 	convShape
 	phases        []mappedPhase
-	images        int // that a table covers
-	each          int // units of the images that a table covers
+	images        int  // that a table covers
+	each          int  // units of the images that a table covers
+	alike         bool // phases have the same number of units: those of the same rows follow each other
 	units         int
 	panelGroups   int
 	chunks, total int
@@ -108,17 +109,17 @@ func (t *mappedState) lay(s *convShape) {
 				if f.dst = dst; len(src) > 0 {
 					f.rows = kernel.NewRowMap(len(src)/len(dst), s.c, src, dst)
 				}
-				f.blocks = ceilDiv(len(dst), mappedBlock)
-				f.size = ceilDiv(len(dst), f.blocks)
-				if f.size > gemmRowUnit {
-					f.size = ceilDiv(f.size, gemmRowUnit) * gemmRowUnit
-				}
+				f.size = evenShare(len(dst), mappedBlock)
 				f.blocks = ceilDiv(len(dst), f.size)
 				f.units = f.blocks * s.groups
 				t.each += f.units
 				t.phases = append(t.phases, f)
 			}
 		}
+	}
+	t.alike = true
+	for i := range t.phases {
+		t.alike = t.alike && t.phases[i].units == t.phases[0].units
 	}
 	t.units = t.each * ceilDiv(s.n, t.images)
 }
@@ -223,11 +224,15 @@ func (t *mappedState) unit(u, panelGroup int) {
 	// All phases of some images come before the next images, so that source and results stay in cache.
 	n, u := u/t.each*t.images, u%t.each
 	i := 0
-	for u >= t.phases[i].first+t.phases[i].units {
-		i++
+	if t.alike {
+		i, u = u%len(t.phases), u/len(t.phases)
+	} else {
+		for u >= t.phases[i].first+t.phases[i].units {
+			i++
+		}
+		u -= t.phases[i].first
 	}
 	f := &t.phases[i]
-	u -= f.first
 	block, g := u%f.blocks, u/f.blocks
 	r0 := block * f.size
 	r1 := min(r0+f.size, min(t.images, t.n-n)*f.perImage)

@@ -288,7 +288,10 @@ const (
 // chunksFor returns into how many chunks units of the given total work are cut. It depends
 // on the shape of the problem only.
 func chunksFor(units, work int) int {
-	return max(1, min(units, work/chunkWork, maxChunks))
+	if work < 2*chunkWork {
+		return 1
+	}
+	return max(1, min(units, work/(chunkWork/4), maxChunks))
 }
 
 func (t *convState) run(pool *parallel.Pool, units, work int, stage func(t *convState, lo, hi int)) {

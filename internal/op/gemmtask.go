@@ -140,9 +140,20 @@ func (t *gemmTask) run(pool *parallel.Pool) {
 		t.colChunks = min(ceilDiv(want, ceilDiv(t.m, t.rows)), t.units)
 		if pool.Threads() == 1 {
 			t.colChunks = 1 // columns do not depend on how they are shared out
+		} else {
+			t.rows = evenShare(t.m, t.rows)
 		}
 	}
 	pool.Run(t.colChunks*ceilDiv(t.m, t.rows), t)
+}
+
+// evenShare returns at most size such that an even number of shares of n, of that many each but the last, are about equal: two
+// threads then begin with the same halves of n in every operator, and mostly read what they have written themselves.
+func evenShare(n, size int) int {
+	if n <= size {
+		return size
+	}
+	return ceilDiv(n, ceilDiv(ceilDiv(n, size), 2)*2)
 }
 
 // Do implements [parallel.Task].

@@ -232,7 +232,7 @@ const (
 	chainBytes = 192 << 10
 	chainTile  = 16
 	// chainWork is the number of multiply-adds that is worth a thread.
-	chainWork = 8 * chunkWork
+	chainWork = 4 * chunkWork
 )
 
 // prepare finds what does not change from run to run.
@@ -329,9 +329,9 @@ func (c *quantChain) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	} else {
 		t.bytesOut = bytes8(out[0])
 	}
-	work, chunks := mulSize(t.m, t.work), 1
+	work, chunks := product8Work(t.m, t.work, 1), 1
 	if work >= chainWork {
-		chunks = max(1, min(2*t.m/chainRows, work/(chainWork/4), maxChunks))
+		chunks = max(1, min(2*t.m/chainRows, work/(chainWork/2), maxChunks))
 	}
 	switch {
 	case ctx.Pool.Threads() == 1 || chunks == 1 && work < chainWork:

@@ -151,7 +151,7 @@ func closedScratch(m, k int) int {
 func (t *closedProduct) run(pool *parallel.Pool, scratch []byte) {
 	t.rows = min(t.m, product8Rows)
 	rowChunks := (t.m + t.rows - 1) / t.rows
-	work := mulSize(t.m, t.w.N, t.k)
+	work := product8Work(t.m, t.w.N, t.k)
 	t.panels = t.w.Panels()
 	if want := min(work/chunkWork, maxChunks); want > rowChunks {
 		t.panels = max(1, t.panels*rowChunks/want)

@@ -104,6 +104,9 @@ func multiplier(x, w, y float32) float32 { return float32(float32(x*w) / y) }
 
 const product8Rows = 48
 
+// product8Work is the work of a product in multiply-adds, or what takes as long: few rows wait for the weights.
+func product8Work(m, n, k int) int { return mulSize(max(m, 4), n, k) }
+
 // run computes the product on a pool.
 func (t *product8) run(pool *parallel.Pool) {
 	if t.m == 0 || t.n == 0 {
@@ -111,7 +114,7 @@ func (t *product8) run(pool *parallel.Pool) {
 	}
 	t.rows = min(t.m, product8Rows)
 	rowChunks := (t.m + t.rows - 1) / t.rows
-	work := mulSize(t.m, t.n, t.k)
+	work := product8Work(t.m, t.n, t.k)
 	t.panels = t.w.Panels()
 	if want := min(work/chunkWork, maxChunks); want > rowChunks {
 		t.panels = max(1, t.panels*rowChunks/want)
