@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/aekit/aekit/internal/graph"
@@ -136,16 +137,26 @@ func (o AAE) phases() []phase {
 }
 
 // VAEGAN joins a variational autoencoder and a GAN (Larsen et al. 2016, "Autoencoding beyond
-// pixels using a learned similarity metric", algorithm 1): the reconstruction error is
-// measured on a layer of the discriminator, and the decoder is at once a generator. The
-// encoder minimises KL + features, the decoder Gamma·features + deceit, the discriminator
-// its cross-entropy over images, reconstructions and samples.
+// pixels using a learned similarity metric", algorithm 1): reconstructions are compared with
+// images on a layer of the discriminator too, and the decoder is at once a generator. With
+//
+//	similarity = Features·E‖f(x)-f(x̂)‖²/E‖f(x)‖² - Pixels·E log p(x|z)
+//
+// the encoder minimises Beta·KL + similarity, the decoder Gamma·similarity + deceit, the
+// discriminator its cross-entropy over images, reconstructions and samples. Features are
+// compared relative to their size, which grows while the discriminator learns.
 type VAEGAN struct {
-	Gamma float64 // 0 means 0.1
-	// Pixels adds the squared error of pixels, times this, to the losses of encoder and
-	// decoder; 0: none.
-	Pixels float64
-	Conv   bool
+	Gamma    float64 // 0 means 1
+	Beta     float64 // 0 means 1
+	Features float64 // 0 means 1
+	Pixels   float64 // 0: reconstructions are compared on features alone
+	// Likelihood and Sigma say what p(x|z) is, as in [ELBO].
+	Likelihood Likelihood
+	Sigma      float64
+	// Rate is the discriminator's learning rate as a factor on that of the run; 0 means 1.
+	Rate float64
+	// Conv makes the discriminator convolutional.
+	Conv bool
 }
 
 // Parts implements [Objective].
@@ -156,7 +167,13 @@ func (VAEGAN) Parts() []string {
 // Unit implements [Objective].
 func (VAEGAN) Unit() string   { return "nats/image" }
 func (VAEGAN) String() string { return "vae-gan" }
-func (o VAEGAN) check() error { return positive("VAE-GAN", o.Gamma, o.Pixels) }
+
+func (o VAEGAN) check() error {
+	if o.Likelihood > Logistic {
+		return fmt.Errorf("train: VAE-GAN with %+v", o)
+	}
+	return positive("VAE-GAN", o.Gamma, o.Beta, o.Features, o.Pixels, o.Sigma, o.Rate)
+}
 
 func (o VAEGAN) equip(k *kit, _ *graph.Graph, m *meta.Model, seed uint64) error {
 	return k.addCritic(arch.Critic{Channels: m.Image.Channels, Height: m.Image.Height, Width: m.Image.Width, Conv: o.Conv, Seed: seed})
@@ -169,55 +186,69 @@ func (o VAEGAN) phases() []phase {
 			if err != nil {
 				return err
 			}
+			x, err := b.reconstruction()
+			if err != nil {
+				return err
+			}
 			c := &calc{b: b}
 			kl := c.mean(c.grad("GaussianKL", nil, s.mu, s.logvar))
-			f, pixels, _, _ := o.compare(c)
-			total := c.sum(kl, f)
-			if o.Pixels > 0 {
-				total = c.sum(total, c.times(pixels, o.Pixels))
-			}
-			b.add(total, f, kl)
+			_, f := c.discriminate(x)
+			features := c.features(f)
+			b.add(c.sum(c.times(kl, orOne(o.Beta)), o.similarity(c, x, features)), features, kl)
 			return c.err
 		}},
 		{name: "decoder", fits: fitsDecoder, optimizer: adversary, keepsStatistics: true, build: func(b *lossBuilder) error {
 			c := &calc{b: b}
-			f, pixels, rec, drawn := o.compare(c)
-			total := c.sum(c.times(f, orElse(o.Gamma, 0.1)), c.judged(rec, 1), c.judged(drawn, 1))
-			if o.Pixels > 0 {
-				total = c.sum(total, c.times(pixels, o.Pixels))
-			}
-			b.add(total)
+			x, drawn := c.pictures()
+			verdict, f := c.discriminate(x)
+			similarity := o.similarity(c, x, c.features(f))
+			b.add(c.sum(c.times(similarity, orOne(o.Gamma)), c.judged(verdict, 1), c.judged(c.call(discriminator, drawn)[0], 1)))
 			return c.err
 		}},
-		{name: discriminator, fits: fitsDiscriminator, optimizer: adversary, keepsStatistics: true, build: func(b *lossBuilder) error {
+		{name: discriminator, fits: fitsDiscriminator, optimizer: adversary, rate: o.Rate, keepsStatistics: true, build: func(b *lossBuilder) error {
 			c := &calc{b: b}
-			_, _, rec, drawn := o.compare(c)
-			truth := c.judged(c.call(discriminator, b.target)[0], real)
-			b.add(c.sum(truth, c.times(c.sum(c.judged(rec, 0), c.judged(drawn, 0)), 0.5)))
+			x, drawn := c.pictures()
+			verdict, _ := c.discriminate(x)
+			truth, _ := c.discriminate(b.target)
+			b.add(c.sum(c.judged(truth, real), c.times(c.sum(c.judged(verdict, 0), c.judged(c.call(discriminator, drawn)[0], 0)), 0.5)))
 			return c.err
 		}},
 	}
 }
 
-// compare returns the difference of features between images and reconstructions, that of
-// pixels, and the verdicts on reconstructions and on images of the prior.
-func (o VAEGAN) compare(c *calc) (features, pixels, rec, drawn id) {
-	if _, err := c.b.sample(1); err != nil {
-		c.keep(s0, err)
-		return
+// similarity weighs the difference of features and, unless Pixels is 0, the negative log-likelihood of
+// the target under the reconstruction x.
+func (o VAEGAN) similarity(c *calc, x, features id) id {
+	s := c.times(features, orOne(o.Features))
+	if o.Pixels == 0 || c.err != nil {
+		return s
 	}
-	x, err := c.b.reconstruction()
+	pixels := c.mean(c.keep(c.b.negLogLikelihood(o.Likelihood, o.Sigma, x, c.b.target)))
+	return c.sum(s, c.times(pixels, o.Pixels))
+}
+
+// pictures returns reconstructions from draws of z given the images, and images of draws
+// from the prior.
+func (c *calc) pictures() (reconstruction, drawn id) {
+	_, err := c.b.sample(1)
 	c.keep(s0, err)
-	p, err := c.b.decodePrior()
-	c.keep(s0, err)
+	reconstruction = c.keep(c.b.reconstruction())
+	return reconstruction, c.keep(c.b.decodePrior())
+}
+
+// discriminate returns the discriminator's logits of images, and its last hidden layer.
+func (c *calc) discriminate(x id) (logits, features id) {
+	out := c.call(discriminator, x)
+	return out[0], out[1]
+}
+
+// features compares features f with those of the target, relative to the size of these.
+func (c *calc) features(f id) id {
+	_, t := c.discriminate(c.b.target)
 	if c.err != nil {
-		return
+		return s0
 	}
-	r, t := c.call(discriminator, x), c.call(discriminator, c.b.target)
-	if c.err != nil {
-		return
-	}
-	features = c.mean(c.keep(c.b.squared(r[1], t[1], 0.5, 0, false)))
-	pixels = c.mean(c.errorOf())
-	return features, pixels, r[0], c.call(discriminator, p)[0]
+	const tiny = 1e-6
+	size := c.plus(c.mean(c.reduce("ReduceSum", c.square(t), 1)), tiny)
+	return c.op("Div", c.mean(c.keep(c.b.squared(f, t, 1, 0, false))), size)
 }

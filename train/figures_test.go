@@ -225,8 +225,9 @@ func TestMNISTSecondLayer(t *testing.T) {
 	}
 }
 
-// TestMNISTSharpness, on 15,000 images: images of the VAE-GAN are as sharp as the data more than those of the
-// VAE are, by the variance of the Laplacian, and cover the data no worse.
+// TestMNISTSharpness, on 15,000 images and with three seeds: images of the VAE-GAN are nearer
+// to the data in sharpness, by the variance of the Laplacian, than those of the VAE are, and
+// cover the data no worse. Both are trained for as many epochs and draw from N(0, 1).
 func TestMNISTSharpness(t *testing.T) {
 	testdata.Slow(t)
 	d := named(t, "mnist")
@@ -235,23 +236,25 @@ func TestMNISTSharpness(t *testing.T) {
 	test := pixels(t, d.Test, n)
 	_, real := judge(t, s, test)
 	want := laplacian(test)
-	sharp, covered := map[string]float64{}, map[string]float64{}
 	part, err := dataset.Range(d.Train, 0, 15000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"conv-vae", "vae-gan"} {
-		_, m := preset(t, name, part, func(_ *arch.Config, c *Config) { c.Epochs = 5 })
-		x := decoded(t, m, n)
-		_, f := judge(t, s, x)
-		sharp[name], covered[name] = laplacian(x), coverage(real, f, 128)
-		t.Logf("%s: variance of the Laplacian %.4f (data %.4f), coverage %.3f", name, sharp[name], want, covered[name])
-	}
-	if !(math.Abs(sharp["vae-gan"]-want) < math.Abs(sharp["conv-vae"]-want)) {
-		t.Error("the VAE-GAN's images are not nearer to the sharpness of the data")
-	}
-	if covered["vae-gan"] < covered["conv-vae"] {
-		t.Error("the VAE-GAN covers less of the data")
+	for seed := range uint64(3) {
+		sharp, covered := map[string]float64{}, map[string]float64{}
+		for _, name := range []string{"conv-vae", "vae-gan"} {
+			_, m := preset(t, name, part, func(a *arch.Config, c *Config) { c.Epochs, a.Seed, c.Seed = 5, seed+1, seed+1 })
+			x := decoded(t, m, n)
+			_, f := judge(t, s, x)
+			sharp[name], covered[name] = laplacian(x), coverage(real, f, 128)
+			t.Logf("seed %d, %s: variance of the Laplacian %.4f (data %.4f), coverage %.3f", seed+1, name, sharp[name], want, covered[name])
+		}
+		if !(math.Abs(sharp["vae-gan"]-want) < math.Abs(sharp["conv-vae"]-want)) {
+			t.Errorf("seed %d: the VAE-GAN's images are not nearer to the sharpness of the data", seed+1)
+		}
+		if covered["vae-gan"] < covered["conv-vae"] {
+			t.Errorf("seed %d: the VAE-GAN covers less of the data", seed+1)
+		}
 	}
 }
 

@@ -172,7 +172,7 @@ var presets = []Preset{
 		Name: "vae-gan", Kind: meta.KindVAE,
 		Doc:    "convolutional VAE whose error is measured on a discriminator's features (Larsen et al. 2016)",
 		Config: sized([]int{16, 32}, 20),
-		Recipe: Recipe{Objective: "vae-gan:conv=true,pixels=1", Epochs: 5, Batch: 64, LR: 5e-4},
+		Recipe: Recipe{Objective: "vae-gan:conv=true,pixels=1,features=2", Beta: 2, Epochs: 5, Batch: 64, LR: 1e-3},
 		build:  buildConvVAE,
 	},
 	{
