@@ -96,5 +96,5 @@ func (d *DepthQ8) Run(y []uint8, stride int, x []int32, step, n int, w []int32, 
 	t := d.common
 	t.y, t.x, t.w, t.init, t.scale, t.offs = &y[0], &x[0], &w[0], &d.init[0], &d.scale[0], &taps[0]
 	t.taps, t.n, t.step, t.stride, t.vectors = len(taps), n, 4*step, stride, c/16
-	depthRowQ8(&t)
+	depthRowQ8(&t, len(taps) == 3 && taps[1].X == taps[0].X+step && taps[2].X == taps[1].X+step)
 }

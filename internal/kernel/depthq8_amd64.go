@@ -4,7 +4,18 @@ package kernel
 
 func hasDepthQ8() bool { return useVNNI }
 
-func depthRowQ8(t *depthQ8) { depthQ8VNNI(t) }
+func depthRowQ8(t *depthQ8, sliding bool) {
+	if sliding && t.n >= 8 {
+		depthQ8VNNI3(t)
+		return
+	}
+	depthQ8VNNI(t)
+}
+
+// depthQ8VNNI3 is depthQ8VNNI for three taps with offs[k].X = offs[0].X+k*step/4, and n of at least 8.
+//
+//go:noescape
+func depthQ8VNNI3(t *depthQ8)
 
 // depthQ8VNNI is, for c = 16*vectors,
 //

@@ -36,7 +36,7 @@ func TestDepthQ8(t *testing.T) {
 		}
 		ran = true
 		r := rand.New(rand.NewPCG(3, 4))
-		for _, s := range []struct{ n, c, step, taps, groups int }{{4, 16, 1, 1, 1}, {5, 16, 1, 3, 1}, {6, 32, 2, 3, 1}, {7, 48, 1, 2, 2}, {8, 64, 2, 5, 2}, {17, 16, 1, 3, 1}, {30, 16, 3, 1, 1}} {
+		for _, s := range []struct{ n, c, step, taps, groups int }{{4, 16, 1, 1, 1}, {5, 16, 1, 3, 1}, {6, 32, 2, 3, 1}, {7, 48, 1, 2, 2}, {8, 64, 2, 5, 2}, {17, 16, 1, 3, 1}, {30, 16, 3, 1, 1}, {8, 16, 1, 3, 1}, {16, 48, 1, 3, 1}, {15, 32, 1, 3, 1}} {
 			for variant := range 8 {
 				signed, result, tame := variant&1 == 1, variant&2 == 2, variant&4 == 4
 				width := (s.n-1)*s.step + s.taps

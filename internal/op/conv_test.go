@@ -315,6 +315,9 @@ var convCases = []convCase{
 	{n: 1, c: 40, o: 40, groups: 40, in: []int{3, 2}, kernel: []int{3, 4}, pads: []int{2, 3, 2, 3}, wantShape: []int{5, 5}},
 	{n: 1, c: 8, o: 8, groups: 8, in: []int{6, 6}, kernel: []int{2, 2}, bias: true, wantShape: []int{5, 5}},
 	{n: 1, c: 16, o: 16, groups: 16, in: []int{12, 13}, kernel: []int{3, 2}, dilations: []int{2, 3}, strides: []int{1, 2}, pads: []int{2, 1, 1, 0}, bias: true, wantShape: []int{11, 6}},
+	{n: 2, c: 32, o: 32, groups: 32, in: []int{11, 13}, kernel: []int{3, 3}, pads: []int{1, 1, 1, 1}, bias: true, wantShape: []int{11, 13}},
+	{n: 1, c: 48, o: 48, groups: 48, in: []int{6, 9}, kernel: []int{3, 3}, pads: []int{0, 1, 0, 1}, bias: true, wantShape: []int{4, 9}},
+	{n: 1, c: 16, o: 16, groups: 16, in: []int{8, 10}, kernel: []int{3, 3}, strides: []int{1, 2}, pads: []int{1, 1, 1, 1}, wantShape: []int{8, 5}},
 	{n: 2, c: 9, o: 9, groups: 9, in: []int{20}, kernel: []int{9}, pads: []int{4, 4}, bias: true, wantShape: []int{20}},
 	{n: 1, c: 6, o: 6, groups: 6, in: []int{4, 5, 6}, kernel: []int{3, 3, 3}, pads: []int{1, 1, 1, 1, 1, 1}, bias: true, wantShape: []int{4, 5, 6}},
 

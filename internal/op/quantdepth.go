@@ -86,21 +86,29 @@ func packDepth8(s *convShape, w *tensor.Tensor, quads bool) *packedDepth8 {
 	return p
 }
 
-// packQuads packs four rows of the kernel at a time.
+// packQuads packs four rows of the kernel at a time; three rows also as they are for the next row of results.
 func packQuads(s *convShape, w *tensor.Tensor) *packedDepth8 {
 	v, kh, kw := signed8(w), s.cube[1].kernel, s.cube[2].kernel
 	p := &packedDepth8{shape: w.Shape().Clone(), sums: make([]int32, s.groups)}
-	for row := 0; row < kh; row += 4 {
+	pack := func(row, shift int) {
 		for col := range kw {
 			for c := range s.groups {
 				var q [4]int8
-				for i := range min(4, kh-row) {
-					q[i] = v[(c*kh+row+i)*kw+col]
-					p.sums[c] += int32(q[i])
+				for i := shift; i < min(4, kh-row+shift); i++ {
+					q[i] = v[(c*kh+row+i-shift)*kw+col]
 				}
 				p.w = append(p.w, kernel.QuadWeights(q[0], q[1], q[2], q[3]))
 			}
 		}
+	}
+	for row := 0; row < kh; row += 4 {
+		pack(row, 0)
+	}
+	if kh == 3 {
+		pack(0, 1)
+	}
+	for i, b := range v {
+		p.sums[i/(kh*kw)] += int32(b)
 	}
 	return p
 }
@@ -240,22 +248,30 @@ func (t *depth8Run) doQuads(chunk, worker int) {
 		t.quads.Border(band[at:][:lead], t.zero)
 		t.quads.Border(band[at:][lead+len(outside):pitch], t.zero)
 	}
+	// The four image rows of a word are those of two rows of results.
+	two := h.kernel == 3 && h.stride == 1 && h.dilation == 1
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
 	for u := lo; u < hi; u++ {
 		n, first := u/t.bands, u%t.bands*t.rows
-		for y := first; y < min(first+t.rows, t.dst[1]); y++ {
+		for y, last := first, min(first+t.rows, t.dst[1]); y < last; y++ {
 			for k := 0; k < h.kernel; k += 4 {
 				var rows [4][]uint8
 				for i := range rows {
 					rows[i] = outside
-					if r := y*h.stride - t.before[1] + (k+i)*h.dilation; k+i < h.kernel && r >= 0 && r < t.src[1] {
+					if r := y*h.stride - t.before[1] + (k+i)*h.dilation; (two || k+i < h.kernel) && r >= 0 && r < t.src[1] {
 						rows[i] = t.x[(n*t.src[1]+r)*len(outside):]
 					}
 				}
 				t.quads.Quads(band[k/4*pitch+lead:][:len(outside)], &rows)
 			}
-			row := t.y.Bytes()[(n*t.dst[1]+y)*t.dst[2]*c:][:t.dst[2]*c]
+			size := t.dst[2] * c
+			row := t.y.Bytes()[(n*t.dst[1]+y)*size:][:size]
 			t.quads.Run(row, c, band, t.cube[2].stride*c, t.dst[2], t.packed.w, t.taps)
+			if two && y+1 < last {
+				y++
+				row = t.y.Bytes()[(n*t.dst[1]+y-1)*size:][:2*size]
+				t.quads.Run(row[size:], c, band, t.cube[2].stride*c, t.dst[2], t.packed.w[len(t.taps)*c:], t.taps)
+			}
 			if t.table != nil {
 				t.table.Map(row, row)
 			}

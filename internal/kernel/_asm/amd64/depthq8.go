@@ -10,7 +10,6 @@ const (
 	dqY, dqX, dqW, dqInit, dqScale, dqOffs        = 0, 8, 16, 24, 32, 40
 	dqTaps, dqN, dqStep, dqStride, dqVectors      = 48, 56, 64, 72, 80
 	dqLo, dqHi, dqWords, dqFlip, dqFits, dqColumn = 88, 92, 96, 100, 104, 112
-	depthPositions                                = 4
 )
 
 // depthQ8 emits depthwise convolutions with VNNI: the four bytes of a lane are four rows of an image.
@@ -59,8 +58,15 @@ func depthQ8(g *gen) {
 	g.VZEROUPPER()
 	g.RET()
 
+	g.depthRow("depthQ8VNNI", 4, false, order)
+	g.depthRow("depthQ8VNNI3", 8, true, order)
+}
+
+// depthRow emits a row of results, so many positions at a time. sliding says that there are three taps, each of which reads
+// what the one before it reads at the next position.
+func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
 	g.typeName("depthQ8")
-	g.text("depthQ8VNNI", "func(t *byte)")
+	g.text(name, "func(t *byte)")
 	t := g.Load(g.Param("t"), g.GP64())
 	get := func(disp int) Register {
 		r := g.GP64()
@@ -88,30 +94,61 @@ func depthQ8(g *gen) {
 	g.MOVQ(Mem{Base: t, Disp: dqY}, y)
 	g.ADDQ(w, y)
 	g.MOVQ(Mem{Base: t, Disp: dqN}, left)
+	// tapAt points w at the weights of tap i behind offs.
+	tapAt := func(i int) {
+		g.MOVQ(Mem{Base: offs, Disp: 16*i + 8}, w)
+		g.ADDQ(Mem{Base: t, Disp: dqColumn}, w)
+		g.SHLQ(U8(2), w)
+		g.ADDQ(Mem{Base: t, Disp: dqW}, w)
+	}
+	weights := []VecVirtual{g.ZMM()}
+	if sliding {
+		weights = append(weights, g.ZMM(), g.ZMM())
+		g.MOVQ(Mem{Base: t, Disp: dqOffs}, offs)
+		g.MOVQ(Mem{Base: offs}, q)
+		g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, x)
+		for i, v := range weights {
+			tapAt(i)
+			g.VMOVDQU32(Mem{Base: w}, v)
+		}
+	}
 	g.Label("positions")
-	var acc [depthPositions]VecVirtual
+	acc := make([]VecVirtual, positions)
 	for i := range acc {
 		acc[i] = g.ZMM()
 		g.VMOVDQA64(init, acc[i])
 	}
-	g.MOVQ(Mem{Base: t, Disp: dqOffs}, offs)
-	g.MOVQ(Mem{Base: t, Disp: dqTaps}, taps)
-	g.Label("taps")
-	g.MOVQ(Mem{Base: offs}, q)
-	g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, q)
-	g.MOVQ(Mem{Base: offs, Disp: 8}, w)
-	g.ADDQ(Mem{Base: t, Disp: dqColumn}, w)
-	g.SHLQ(U8(2), w)
-	g.ADDQ(Mem{Base: t, Disp: dqW}, w)
-	weights, values := g.ZMM(), g.ZMM()
-	g.VMOVDQU32(Mem{Base: w}, weights)
-	for i := range acc {
-		g.VMOVDQU32(strided(q, step, step3, i), values)
-		g.VPDPBUSD(weights, values, acc[i])
+	values := g.ZMM()
+	if sliding {
+		at := x
+		for i := range positions + len(weights) - 1 {
+			if i > 0 && i%4 == 0 {
+				g.LEAQ(Mem{Base: at, Index: step, Scale: 4}, q)
+				at = q
+			}
+			g.VMOVDQU32(strided(at, step, step3, i%4), values)
+			for k, v := range weights {
+				if i-k >= 0 && i-k < positions {
+					g.VPDPBUSD(v, values, acc[i-k])
+				}
+			}
+		}
+	} else {
+		g.MOVQ(Mem{Base: t, Disp: dqOffs}, offs)
+		g.MOVQ(Mem{Base: t, Disp: dqTaps}, taps)
+		g.Label("taps")
+		g.MOVQ(Mem{Base: offs}, q)
+		g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, q)
+		tapAt(0)
+		g.VMOVDQU32(Mem{Base: w}, weights[0])
+		for i := range acc {
+			g.VMOVDQU32(strided(q, step, step3, i), values)
+			g.VPDPBUSD(weights[0], values, acc[i])
+		}
+		g.ADDQ(U8(16), offs)
+		g.DECQ(taps)
+		g.JNE(LabelRef("taps"))
 	}
-	g.ADDQ(U8(16), offs)
-	g.DECQ(taps)
-	g.JNE(LabelRef("taps"))
 	for i := range acc {
 		g.VCVTDQ2PS(acc[i], acc[i])
 		g.VMULPS(scale, acc[i], acc[i])
@@ -127,35 +164,38 @@ func depthQ8(g *gen) {
 	for i := range acc {
 		g.VCVTPS2DQ(acc[i], acc[i])
 	}
-	for i := range 2 {
-		g.VPACKSSDW(acc[2*i+1], acc[2*i], acc[2*i])
-		g.VPADDSW(zero, acc[2*i], acc[2*i])
+	for i := 0; i < positions; i += 2 {
+		g.VPACKSSDW(acc[i+1], acc[i], acc[i])
+		g.VPADDSW(zero, acc[i], acc[i])
 	}
-	g.VPACKUSWB(acc[2], acc[0], acc[0])
-	g.VPXORD(flip, acc[0], acc[0])
-	g.VPERMD(acc[0], index, acc[0])
-	for i := range acc {
-		to := strided(y, stride, stride3, i)
-		if i == 0 {
-			g.VMOVDQU(acc[0].AsX(), to)
-		} else {
-			g.VEXTRACTI32X4(U8(i), acc[0], to)
+	for i := 0; i < positions; i += 4 {
+		v := acc[i]
+		g.VPACKUSWB(acc[i+2], v, v)
+		g.VPXORD(flip, v, v)
+		g.VPERMD(v, index, v)
+		for k := range 4 {
+			to := strided(y, stride, stride3, k)
+			if k == 0 {
+				g.VMOVDQU(v.AsX(), to)
+			} else {
+				g.VEXTRACTI32X4(U8(k), v, to)
+			}
 		}
+		g.LEAQ(Mem{Base: y, Index: stride, Scale: 4}, y)
+		g.LEAQ(Mem{Base: x, Index: step, Scale: 4}, x)
 	}
-	g.LEAQ(Mem{Base: x, Index: step, Scale: depthPositions}, x)
-	g.LEAQ(Mem{Base: y, Index: stride, Scale: depthPositions}, y)
-	g.SUBQ(U8(depthPositions), left)
+	g.SUBQ(U8(positions), left)
 	g.JEQ(LabelRef("done"))
-	g.CMPQ(left, U8(depthPositions))
+	g.CMPQ(left, U8(positions))
 	g.JGE(LabelRef("positions"))
 	// The last positions, some of them once more.
-	g.SUBQ(U8(depthPositions), left)
+	g.SUBQ(U8(positions), left)
 	for _, s := range [][2]Register{{x, step}, {y, stride}} {
 		g.MOVQ(left, q)
 		g.IMULQ(s[1], q)
 		g.ADDQ(q, s[0])
 	}
-	g.MOVQ(U32(depthPositions), left)
+	g.MOVQ(U32(uint32(positions)), left)
 	g.JMP(LabelRef("positions"))
 	g.Label("done")
 	g.ADDQ(U8(16), Mem{Base: t, Disp: dqColumn})
