@@ -38,7 +38,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var errNoRule = errors.New("the operator cannot be differentiated")
 
 // rules is the table of all operators that have a gradient.
-var rules = merge(linearRules, elementwiseRules, reduceRules, shapeRules, softmaxRules, lossRules, convRules, layerRules, windowRules, fakeQuantRules, sparseRules)
+var rules = merge(linearRules, elementwiseRules, reduceRules, shapeRules, softmaxRules, lossRules, convRules, layerRules, windowRules, attentionRules, fakeQuantRules, sparseRules)
 
 // flat lists the operators whose derivative is zero wherever it exists, or whose output is
 // not a real number: gradients end there.

@@ -8,7 +8,7 @@ import (
 	"github.com/aekit/aekit/train/gradop"
 )
 
-var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases, windowCases, sparseCases)
+var gradCases = slices.Concat(linearCases, elementwiseCases, reduceCases, shapeCases, lossCases, convCases, layerCases, windowCases, attentionCases, sparseCases)
 
 func attrs(a ...*onnx.Attribute) []*onnx.Attribute { return a }
 
@@ -209,6 +209,17 @@ var windowCases = []gradCase{
 	{op: "MaxUnpool", ins: []any{v(1, 2, 2, 2), intsOf([]int{1, 2, 2, 2}, 0, 3, 9, 14, 16, 18, 25, 31)}, attrs: attrs(onnx.AttrIs("kernel_shape", 2, 2), onnx.AttrIs("strides", 2, 2))},
 	{op: "MeanVarianceNormalization", ins: []any{v(3, 2, 4, 2)}},
 	{op: "MeanVarianceNormalization", name: "axes", ins: []any{v(2, 3, 4)}, attrs: attrs(onnx.AttrIs("axes", 1, 2))},
+}
+
+var attentionCases = []gradCase{
+	{op: "Attention", opset: 23, ins: []any{v(2, 3, 4, 5), v(2, 3, 6, 5), v(2, 3, 6, 2)}},
+	{op: "Attention", opset: 23, name: "one head of keys, causal", ins: []any{v(1, 3, 4, 5), v(1, 1, 4, 5), v(1, 1, 4, 2)}, attrs: attrs(onnx.AttrI("is_causal", 1), onnx.AttrF("scale", 0.7))},
+	{op: "Attention", opset: 23, name: "flat, masked", ins: []any{v(2, 4, 6), v(2, 3, 6), v(2, 3, 4), tensor.Must(tensor.Of([]bool{true, true, false, true, false, true, true, true, true, false, true, true}, 4, 3))},
+		attrs: attrs(onnx.AttrI("q_num_heads", 2), onnx.AttrI("kv_num_heads", 2))},
+	{op: "Col2Im", ins: []any{v(2, 12, 9), ints(5, 4), ints(2, 3)}, attrs: attrs(onnx.AttrIs("strides", 2, 1), onnx.AttrIs("pads", 1, 0, 0, 1))},
+	{op: "Col2Im", name: "dilated", ins: []any{v(1, 4, 6), ints(4, 5), ints(2, 2)}, attrs: attrs(onnx.AttrIs("dilations", 2, 2))},
+	{op: "RotaryEmbedding", opset: 23, ins: []any{v(2, 3, 4, 6), data{5, 3}, data{5, 3}, intsOf([]int{2, 4}, 0, 1, 2, 3, 4, 2, 1, 0)}},
+	{op: "RotaryEmbedding", opset: 23, name: "part, interleaved", ins: []any{v(1, 3, 12), data{1, 3, 2}, data{1, 3, 2}}, attrs: attrs(onnx.AttrI("num_heads", 2), onnx.AttrI("rotary_embedding_dim", 4), onnx.AttrI("interleaved", 1))},
 }
 
 func floats64(v ...float64) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }

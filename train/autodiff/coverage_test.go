@@ -21,7 +21,7 @@ const (
 
 // without lists the operators that have no rule.
 var without = map[op.Key]string{
-	{Type: "AffineGrid"}: vision, {Type: "Attention"}: rare, {Type: "BlackmanWindow"}: signal, {Type: "Col2Im"}: rare,
+	{Type: "AffineGrid"}: vision, {Type: "BlackmanWindow"}: signal,
 	{Type: "Compress"}: dynamic, {Type: "ConvInteger"}: integer, {Type: "CumProd"}: rare, {Type: "DFT"}: signal,
 	{Type: "DeformConv"}: vision, {Type: "DequantizeLinear"}: integer, {Type: "Det"}: rare, {Type: "DynamicQuantizeLinear"}: integer,
 	{Type: "DynamicSlice"}: dynamic, {Type: "GRU"}: control, {Type: "GridSample"}: vision,
@@ -29,7 +29,7 @@ var without = map[op.Key]string{
 	{Type: "Loop"}: control, {Type: "MatMulInteger"}: integer, {Type: "MaxRoiPool"}: vision,
 	{Type: "MelWeightMatrix"}:   signal,
 	{Type: "NonMaxSuppression"}: vision, {Type: "QLinearConv"}: integer, {Type: "QLinearMatMul"}: integer, {Type: "QuantizeLinear"}: integer,
-	{Type: "RNN"}: control, {Type: "RoiAlign"}: vision, {Type: "RotaryEmbedding"}: rare, {Type: "STFT"}: signal, {Type: "Scan"}: control,
+	{Type: "RNN"}: control, {Type: "RoiAlign"}: vision, {Type: "STFT"}: signal, {Type: "Scan"}: control,
 	{Type: "Scatter"}: renamed, {Type: "TensorScatter"}: rare, {Type: "Unique"}: dynamic,
 	{Domain: "com.microsoft", Type: "DynamicQuantizeMatMul"}: integer, {Domain: "com.microsoft", Type: "FusedConv"}: fused,
 	{Domain: "com.microsoft", Type: "FusedGemm"}: fused, {Domain: "com.microsoft", Type: "FusedMatMul"}: fused,
