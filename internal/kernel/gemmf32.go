@@ -19,6 +19,7 @@ type gemmF32 struct {
 	rowsMR  int         // rows of the tile of GemmRowsF32, or 0 if there is none
 	gemv    bool        // there is a routine for one row by many panels, archGemvF32
 	slice   int         // bytes of a panel that are multiplied by all rows before the next are
+	rows    int         // bytes of a that stay in cache while the panels of b pass by
 	narrow  []tileShape // tiles for the last columns, in multiples of narrowUnit, widest first
 }
 
@@ -40,7 +41,7 @@ const tileGeneric tileID = 0
 var always = true
 
 // gemmF32Kernels is the list for dispatch, tests and benchmarks, best first.
-var gemmF32Kernels = append(archGemmF32(), gemmF32{name: "generic-4x4", id: tileGeneric, use: &always, mr: 4, nr: 4, slice: inL1})
+var gemmF32Kernels = append(archGemmF32(), gemmF32{name: "generic-4x4", id: tileGeneric, use: &always, mr: 4, nr: 4, slice: inL1, rows: rowBlockBytes})
 
 func bestGemmF32() *gemmF32 {
 	for i := range gemmF32Kernels {
@@ -191,14 +192,17 @@ func (p *PackedF32) Bytes() int {
 	return 4 * len(p.data)
 }
 
-// rowBlockBytes is how much of a stays in cache while the panels of b pass by.
-const rowBlockBytes = 192 << 10
+// rowBlockBytes is how much of a stays in cache while the panels of b pass by. Kernels for processors with a second-level cache
+// of a megabyte keep mostL2 of packed products: b comes from a cache that other processors use, too, and is read the less often.
+const rowBlockBytes, mostL2 = 192 << 10, 700 << 10
 
 // Sizes of the slice of a panel of b that row tiles pass by: small enough to stay in a first-level cache, or in a second-level
 // cache, from which processors that fetch ahead read it as fast as tiles need it. Longer slices mean fewer partial sums.
 const (
 	inL1 = 25 << 10
 	inL2 = 128 << 10
+	// besideRows is the size of slices beside more than rowBlockBytes of a.
+	besideRows = 64 << 10
 )
 
 // panelBytes is the slice of products whose b is read in place or packed on the fly.
@@ -287,19 +291,23 @@ func rowGemmF32(g *gemmF32, k int, a, b []float32, j0, j1 int, c []float32, acc 
 	}
 }
 
-// activationCols is how many columns are finished between applications of an activation that tiles cannot apply: the
-// values are then still in a cache near, and the runs are long enough that starting one costs little.
-const activationCols = 1024
+// activationCols is how many columns, or activationValues how many values of a block, are finished between applications of an
+// activation that tiles cannot apply: the values are then still in a cache near, and the runs are long enough that
+// starting one costs little.
+const activationCols, activationValues = 1024, 32 << 10
 
 // blockGemmF32 multiplies rows of a by packed panels that hold columns j0 to j1, in blocks that fit the caches.
 func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
 	t := tileF32{rs: lda, ks: 1, bs: g.nr, cs: ldc}
 	act, last := t.activation(ep)
-	kc := k
-	if m > 1 {
-		kc = evenBlock(k, max(64, g.slice/(4*g.nr)))
+	mc := evenBlock(m, max(1, g.rows/(4*k)/g.mr)*g.mr)
+	kc, slice := k, g.slice
+	if 4*mc*k > rowBlockBytes {
+		slice = min(slice, besideRows)
 	}
-	mc := evenBlock(m, max(1, rowBlockBytes/(4*k)/g.mr)*g.mr)
+	if m > 1 {
+		kc = evenBlock(k, max(64, slice/(4*g.nr)))
+	}
 	for i0 := 0; i0 < m; i0 += mc {
 		i1 := min(i0+mc, m)
 		active := j0 // columns from here on lack their activation
@@ -323,7 +331,7 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j
 				g.panel(&t, i0, i1, a[p:], c[j:])
 			}
 			end := j + cols
-			if act == last || end < j1 && end-active < activationCols {
+			if act == last || end < j1 && end-active < activationCols && (end-active)*(i1-i0) < activationValues {
 				continue
 			}
 			activateBlock(i1-i0, end-active, c[i0*ldc+active:], ldc, ep)

@@ -15,9 +15,9 @@ const (
 func archGemmF32() []gemmF32 {
 	half, quarter := tileShape{id: tileAVX512x16, mr: 28, nr: 16}, tileShape{id: tileAVX2x8, mr: 12, nr: 8}
 	return []gemmF32{
-		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, aliasMR: min(14, l1Ways()), rowsMR: 10, gemv: true, slice: inL2,
+		{name: "avx512-14x32", id: tileAVX512, use: &useAVX512, mr: 14, nr: 32, aliasMR: min(14, l1Ways()), rowsMR: 10, gemv: true, slice: inL2, rows: mostL2,
 			narrow: []tileShape{half, quarter}},
-		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6, gemv: true, slice: inL2,
+		{name: "avx2-6x16", id: tileAVX2, use: &useAVX2, mr: 6, nr: 16, rowsMR: 6, gemv: true, slice: inL2, rows: rowBlockBytes,
 			narrow: []tileShape{quarter}},
 	}
 }

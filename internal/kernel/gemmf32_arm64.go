@@ -11,7 +11,7 @@ const (
 const neonMR, neonNR = 4, 16
 
 func archGemmF32() []gemmF32 {
-	return []gemmF32{{name: "neon-4x16", id: tileNEON, use: &useNEON, mr: neonMR, nr: neonNR, slice: inL1}}
+	return []gemmF32{{name: "neon-4x16", id: tileNEON, use: &useNEON, mr: neonMR, nr: neonNR, slice: inL1, rows: rowBlockBytes}}
 }
 
 // tileF32NEON is tileF32Generic for 1 to 4 rows and 1 to 16 columns, with fused multiply-adds. It reads and
