@@ -179,10 +179,9 @@ func (t *byteTableTask) elements(lo, hi int) {
 	t.o.table.Map(t.dst[lo:hi], t.src[lo:hi])
 }
 
-// ChannelsLast implements [LayoutAware] for QuantizeLinear with one scale. DequantizeLinear
-// stays as it is: where it ends a graph, moving 8-bit values is cheaper.
+// ChannelsLast implements [LayoutAware] for one scale.
 func (o *linear) ChannelsLast(in []Fact) (Op, []bool, bool) {
-	if n, ok := in[1].Shape.Elems(); !o.quantize || !ok || n != 1 || o.block != 0 || len(in[0].Shape) < 3 {
+	if n, ok := in[1].Shape.Elems(); !ok || n != 1 || o.block != 0 || len(in[0].Shape) < 3 {
 		return nil, nil, false
 	}
 	nhwc := make([]bool, len(in))

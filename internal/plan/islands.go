@@ -205,6 +205,9 @@ func (s *islands) end(n *graph.Node) (bool, error) {
 	if p == nil || len(p.Out) != 1 {
 		return false, nil
 	}
+	if s.enlarges(p) {
+		return s.early(n, p, y)
+	}
 	if op.Elementwise(p.Op) && p.In[0] != graph.None {
 		if x, ok := s.ints[p.In[0]]; ok {
 			return s.table(n, p, x, y), nil
@@ -237,6 +240,44 @@ func (s *islands) end(n *graph.Node) (bool, error) {
 		return false, nil
 	}
 	return clamp == nil || s.emit(n, "QuantizeLinear", clamp, []graph.ValueID{out}, y.value), nil
+}
+
+// enlarges reports whether a node repeats elements, for one reader.
+func (s *islands) enlarges(p *graph.Node) bool {
+	if p.OpType != "Resize" || !movesOnly(p) || s.uses[p.Out[0]] != 1 || s.isDynamic(p) || p.In[0] == graph.None || s.facts[p.In[0]].Const != nil {
+		return false
+	}
+	in, ok := s.facts[p.In[0]].Shape.Elems()
+	out, _ := s.facts[p.Out[0]].Shape.Elems()
+	return ok && in < out
+}
+
+// early lets the QuantizeLinear n behind a node that enlarges a picture quantise the small one.
+func (s *islands) early(n, p *graph.Node, y quantised) (bool, error) {
+	small := s.g.AddValue(graph.Value{Name: s.g.Value(y.value).Name + "_small"})
+	s.setFact(small, op.Fact{DType: s.facts[y.value].DType, Shape: s.facts[p.In[0]].Shape})
+	if f, err := p.Op.Infer(append([]op.Fact{s.facts[small]}, s.inFacts(p)[1:]...)); err != nil || f[0].DType != s.facts[y.value].DType {
+		return false, nil
+	}
+	q := *n
+	q.In, q.Out = slices.Clone(n.In), []graph.ValueID{small}
+	q.In[0] = p.In[0]
+	done, err := s.end(&q)
+	if err != nil {
+		return false, err
+	}
+	if v, ok := s.same[small]; ok {
+		small = v
+	} else if !done {
+		s.g.Nodes = append(s.g.Nodes, &q)
+		s.makers[small] = &q
+	}
+	if !s.emit(p, p.OpType, p.Op, append([]graph.ValueID{small}, p.In[1:]...), y.value) {
+		return false, nil
+	}
+	last := s.g.Nodes[len(s.g.Nodes)-1]
+	last.Attrs, last.Opset = p.Attrs, p.Opset
+	return true, nil
 }
 
 // clamp returns the operator that imposes bounds on 8-bit values, or nil where their range

@@ -420,6 +420,54 @@ func TestIslandsOfOtherOperators(t *testing.T) {
 	}
 }
 
+// TestIslandsOfEnlargedPictures covers a QuantizeLinear behind a nearest Resize of float32 values, which quantises the small
+// picture, and the layout of a block whose sum is float32: its only conversions are at the ends.
+func TestIslandsOfEnlargedPictures(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	conv := func(b *onnx.Builder, x, name string) string {
+		w := tensor.Must(tensor.New(tensor.Int8, 8, 8, 3, 3))
+		for i := range w.Bytes() {
+			w.Bytes()[i] = uint8(r.Uint32())
+		}
+		s := b.Initializer(name+"s", tensor.Scalar(float32(1.0/1024)))
+		return b.Op("Conv", "", []string{x, b.Op("DequantizeLinear", "", []string{b.Initializer(name, w), s})}, onnx.AttrIs("pads", 1, 1, 1, 1))
+	}
+	b := onnx.NewBuilder(17)
+	s, z := b.Initializer("s", tensor.Scalar(float32(1.0/32))), b.Initializer("z", scalar8(tensor.Uint8, 128))
+	pair := func(v string) string {
+		return b.Op("DequantizeLinear", "", []string{b.Op("QuantizeLinear", "", []string{v, s, z}), s, z})
+	}
+	x := pair(conv(b, pair(b.Input("x", tensor.Float32)), "w1"))
+	sum := b.Op("Relu", "", []string{b.Op("Add", "", []string{pair(conv(b, x, "w2")), x})})
+	big := b.Op("Resize", "", []string{sum, "", b.Initializer("scales", tensor.Must(tensor.Of([]float32{1, 1, 2, 2}, 4)))}, onnx.AttrS("mode", "nearest"),
+		onnx.AttrS("coordinate_transformation_mode", "asymmetric"), onnx.AttrS("nearest_mode", "floor"))
+	b.Output(pair(conv(b, pair(big), "w3")), tensor.Float32)
+	in := tensor.Must(tensor.New(tensor.Float32, 2, 8, 6, 5))
+	for i := range in.Float32s() {
+		in.Float32s()[i] = float32(r.NormFloat64())
+	}
+	got, want := runModel(t, b, plan.Options{}, in)[0], runModel(t, b, plan.Options{Plain: true}, in)[0]
+	for i, g := range got.Float32s() {
+		if w := want.Float32s()[i]; !(math.Abs(float64(g-w)) <= 1.0/32) { // sums in another order
+			t.Fatalf("element %d: %v, want %v", i, g, w)
+		}
+	}
+	moves, resized := 0, ""
+	var list []string
+	for _, s := range steps(t, b, in) {
+		list = append(list, s.OpType+" "+s.Outputs[0])
+		switch s.OpType {
+		case "Transpose":
+			moves++
+		case "Resize":
+			resized = s.Outputs[0]
+		}
+	}
+	if moves != 2 || !strings.HasPrefix(resized, "uint8") {
+		t.Errorf("%d conversions, resized picture %s, want 2 and uint8: %v", moves, resized, list)
+	}
+}
+
 // A pair whose parameters are those of the pair before it does nothing.
 func TestIslandsEqualPairVanishes(t *testing.T) {
 	b := onnx.NewBuilder(17)

@@ -18,6 +18,7 @@ func (b *builder) chooseLayouts() error {
 	l := &layouts{builder: b, last: map[graph.ValueID]graph.ValueID{}, first: map[graph.ValueID]graph.ValueID{},
 		makers: map[graph.ValueID]*graph.Node{}, same: map[graph.ValueID]graph.ValueID{}}
 	nodes := b.g.Nodes
+	l.findWanted(nodes)
 	b.g.Nodes = make([]*graph.Node, 0, len(nodes))
 	for _, n := range nodes {
 		for i, id := range n.In {
@@ -81,6 +82,8 @@ type layouts struct {
 	// were computed channels-last; None as long as nobody has asked for it.
 	last, first map[graph.ValueID]graph.ValueID
 	makers      map[graph.ValueID]*graph.Node
+	// wanted are the values of which something channels-last is made that is not only widened.
+	wanted map[graph.ValueID]bool
 	// same gives, for the output of a Transpose of the model that is a conversion itself,
 	// the value that is there already.
 	same map[graph.ValueID]graph.ValueID
@@ -129,6 +132,30 @@ var movers = map[string]bool{
 	"MaxPool": true, "AveragePool": true,
 }
 
+// findWanted finds the values from which operators on single elements lead to one of movers or to 8-bit values. A
+// DequantizeLinear of another value stays in the model's order: at the end of a graph, moving 8-bit values is cheaper than
+// moving what it makes of them.
+func (l *layouts) findWanted(nodes []*graph.Node) {
+	l.wanted = map[graph.ValueID]bool{}
+	for _, n := range slices.Backward(nodes) {
+		if _, ok := n.Op.(op.LayoutAware); !ok || l.isDynamic(n) {
+			continue
+		}
+		want := movers[n.OpType] || n.OpType == "QuantizeLinear"
+		for _, id := range n.Out {
+			want = want || l.wanted[id]
+		}
+		if !want {
+			continue
+		}
+		for _, id := range n.In {
+			if id != graph.None {
+				l.wanted[id] = true
+			}
+		}
+	}
+}
+
 // move adds the channels-last variant of a node in place of the node, if it has one that
 // pays.
 func (l *layouts) move(n *graph.Node) (bool, error) {
@@ -141,7 +168,7 @@ func (l *layouts) move(n *graph.Node) (bool, error) {
 			return false, nil
 		}
 	}
-	if !movers[n.OpType] && !l.hasMovedInput(n) {
+	if !movers[n.OpType] && !l.hasMovedInput(n) || n.OpType == "DequantizeLinear" && !l.wanted[n.Out[0]] {
 		return false, nil
 	}
 	o, nhwc, ok := la.ChannelsLast(l.inFacts(n))
