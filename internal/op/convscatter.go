@@ -238,7 +238,8 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 		copy(t.first[i:], t.first[:i])
 	}
 	for len(t.at) < t.slots {
-		t.at = append(t.at, make([]int, 0, t.cube[0].kernel*t.cube[1].kernel))
+		// A cache line to itself, and never moved: slots are used side by side.
+		t.at = append(t.at, make([]int, 0, max(cacheLine, t.cube[0].kernel*t.cube[1].kernel)))
 	}
 	t.bands = 1
 	if pool.Threads() > 1 {
@@ -280,7 +281,6 @@ func (t *scatterState) unit(u, slot int) {
 				}
 				t.add(row, col, at)
 				t.end(row, plane*t.dst[0]+d, h)
-				t.at[slot] = at
 			}
 		}
 		return
@@ -305,7 +305,6 @@ func (t *scatterState) unit(u, slot int) {
 		}
 		t.add(row, col, at)
 		t.end(row, plane, h)
-		t.at[slot] = at
 	}
 }
 

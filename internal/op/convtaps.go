@@ -285,6 +285,9 @@ const (
 	maxChunks = 64
 )
 
+// cacheLine is at least the integers in a cache line, or in the two that are fetched together.
+const cacheLine = 32
+
 // chunksFor returns into how many chunks units of the given total work are cut. It depends
 // on the shape of the problem only.
 func chunksFor(units, work int) int {
