@@ -139,10 +139,35 @@ func (b *builder) sameRows(c *builder, batched, batchedC []bool) bool {
 	return true
 }
 
+// narrow returns the values that islands will hold in 8 bits: what is dequantised, and what is quantised, perhaps behind
+// operators on single elements.
+func (b *builder) narrow() map[graph.ValueID]bool {
+	narrow := map[graph.ValueID]bool{}
+	if !op.Complete {
+		return narrow
+	}
+	for _, n := range slices.Backward(b.g.Nodes) {
+		switch {
+		case n.OpType == "DequantizeLinear":
+			narrow[n.Out[0]] = true
+		case n.OpType == "QuantizeLinear" || op.Elementwise(n.Op) && len(n.Out) == 1 && narrow[n.Out[0]]:
+			if n.In[0] != graph.None && !slices.Contains(b.g.Inputs, n.In[0]) {
+				narrow[n.In[0]] = true
+			}
+		}
+	}
+	return narrow
+}
+
 // blockRows returns into blocks of how many rows the batch is best divided, or 0 if it is not.
 func (b *builder) blockRows(rows int, batched []bool) int {
+	narrow := b.narrow()
 	bytesOf := func(id graph.ValueID) int {
-		n, _ := tensor.ByteSize(b.facts[id].DType, b.facts[id].Shape)
+		d := b.facts[id].DType
+		if narrow[id] {
+			d = tensor.Uint8
+		}
+		n, _ := tensor.ByteSize(d, b.facts[id].Shape)
 		return n
 	}
 	var macs int64

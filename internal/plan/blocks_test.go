@@ -223,3 +223,35 @@ func TestBlocksOfPlan(t *testing.T) {
 		t.Errorf("a run allocates %v times", n)
 	}
 }
+
+// TestBlocksOfEightBits checks that values which will have 8 bits count as bytes, so that more rows fit.
+func TestBlocksOfEightBits(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	rows := func(pairs bool) int {
+		b := onnx.NewBuilder(17)
+		x := b.Input("x", tensor.Float32)
+		s, z := constant(b, tensor.Scalar(float32(0.05))), constant(b, tensor.Scalar(uint8(128)))
+		pair := func(v string) string {
+			if !pairs {
+				return v
+			}
+			return b.Op("DequantizeLinear", "", []string{b.Op("QuantizeLinear", "", []string{v, s, z}), s, z})
+		}
+		for _, c := range []int{2, 8} {
+			w := constant(b, randomTensor(r, 8, c, 3, 3))
+			if pairs {
+				q := tensor.Must(tensor.New(tensor.Int8, 8, c, 3, 3))
+				for i := range q.Bytes() {
+					q.Bytes()[i] = uint8(r.Uint32())
+				}
+				w = b.Op("DequantizeLinear", "", []string{constant(b, q), constant(b, tensor.Scalar(float32(0.01)))})
+			}
+			x = pair(b.Op("Relu", "", []string{b.Op("Conv", "", []string{pair(x), w}, onnx.AttrIs("pads", 1, 1, 1, 1))}))
+		}
+		b.Output(b.Op("GlobalAveragePool", "", []string{x}), tensor.Float32)
+		return blockPlan(t, compile(t, b), randomTensor(r, 64, 2, 48, 48), nil).BlockRows()
+	}
+	if f, q := rows(false), rows(true); q < 2*f || q >= 64 {
+		t.Errorf("blocks of %d rows in float32 and of %d in 8 bits", f, q)
+	}
+}
