@@ -23,8 +23,9 @@ func TestQuantizeF32(t *testing.T) {
 				zero := lo + int32(r.IntN(256))
 				scale := []float32{0.1, 1, 0.37, 1e-30}[r.IntN(4)]
 				x := place(gx, make([]float32, n), variant&2 == 2)
+				kinds := 4 - 3*r.IntN(2) // all, or ties
 				for i := range x {
-					switch x[i] = scale * (r.Float32()*400 - 200); r.IntN(4) {
+					switch x[i] = scale * (r.Float32()*400 - 200); r.IntN(4) % kinds {
 					case 0: // ties
 						x[i] = scale * (float32(r.IntN(400)-200) + 0.5)
 					case 1:

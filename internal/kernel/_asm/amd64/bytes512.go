@@ -50,7 +50,8 @@ func (g *gen) byRows(n Register, step int, whole func(), part func(mask Op)) {
 }
 
 // quantize512 emits quantisation to the whole range of uint8 or int8: saturating conversions are the bounds. Only the
-// conversion of a large float32 needs one of its own.
+// conversion of NaN and of a large float32 gives another value, the least integer. Where words say that there may be one, the
+// vectors are quantised again with a bound.
 func (g *gen) quantize512(signed bool, order Mem) {
 	name, pack, most := "quantizeU8AVX512", g.VPACKUSWB, g.VPMOVUSDB
 	if signed {
@@ -62,43 +63,69 @@ func (g *gen) quantize512(signed bool, order Mem) {
 	words := g.vec()
 	g.VPACKSSDW(zero, zero, words)
 	g.holdF32(1 << 20)
+	g.hold(0x80008000)
 	perm := g.load(order)
-	ordered := g.K()
-	quotient := func(x VecVirtual) {
+	ordered, odd := g.K(), [2]Register{g.K(), g.K()}
+	quotient := func(x VecVirtual) VecVirtual {
 		q := g.vec()
 		g.VMULPS(rest, x, q)
 		g.VFMADD231PS(x, recip, q)
+		return q
+	}
+	bounded := func(x VecVirtual) {
+		q := quotient(x)
 		g.VCMPPS(U8(7), x, x, ordered)
 		g.VMINPS(g.f32(1<<20), q, q)
 		g.VCVTPS2DQ_Z(q, ordered, x)
 	}
+	v := [4]VecVirtual{g.vec(), g.vec(), g.vec(), g.vec()}
+	load := func() {
+		for i := range v {
+			g.VMOVUPS(Mem{Base: p[1], Disp: 64 * i}, v[i])
+		}
+	}
+	toWords := func() {
+		g.VPACKSSDW(v[1], v[0], v[0])
+		g.VPACKSSDW(v[3], v[2], v[2])
+	}
 	g.byRows(p[2], 16, func() {
-		var v []VecVirtual
-		for i := range 4 {
-			v = append(v, g.load(Mem{Base: p[1], Disp: 64 * i}))
-			quotient(v[i])
+		load()
+		for i := range v {
+			g.VCVTPS2DQ(quotient(v[i]), v[i])
 		}
-		for _, i := range []int{0, 2} {
-			g.VPACKSSDW(v[i+1], v[i], v[i])
-			g.VPADDSW(words, v[i], v[i])
+		toWords()
+		for i, k := range odd {
+			g.VPCMPEQW(g.bits(0x80008000), v[2*i], k)
 		}
+		g.KORTESTD(odd[0], odd[1])
+		g.JNE(LabelRef("odd"))
+		g.Label("words")
+		g.VPADDSW(words, v[0], v[0])
+		g.VPADDSW(words, v[2], v[2])
 		pack(v[2], v[0], v[0])
 		g.VPERMD(v[0], perm, v[0])
 		g.VMOVDQU32(v[0], Mem{Base: p[0]})
 		g.ADDQ(U32(256), p[1])
 		g.ADDQ(U8(64), p[0])
 	}, func(mask Op) {
-		v := g.loadMasked(Mem{Base: p[1]}, mask)
-		quotient(v)
-		g.VPMAXSD(g.bits(0xffff8000), v, v)
-		g.VPADDD(zero, v, v)
+		x := g.loadMasked(Mem{Base: p[1]}, mask)
+		bounded(x)
+		g.VPMAXSD(g.bits(0xffff8000), x, x)
+		g.VPADDD(zero, x, x)
 		if !signed {
-			g.VPMAXSD(g.bits(0), v, v)
+			g.VPMAXSD(g.bits(0), x, x)
 		}
-		most(v, mask, Mem{Base: p[0]})
+		most(x, mask, Mem{Base: p[0]})
 		g.ADDQ(U8(64), p[1])
 		g.ADDQ(U8(16), p[0])
 	})
+	g.Label("odd")
+	load()
+	for i := range v {
+		bounded(v[i])
+	}
+	toWords()
+	g.JMP(LabelRef("words"))
 }
 
 func (g *gen) dequantize512(signed bool) {
