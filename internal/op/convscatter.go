@@ -200,7 +200,8 @@ type scatterState struct {
 	cols, staged  []float32
 	first         []float32 // a row of results before anything is added
 	act           kernel.Epilogue
-	rowAt         []int   // by source row of a plane: where its products begin in the ring
+	rowAt         []int // by source row of a plane: where its products begin in the ring
+	rows2D        []scatterRow
 	at            [][]int // by slot: where the products of a row of results begin
 	packed        *packedScatter
 	unitFunc      func(u, slot int)
@@ -214,6 +215,25 @@ func (t *scatterState) prepare(s *convShape) {
 	for r := range t.rows {
 		t.rowAt = append(t.rowAt, (r/t.each%t.ring*t.each+r%t.each)*t.src[2]*t.groups*t.width)
 	}
+	t.rows2D = t.rows2D[:0]
+	a := t.cube[1]
+	for h := 0; h < t.dst[1] && t.cube[0].kernel == 1; h++ {
+		var r scatterRow
+		if v := h + a.begin; v >= 0 {
+			least := max(0, ceilDiv(max(0, v-a.span()+1), a.stride))
+			most := min(v/a.stride, t.rows-1)
+			if least <= most {
+				r = scatterRow{least / t.each, most/t.each + 1, t.sources(nil, 0, h, 0)}
+			}
+		}
+		t.rows2D = append(t.rows2D, r)
+	}
+}
+
+// scatterRow is what a row of results of a plane needs.
+type scatterRow struct {
+	from, to int   // products of t.each source rows, none if to is 0
+	at       []int // where its summands begin in the ring
 }
 
 func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedScatter, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
@@ -282,29 +302,29 @@ func (t *scatterState) unit(u, slot int) {
 				t.add(row, col, at)
 				t.end(row, plane*t.dst[0]+d, h)
 			}
+			t.activate(plane*t.dst[0]+d, 0, t.dst[1])
 		}
 		return
 	}
 	image, d := plane/t.dst[0], plane%t.dst[0]
 	sd, ok := scatterSource(t.cube[0], d, 0)
-	a := t.cube[1]
-	done := 0 // products before this one have been computed, or are not needed
+	done := 0       // products before this one have been computed, or are not needed
+	activated := h0 // rows from here on lack their activation
 	for h := h0; h < h1; h++ {
-		at := t.at[slot][:0]
-		if v := h + a.begin; ok && v >= 0 {
-			least := max(0, ceilDiv(max(0, v-a.span()+1), a.stride))
-			most := min(v/a.stride, t.rows-1)
-			if least <= most {
-				to := most/t.each + 1
-				if done = max(done, least/t.each); done < to {
-					t.multiply(col, (image*t.src[0]+sd)*t.rows, done, to)
-					done = to
-				}
-				at = t.sources(at, 0, h, 0)
-			}
+		var r scatterRow
+		if ok {
+			r = t.rows2D[h]
 		}
-		t.add(row, col, at)
+		if done = max(done, r.from); done < r.to {
+			t.multiply(col, (image*t.src[0]+sd)*t.rows, done, r.to)
+			done = r.to
+		}
+		t.add(row, col, r.at)
 		t.end(row, plane, h)
+		if h == h1-1 || (h+1-activated)*t.dst[2]*t.o*t.groups >= scatterActivation {
+			t.activate(plane, activated, h+1)
+			activated = h + 1
+		}
 	}
 }
 
@@ -321,18 +341,35 @@ func (t *scatterState) multiply(col []float32, source, from, to int) {
 	}
 }
 
-// end applies the activation to row h of a plane of results and puts it where it belongs.
+// inPlace reports whether rows of results only have to be copied.
+func (t *scatterState) inPlace() bool { return t.last || t.o*t.groups == 1 }
+
+// end puts row h of a plane of results where it belongs. It applies the activation unless that is left to activate.
 func (t *scatterState) end(row []float32, plane, h int) {
 	co := t.o * t.groups
 	row = row[t.lead*co:][:t.dst[2]*co]
-	if t.last || co == 1 {
-		kernel.ActivateF32(t.y[(plane*t.dst[1]+h)*len(row):][:len(row)], row, &t.act)
+	if t.inPlace() {
+		copy(t.y[(plane*t.dst[1]+h)*len(row):], row)
 		return
 	}
 	kernel.ActivateF32(row, row, &t.act)
 	n, d := plane/t.dst[0], plane%t.dst[0]
 	size := t.dst[0] * t.dst[1] * t.dst[2]
 	transposeF32(t.y[n*co*size+(d*t.dst[1]+h)*t.dst[2]:], size, row, co, t.dst[2], co)
+}
+
+// scatterActivation is how many results at least get their activation at a time: they are still in the first-level cache,
+// and starting costs little.
+const scatterActivation = 1024
+
+// activate applies the activation to rows [from, to) of a plane of results, unless end has done it.
+func (t *scatterState) activate(plane, from, to int) {
+	if !t.inPlace() || t.act.Act == kernel.ActNone {
+		return
+	}
+	size := t.dst[2] * t.o * t.groups
+	y := t.y[(plane*t.dst[1]+from)*size:][:(to-from)*size]
+	kernel.ActivateF32(y, y, &t.act)
 }
 
 // sources appends where the products begin that the rows of one kernel plane add to row h of results, from source rows
