@@ -19,7 +19,7 @@ import (
 
 const (
 	// blockBytes is how many bytes of input and output of the largest step a block aims at.
-	blockBytes = 512 << 10
+	blockBytes = 1 << 20
 	// blockWeights bounds how often weights are read: a block has at least one image for each
 	// so many multiply-accumulate operations that an image takes per byte of weights.
 	blockWeights = 16
