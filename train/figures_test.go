@@ -23,18 +23,23 @@ func normals(seed uint64, shape ...int) *tensor.Tensor {
 }
 
 // TestMNISTFixedBinarisation: the negative log-likelihood of a VAE on MNIST with fixed
-// binarisation, by 500 samples, is at most 89.9 nats.
+// binarisation, by 500 samples, is at most 89.9 nats. Weight decay and the mean of the weights
+// keep it from learning the draw of the training images by heart.
 func TestMNISTFixedBinarisation(t *testing.T) {
 	testdata.Slow(t)
 	d := named(t, "mnist")
-	data, val, err := dataset.Split(d.Train, 1./12, 1)
+	data, val, err := dataset.Split(d.Train, 0.02, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tr, _ := preset(t, "iwae", data, func(a *arch.Config, c *Config) {
 		a.Hidden, a.Latent = []int{300, 300}, 50
+		if a.Mean, err = dataset.Mean(context.Background(), data, 10000); err != nil {
+			t.Fatal(err)
+		}
 		c.Objective, c.Binarize, c.Schedule = ELBO{Warmup: 10}, BinarizeFixed, Cosine{}
-		c.Epochs, c.Batch, c.LR, c.Val, c.EMA = 60, 100, 1e-3, val, 0.999
+		c.Optimizer = Adam{Eps: 1e-4, WeightDecay: 0.02}
+		c.Epochs, c.Batch, c.LR, c.Val, c.EMA = 120, 50, 1e-3, val, 0.999
 		c.OnEpoch = func(e Epoch) {
 			if e.Epoch%10 == 0 {
 				t.Logf("epoch %d: %.2f, validation %.2f, %.0f images/s", e.Epoch, e.Train.Total(), e.Val.Total(), e.ImagesPerSecond)
