@@ -11,7 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -321,10 +321,10 @@ func TestTarHoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := writeFiles(t, map[string][]byte{"x.tar": bytes.ReplaceAll(buf.Bytes(), []byte("XNU."), []byte("GNU."))})
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
 	d, err := Open(context.Background(), dir, Options{})
-	runtime.ReadMemStats(&after)
+	goruntime.ReadMemStats(&after)
 	if err != nil {
 		t.Fatal(err)
 	}
