@@ -78,6 +78,9 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	if err := graph.Optimize(g); err != nil {
 		return nil, err
 	}
+	if err := graph.FuseActivations(g); err != nil {
+		return nil, err
+	}
 	if err := graph.JoinGemms(g); err != nil {
 		return nil, err
 	}

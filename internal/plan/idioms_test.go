@@ -23,7 +23,9 @@ func (m *modelMaker) idiom(v value, add func(opType string, c, h, w int, in []st
 		return m.b.Op("Unsqueeze", "", []string{i, m.ints(0)})
 	}
 	c, h, w := int64(v.c), int64(v.h), int64(v.w)
-	switch m.IntN(5) {
+	switch m.IntN(6) {
+	case 5:
+		m.activation(v, add)
 	case 0: // view(x.size(0), -1) and back
 		flat := m.b.Op("Reshape", "", []string{v.name, m.b.Op("Concat", "", []string{extent(0), m.ints(-1)}, onnx.AttrI("axis", 0))})
 		target := m.b.Op("Concat", "", []string{extent(0), extent(1), m.ints(h), extent(3)}, onnx.AttrI("axis", 0))

@@ -247,6 +247,13 @@ func TestPassesKeepOutputs(t *testing.T) {
 			}
 			sameOutputs(t, fmt.Sprintf("seed %d: after %s", seed, p.Name), execute(t, c, plan.Options{Plain: true}, x), want)
 		}
+		for name, pass := range map[string]func(*graph.Graph) error{"fuse-activations": graph.FuseActivations, "join-gemms": graph.JoinGemms} {
+			c := g.Clone()
+			if err := pass(c); err != nil {
+				t.Fatalf("seed %d: %s: %v", seed, name, err)
+			}
+			sameOutputs(t, fmt.Sprintf("seed %d: after %s", seed, name), execute(t, c, plan.Options{Plain: true}, x), want)
+		}
 		c := g.Clone()
 		if err := graph.Optimize(c); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
