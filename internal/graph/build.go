@@ -63,11 +63,12 @@ func New(m *onnx.Model, cfg Config) (*Graph, error) {
 		}
 		opsets[d] = int(o.Version)
 	}
-	if missing := findMissing(m.Graph, opsets, cfg.Set, map[string]int{}, nil, 0); len(missing) > 0 {
+	top := sequences(m.Graph, opsets[""])
+	if missing := findMissing(top, opsets, cfg.Set, map[string]int{}, nil, 0); len(missing) > 0 {
 		sort.Slice(missing, func(i, j int) bool { return missing[i].OpType < missing[j].OpType })
 		return nil, &UnsupportedError{missing}
 	}
-	return build(m.Graph, opsets, cfg, nil, 0)
+	return build(top, opsets, cfg, nil, 0)
 }
 
 // maxDepth limits how deep control-flow bodies nest.
