@@ -48,9 +48,9 @@ func IRVersionFor(opset int64) int64 {
 
 func (b *Builder) define(name, what string) {
 	if name == "" {
-		b.errs = append(b.errs, fmt.Errorf("%s without a name", what))
+		b.errs = append(b.errs, errorf("%s without a name", what))
 	} else if b.used[name] {
-		b.errs = append(b.errs, fmt.Errorf("%s %q: the name is taken", what, name))
+		b.errs = append(b.errs, errorf("%s %q: the name is taken", what, name))
 	}
 	b.used[name] = true
 }
@@ -101,7 +101,7 @@ func (b *Builder) Value(name string, dtype tensor.DType, dims ...Dim) {
 func (b *Builder) Initializer(name string, v *tensor.Tensor) string {
 	b.define(name, "initializer")
 	if v == nil {
-		b.errs = append(b.errs, fmt.Errorf("initializer %q has no value", name))
+		b.errs = append(b.errs, errorf("initializer %q has no value", name))
 		return name
 	}
 	b.model.Graph.Initializers = append(b.model.Graph.Initializers, NewTensor(name, v))
@@ -149,7 +149,7 @@ func (b *Builder) Graph() *Graph { return b.model.Graph }
 // afterwards.
 func (b *Builder) Model() (*Model, error) {
 	if err := errors.Join(b.errs...); err != nil {
-		return nil, fmt.Errorf("onnx: build: %w", err)
+		return nil, errorf("onnx: build: %w", err)
 	}
 	if err := Check(b.model); err != nil {
 		return nil, err

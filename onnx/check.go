@@ -24,9 +24,9 @@ func Check(m *Model) error {
 		return nil
 	}
 	if c.more > 0 {
-		c.errs = append(c.errs, fmt.Errorf("and %d more", c.more))
+		c.errs = append(c.errs, errorf("and %d more", c.more))
 	}
-	return fmt.Errorf("onnx: invalid model: %w", errors.Join(c.errs...))
+	return errorf("onnx: invalid model: %w", errors.Join(c.errs...))
 }
 
 type checker struct {

@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 
@@ -80,15 +79,15 @@ func ReadFile(path string, opts DecodeOptions) (*Model, error) {
 	}
 	limit := opts.Limits.withDefaults().Bytes
 	if size > limit {
-		return nil, fmt.Errorf("%s: %w", path, &LimitError{"bytes", limit})
+		return nil, errorf("%s: %w", path, &LimitError{"bytes", limit})
 	}
 	b, err := readLimited(f, size, limit)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errorf("%s: %w", path, err)
 	}
 	m, err := Decode(b, opts)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errorf("%s: %w", path, err)
 	}
 	return m, nil
 }

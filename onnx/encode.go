@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 
@@ -53,10 +52,10 @@ func write(w io.Writer, grow func(int), f func(*encoder)) error {
 	e := &encoder{}
 	f(e)
 	if e.err == nil && e.n > maxMessage {
-		e.err = fmt.Errorf("encoded size of %d bytes exceeds the 2 GiB that readers accept", e.n)
+		e.err = errorf("encoded size of %d bytes exceeds the 2 GiB that readers accept", e.n)
 	}
 	if e.err != nil {
-		return fmt.Errorf("onnx: encode: %w", e.err)
+		return errorf("onnx: encode: %w", e.err)
 	}
 	if grow != nil {
 		grow(int(e.n))
@@ -83,7 +82,7 @@ type encoder struct {
 //go:noinline
 func (e *encoder) fail(format string, args ...any) {
 	if e.err == nil {
-		e.err = fmt.Errorf(format, args...)
+		e.err = errorf(format, args...)
 	}
 }
 

@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -35,7 +34,7 @@ func LoadExternal(m *Model, fsys fs.FS, limits Limits) error {
 			return nil
 		}
 		if err := l.load(t); err != nil {
-			return fmt.Errorf("onnx: external data of tensor %q: %w", t.Name, err)
+			return errorf("onnx: external data of tensor %q: %w", t.Name, err)
 		}
 		return nil
 	})
@@ -68,7 +67,7 @@ func (l *externalLoader) open(name string) (fs.File, error) {
 	}
 	name = strings.ReplaceAll(name, `\`, "/")
 	if name == "" || name == "." || !fs.ValidPath(name) || strings.ContainsRune(name, 0) || strings.Contains(name, ":") {
-		return nil, fmt.Errorf("location %q is not a path below the model's folder", name)
+		return nil, errorf("location %q is not a path below the model's folder", name)
 	}
 	for i := range len(name) {
 		if name[i] != '/' {
@@ -79,7 +78,7 @@ func (l *externalLoader) open(name string) (fs.File, error) {
 			return nil, err
 		}
 		if !st.IsDir() {
-			return nil, fmt.Errorf("location %q: %q is not a folder", name, name[:i])
+			return nil, errorf("location %q: %q is not a folder", name, name[:i])
 		}
 	}
 	st, err := fs.Lstat(l.fsys, name)
@@ -87,7 +86,7 @@ func (l *externalLoader) open(name string) (fs.File, error) {
 		return nil, err
 	}
 	if err := regular(st); err != nil {
-		return nil, fmt.Errorf("location %q %w", name, err)
+		return nil, errorf("location %q %w", name, err)
 	}
 	f, err := l.fsys.Open(name)
 	if err != nil {
@@ -100,7 +99,7 @@ func (l *externalLoader) open(name string) (fs.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("location %q: %w", name, err)
+		return nil, errorf("location %q: %w", name, err)
 	}
 	if len(l.files) >= maxOpenFiles {
 		for k, old := range l.files {
@@ -131,9 +130,9 @@ func (l *externalLoader) load(t *Tensor) error {
 	shape, ok3 := intDims(t.Dims)
 	switch {
 	case t.DType == tensor.Undefined || t.DType > tensor.Int2 || t.DType == tensor.String:
-		return fmt.Errorf("type %v", t.DType)
+		return errorf("type %v", t.DType)
 	case !ok || !ok2 || !ok3 || int64(int(n)) != n:
-		return fmt.Errorf("shape %v is negative or too large", t.Dims)
+		return errorf("shape %v is negative or too large", t.Dims)
 	case n > l.limits.Elements:
 		return &LimitError{"elements in a tensor", l.limits.Elements}
 	case int64(size) > l.left:
@@ -147,7 +146,7 @@ func (l *externalLoader) load(t *Tensor) error {
 		}
 		v, err := strconv.ParseInt(p.Value, 10, 64)
 		if err != nil || v < 0 {
-			return fmt.Errorf("%s is %q", p.Key, p.Value)
+			return errorf("%s is %q", p.Key, p.Value)
 		}
 		if p.Key == "offset" {
 			offset = v
@@ -156,7 +155,7 @@ func (l *externalLoader) load(t *Tensor) error {
 		}
 	}
 	if length != int64(size) {
-		return fmt.Errorf("shape %v of %v takes %d bytes, length is %d", t.Dims, t.DType, size, length)
+		return errorf("shape %v of %v takes %d bytes, length is %d", t.Dims, t.DType, size, length)
 	}
 	location := entry(t.External, "location")
 	f, err := l.open(location)
@@ -168,7 +167,7 @@ func (l *externalLoader) load(t *Tensor) error {
 		return err
 	}
 	if offset > st.Size() || length > st.Size()-offset {
-		return fmt.Errorf("%s has %d bytes, asked for %d from %d on", path.Base(location), st.Size(), length, offset)
+		return errorf("%s has %d bytes, asked for %d from %d on", path.Base(location), st.Size(), length, offset)
 	}
 	r, ok := f.(io.ReaderAt)
 	if !ok {
@@ -176,7 +175,7 @@ func (l *externalLoader) load(t *Tensor) error {
 	}
 	data := tensor.AlignedBytes(size)
 	if n, err := r.ReadAt(data, offset); n < size {
-		return fmt.Errorf("read %d of %d bytes: %w", n, size, err)
+		return errorf("read %d of %d bytes: %w", n, size, err)
 	}
 	l.left -= int64(size)
 	d := newDecoder(nil, DecodeOptions{Limits: l.limits})
@@ -227,7 +226,7 @@ func visitTensors(m *Model, visit func(*Tensor) error) error {
 
 func visitGraph(g *Graph, f func(*Tensor) error, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("graphs are nested more than %d deep", maxDepth)
+		return errorf("graphs are nested more than %d deep", maxDepth)
 	}
 	for _, t := range g.Initializers {
 		if err := f(t); err != nil {

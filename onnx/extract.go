@@ -18,19 +18,19 @@ import (
 // [Check].
 func Extract(m *Model, inputs, outputs []string) (*Model, error) {
 	if m.Graph == nil {
-		return nil, fmt.Errorf("onnx: extract: the model has no graph")
+		return nil, errorf("onnx: extract: the model has no graph")
 	}
 	x := &extraction{g: m.Graph, producer: producers(m.Graph.Nodes), types: map[string]*ValueInfo{}, consts: map[string]bool{}, cut: map[string]bool{}, need: map[string]bool{}}
 	x.index()
 	if len(outputs) == 0 {
-		return nil, fmt.Errorf("onnx: extract: no outputs")
+		return nil, errorf("onnx: extract: no outputs")
 	}
 	for _, in := range inputs {
 		if err := x.known(in); err != nil {
 			return nil, err
 		}
 		if x.cut[in] {
-			return nil, fmt.Errorf("onnx: extract: input %q is given twice", in)
+			return nil, errorf("onnx: extract: input %q is given twice", in)
 		}
 		x.cut[in] = true
 	}
@@ -40,7 +40,7 @@ func Extract(m *Model, inputs, outputs []string) (*Model, error) {
 			return nil, err
 		}
 		if seen[out] {
-			return nil, fmt.Errorf("onnx: extract: output %q is given twice", out)
+			return nil, errorf("onnx: extract: output %q is given twice", out)
 		}
 		seen[out] = true
 	}
@@ -100,7 +100,7 @@ func initializerType(name string, t *Tensor, dims []int64) *ValueInfo {
 func (x *extraction) known(name string) error {
 	_, produced := x.producer[name]
 	if name == "" || !produced && !x.consts[name] && !x.inputs[name] {
-		return fmt.Errorf("onnx: extract: the graph has no value %q%s", name, x.similar(name))
+		return errorf("onnx: extract: the graph has no value %q%s", name, x.similar(name))
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func (x *extraction) walk(outputs []string) ([]bool, error) {
 		s = append(s, fmt.Sprintf("%q (through %q)", in, user))
 	}
 	slices.Sort(s)
-	return nil, fmt.Errorf("onnx: extract: the outputs depend on graph inputs that are not among the inputs: %s", strings.Join(s, ", "))
+	return nil, errorf("onnx: extract: the outputs depend on graph inputs that are not among the inputs: %s", strings.Join(s, ", "))
 }
 
 // captures returns the names that the sub-graphs of a node take from the graphs round them.

@@ -28,7 +28,7 @@ func Inline(m *Model, maxNodes int) (*Model, error) {
 	collectNames(m.Graph, in.used)
 	g, err := in.graph(m.Graph, nil)
 	if err != nil {
-		return nil, fmt.Errorf("onnx: inline: %w", err)
+		return nil, errorf("onnx: inline: %w", err)
 	}
 	res := *m
 	res.Graph, res.Functions, res.Opsets = g, nil, in.opsets
@@ -184,7 +184,7 @@ func (in *inliner) body(nodes []*Node, c *call) ([]*Node, error) {
 			continue
 		}
 		if in.active[key] {
-			return nil, fmt.Errorf("%s: function %q calls itself", nodeName(n), f.Name)
+			return nil, errorf("%s: function %q calls itself", nodeName(n), f.Name)
 		}
 		if len(in.active) >= maxCallDepth {
 			return nil, &LimitError{"functions inside one another", maxCallDepth}
@@ -193,7 +193,7 @@ func (in *inliner) body(nodes []*Node, c *call) ([]*Node, error) {
 		expanded, err := in.expand(n, f)
 		delete(in.active, key)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", nodeName(n), err)
+			return nil, errorf("%s: %w", nodeName(n), err)
 		}
 		out = append(out, expanded...)
 	}
@@ -228,7 +228,7 @@ func (in *inliner) node(n *Node, c *call) (*Node, error) {
 			}
 			b := *c.attrs[a.RefName]
 			if a.Type != AttrUndefined && b.Type != a.Type {
-				return nil, fmt.Errorf("%s: attribute %q of type %v refers to %q of type %v", nodeName(n), a.Name, a.Type, a.RefName, b.Type)
+				return nil, errorf("%s: attribute %q of type %v refers to %q of type %v", nodeName(n), a.Name, a.Type, a.RefName, b.Type)
 			}
 			b.Name = a.Name
 			res.Attrs = append(res.Attrs, &b)
@@ -268,7 +268,7 @@ func (in *inliner) node(n *Node, c *call) (*Node, error) {
 // expand returns the body of f for the call n, whose own names are those of the result.
 func (in *inliner) expand(n *Node, f *Function) ([]*Node, error) {
 	if len(n.Inputs) > len(f.Inputs) || len(n.Outputs) > len(f.Outputs) {
-		return nil, fmt.Errorf("%d inputs and %d outputs, the function has %d and %d", len(n.Inputs), len(n.Outputs), len(f.Inputs), len(f.Outputs))
+		return nil, errorf("%d inputs and %d outputs, the function has %d and %d", len(n.Inputs), len(n.Outputs), len(f.Inputs), len(f.Outputs))
 	}
 	if err := in.imports(f); err != nil {
 		return nil, err
@@ -288,7 +288,7 @@ func (in *inliner) expand(n *Node, f *Function) ([]*Node, error) {
 	}
 	for _, a := range n.Attrs {
 		if c.attrs[a.Name] == nil && !slices.Contains(f.Attributes, a.Name) {
-			return nil, fmt.Errorf("the function has no attribute %q", a.Name)
+			return nil, errorf("the function has no attribute %q", a.Name)
 		}
 		c.attrs[a.Name] = a
 	}
@@ -322,7 +322,7 @@ func (in *inliner) expand(n *Node, f *Function) ([]*Node, error) {
 	}
 	for _, n := range copies {
 		if n.Inputs[0] == "" {
-			return nil, fmt.Errorf("output %q is an input that is absent", n.Outputs[0])
+			return nil, errorf("output %q is an input that is absent", n.Outputs[0])
 		}
 		if !imports(in.opsets, "") {
 			in.opsets = append(in.opsets, OpsetID{Version: 1})

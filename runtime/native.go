@@ -81,8 +81,10 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	if err := graph.FuseActivations(g); err != nil {
 		return nil, err
 	}
-	if err := graph.JoinGemms(g); err != nil {
-		return nil, err
+	if op.Complete {
+		if err := graph.JoinGemms(g); err != nil {
+			return nil, err
+		}
 	}
 	if b.share == nil {
 		b.share = &shared{}

@@ -59,11 +59,14 @@ func New(m *onnx.Model, cfg Config) (*Graph, error) {
 			d = ""
 		}
 		if o.Version < 1 || o.Version > 1<<20 {
-			return nil, fmt.Errorf("opset version %d of domain %q out of range", o.Version, o.Domain)
+			return nil, errorf("opset version %d of domain %q out of range", o.Version, o.Domain)
 		}
 		opsets[d] = int(o.Version)
 	}
-	top := sequences(m.Graph, opsets[""])
+	top := m.Graph
+	if op.Complete {
+		top = sequences(top, opsets[""])
+	}
 	if missing := findMissing(top, opsets, cfg.Set, map[string]int{}, nil, 0); len(missing) > 0 {
 		sort.Slice(missing, func(i, j int) bool { return missing[i].OpType < missing[j].OpType })
 		return nil, &UnsupportedError{missing}
@@ -119,7 +122,7 @@ func nodeName(n *onnx.Node, i int) string {
 // build makes the graph of g. outer lists the names that a body may capture.
 func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]bool, depth int) (*Graph, error) {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("sub-graphs nest deeper than %d", maxDepth)
+		return nil, errorf("sub-graphs nest deeper than %d", maxDepth)
 	}
 	g := &Graph{Name: og.Name, Set: cfg.Set, Opsets: map[string]int{}, body: cfg.Body, names: map[string]ValueID{}}
 	for k, v := range opsets {
@@ -130,17 +133,17 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 		if s.Values != nil {
 			name = s.Values.Name
 		}
-		return nil, fmt.Errorf("sparse initializer %q: sparse tensors are not supported", name)
+		return nil, errorf("sparse initializer %q: sparse tensors are not supported", name)
 	}
 	for _, t := range og.Initializers {
 		if t.Value == nil {
 			if len(t.External) > 0 {
-				return nil, fmt.Errorf("initializer %q: its data is in another file, which was not loaded", t.Name)
+				return nil, errorf("initializer %q: its data is in another file, which was not loaded", t.Name)
 			}
-			return nil, fmt.Errorf("initializer %q: element type %v is not supported", t.Name, t.DType)
+			return nil, errorf("initializer %q: element type %v is not supported", t.Name, t.DType)
 		}
 		if g.Lookup(t.Name) != None {
-			return nil, fmt.Errorf("initializer %q: the name is used twice", t.Name)
+			return nil, errorf("initializer %q: the name is used twice", t.Name)
 		}
 		g.AddValue(Value{Name: t.Name, Kind: Constant, Data: t.Value, Type: TypeOf(t.Value), Origin: t.Name})
 	}
@@ -149,13 +152,13 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 			if g.Values[id].Kind == Constant {
 				continue
 			}
-			return nil, fmt.Errorf("input %q: the name is used twice", in.Name)
+			return nil, errorf("input %q: the name is used twice", in.Name)
 		}
 		if in.Name == "" {
 			return nil, errors.New("an input has no name")
 		}
 		if in.Type.Kind != onnx.KindTensor && in.Type.Kind != onnx.KindNone {
-			return nil, fmt.Errorf("input %q: only tensors are supported", in.Name)
+			return nil, errorf("input %q: only tensors are supported", in.Name)
 		}
 		id := g.AddValue(Value{Name: in.Name, Kind: Input, Type: in.Type})
 		g.Inputs = append(g.Inputs, id)
@@ -172,7 +175,7 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 	}
 	for i, n := range og.Nodes {
 		if err := g.addNode(n, i, cfg, types, outer, visible, depth); err != nil {
-			return nil, fmt.Errorf("node %q (%s): %w", nodeName(n, i), n.OpType, err)
+			return nil, errorf("node %q (%s): %w", nodeName(n, i), n.OpType, err)
 		}
 	}
 	if err := g.align(g.legacy); err != nil {
@@ -182,7 +185,7 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 	for _, o := range og.Outputs {
 		id, err := g.resolve(o.Name, outer)
 		if err != nil {
-			return nil, fmt.Errorf("output %q: %w", o.Name, err)
+			return nil, errorf("output %q: %w", o.Name, err)
 		}
 		g.Outputs = append(g.Outputs, id)
 	}
@@ -199,7 +202,7 @@ func (g *Graph) resolve(name string, outer map[string]bool) (ValueID, error) {
 		return id, nil
 	}
 	if !outer[name] {
-		return None, fmt.Errorf("value %q is not defined", name)
+		return None, errorf("value %q is not defined", name)
 	}
 	g.Captured = append(g.Captured, name)
 	return g.AddValue(Value{Name: name, Kind: Input}), nil
@@ -232,7 +235,7 @@ func (g *Graph) addNode(on *onnx.Node, index int, cfg Config, types map[string]o
 			continue
 		}
 		if g.Lookup(name) != None {
-			return fmt.Errorf("value %q is defined twice", name)
+			return errorf("value %q is defined twice", name)
 		}
 		id := g.AddValue(Value{Name: name, Type: types[name]})
 		n.Out = append(n.Out, id)
@@ -272,7 +275,7 @@ func (g *Graph) replaceType(n *Node) error {
 func (g *Graph) lift(n *Node) error {
 	v, ok := g.Set.Find(n.Domain, n.OpType, n.Opset)
 	if !ok {
-		return fmt.Errorf("operator %q is not supported at opset %d", n.OpType, n.Opset)
+		return errorf("operator %q is not supported at opset %d", n.OpType, n.Opset)
 	}
 	return g.liftAttrs(n, v.Lift)
 }
@@ -285,14 +288,14 @@ func (g *Graph) liftAttrs(n *Node, lifts []op.Lift) error {
 		}
 		t, err := g.liftedConst(n, n.Attrs[i], l)
 		if err != nil {
-			return fmt.Errorf("attribute %q: %w", l.Attr, err)
+			return errorf("attribute %q: %w", l.Attr, err)
 		}
 		n.Attrs = slices.Delete(slices.Clone(n.Attrs), i, i+1)
 		for len(n.In) <= l.Input {
 			n.In = append(n.In, None)
 		}
 		if n.In[l.Input] != None {
-			return fmt.Errorf("attribute %q is given as an input too", l.Attr)
+			return errorf("attribute %q is given as an input too", l.Attr)
 		}
 		n.In[l.Input] = g.AddConst(n.Name+"_"+l.Attr, t)
 	}
@@ -329,7 +332,7 @@ func (g *Graph) liftedConst(n *Node, a *onnx.Attribute, l op.Lift) (*tensor.Tens
 		if dtype == tensor.Int64 || dtype == tensor.Undefined {
 			return tensor.Of(ints, shape...)
 		}
-		return nil, fmt.Errorf("integers cannot become %v", dtype)
+		return nil, errorf("integers cannot become %v", dtype)
 	}
 	switch dtype {
 	case tensor.Float64:
@@ -372,11 +375,11 @@ func (g *Graph) addBodies(n *Node, cfg Config, outer map[string]bool, depth int)
 		}
 		sub, err := build(a.Graph, g.Opsets, cfg, scope, depth+1)
 		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", a.Name, err)
+			return nil, errorf("attribute %q: %w", a.Name, err)
 		}
 		b, err := cfg.Body(sub)
 		if err != nil {
-			return nil, fmt.Errorf("attribute %q: %w", a.Name, err)
+			return nil, errorf("attribute %q: %w", a.Name, err)
 		}
 		if bodies == nil {
 			bodies = map[string]op.Body{}

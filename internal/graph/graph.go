@@ -137,7 +137,7 @@ func (g *Graph) AddValue(v Value) ValueID {
 // Rename gives a value another name, which must be free.
 func (g *Graph) Rename(id ValueID, name string) error {
 	if other, ok := g.names[name]; ok && other != id {
-		return fmt.Errorf("graph: the name %q is taken", name)
+		return errorf("graph: the name %q is taken", name)
 	}
 	delete(g.names, g.Values[id].Name)
 	g.Values[id].Name = name
@@ -207,7 +207,7 @@ func (g *Graph) Make(s Spec) (*Node, error) {
 	}
 	n := &Node{Name: s.Name, Domain: s.Domain, OpType: s.OpType, Attrs: s.Attrs, In: s.In, Out: out, Opset: opset}
 	if err := g.makeOp(n, nil); err != nil {
-		return nil, fmt.Errorf("node %q (%s): %w", s.Name, s.OpType, err)
+		return nil, errorf("node %q (%s): %w", s.Name, s.OpType, err)
 	}
 	return n, nil
 }
@@ -379,7 +379,7 @@ func (g *Graph) Sort() error {
 			}
 			switch p := prod[in]; mark[p] {
 			case open:
-				return fmt.Errorf("graph: node %q is part of a cycle", g.Nodes[p].Name)
+				return errorf("graph: node %q is part of a cycle", g.Nodes[p].Name)
 			case unseen:
 				mark[p] = open
 				stack = append(stack, frame{p, 0})

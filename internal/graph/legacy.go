@@ -47,7 +47,7 @@ func (g *Graph) align(list []alignment) error {
 	for _, a := range list {
 		x, y := s.rank(a.n.In[0]), s.rank(a.n.In[1])
 		fail := func(format string, args ...any) error {
-			return fmt.Errorf("node %q (%s): %s", a.n.Name, a.n.OpType, fmt.Sprintf(format, args...))
+			return errorf("node %q (%s): %s", a.n.Name, a.n.OpType, fmt.Sprintf(format, args...))
 		}
 		if x < 0 || y < 0 {
 			return fail("attribute \"axis\" of opset %d: the ranks of the inputs are not known", a.n.Opset)

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/aekit/aekit/onnx"
@@ -43,7 +42,7 @@ func (g *Graph) Model(opset int) (*onnx.Model, error) {
 		}
 		on, err := g.writeNode(n, target)
 		if err != nil {
-			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.OpType, err)
+			return nil, errorf("node %q (%s): %w", n.Name, n.OpType, err)
 		}
 		for _, name := range on.Inputs {
 			if name != "" {
@@ -86,11 +85,11 @@ func initializer(name string, t *tensor.Tensor) *onnx.Tensor {
 func (g *Graph) writeNode(n *Node, opset int) (*onnx.Node, error) {
 	now, ok := g.Set.Find(n.Domain, n.OpType, n.Opset)
 	if !ok {
-		return nil, fmt.Errorf("is not known at opset %d", n.Opset)
+		return nil, errorf("is not known at opset %d", n.Opset)
 	}
 	then, ok := g.Set.Find(n.Domain, n.OpType, opset)
 	if !ok {
-		return nil, fmt.Errorf("does not exist at opset %d", opset)
+		return nil, errorf("does not exist at opset %d", opset)
 	}
 	on := &onnx.Node{Name: n.Name, Domain: n.Domain, OpType: n.OpType, Attrs: n.Attrs}
 	for _, id := range n.In {
@@ -100,7 +99,7 @@ func (g *Graph) writeNode(n *Node, opset int) (*onnx.Node, error) {
 		on.Outputs = append(on.Outputs, g.nameOf(id))
 	}
 	if then.Since != now.Since && len(then.Lift) == 0 && len(now.Lift) == 0 {
-		return nil, fmt.Errorf("was written for opset %d and means something else at opset %d", n.Opset, opset)
+		return nil, errorf("was written for opset %d and means something else at opset %d", n.Opset, opset)
 	}
 	for _, l := range then.Lift {
 		if l.Input >= len(n.In) || n.In[l.Input] == None {
@@ -108,7 +107,7 @@ func (g *Graph) writeNode(n *Node, opset int) (*onnx.Node, error) {
 		}
 		data, err := g.ConstOf(n.In[l.Input])
 		if err != nil {
-			return nil, fmt.Errorf("opset %d wants %q as an attribute: %w", opset, l.Attr, err)
+			return nil, errorf("opset %d wants %q as an attribute: %w", opset, l.Attr, err)
 		}
 		a, err := attrOf(l.Attr, data, l.Scalar)
 		if err != nil {
@@ -137,7 +136,7 @@ func attrOf(name string, t *tensor.Tensor, scalar bool) (*onnx.Attribute, error)
 			a.Type, a.Floats, a.Float = onnx.AttrFloat, nil, t.Float32s()[0]
 		}
 	default:
-		return nil, fmt.Errorf("%v cannot become attribute %q", t, name)
+		return nil, errorf("%v cannot become attribute %q", t, name)
 	}
 	return a, nil
 }

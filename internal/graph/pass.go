@@ -1,7 +1,5 @@
 package graph
 
-import "fmt"
-
 // Pass rewrites a graph into an equivalent one that is still expressible as ONNX.
 type Pass struct {
 	Name string
@@ -41,7 +39,7 @@ func Optimize(g *Graph) error {
 		for _, p := range Portable {
 			changed, err := p.Run(g)
 			if err != nil {
-				return fmt.Errorf("pass %s: %w", p.Name, err)
+				return errorf("pass %s: %w", p.Name, err)
 			}
 			any = any || changed
 		}

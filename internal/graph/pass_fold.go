@@ -2,7 +2,6 @@ package graph
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/aekit/aekit/internal/op"
@@ -107,7 +106,7 @@ func (g *Graph) fold(n *Node) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("node %q (%s): %w", n.Name, n.OpType, err)
+		return false, errorf("node %q (%s): %w", n.Name, n.OpType, err)
 	}
 	for i, id := range n.Out {
 		if id == None {

@@ -305,7 +305,7 @@ func (k *sinker) sink(n *Node, rule *sinkRule) (bool, error) {
 		after = append(after, t)
 	}
 	if err := k.makeOp(&m, nil); err != nil {
-		return false, fmt.Errorf("node %q (%s): %w", m.Name, m.OpType, err)
+		return false, errorf("node %q (%s): %w", m.Name, m.OpType, err)
 	}
 	k.emit(&m)
 	for _, t := range after {

@@ -3,7 +3,6 @@ package meta
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"math"
 )
 
@@ -76,7 +75,7 @@ func appendMultiples(b []byte, v []float32, step float32) ([]byte, error) {
 	for _, x := range v {
 		k := math.RoundToEven(float64(x) / float64(step))
 		if !(math.Abs(k) <= 127) || float32(k)*step != x {
-			return nil, fmt.Errorf("%v is not a multiple of %v by -127 to 127", x, step)
+			return nil, errorf("%v is not a multiple of %v by -127 to 127", x, step)
 		}
 		b = append(b, byte(int8(k)))
 	}
@@ -97,7 +96,7 @@ func (c *Component) readJSON(text string) error {
 	}
 	const head = 12
 	if len(w.Packed) < head || w.Dim < 0 || w.Dim > len(w.Packed)-head {
-		return fmt.Errorf("%d packed bytes for %d dimensions", len(w.Packed), w.Dim)
+		return errorf("%d packed bytes for %d dimensions", len(w.Packed), w.Dim)
 	}
 	at := func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(w.Packed[4*i:])) }
 	*c = Component{Weight: at(0), MeanStep: at(1), CholStep: at(2)}

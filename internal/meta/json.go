@@ -3,7 +3,6 @@ package meta
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"strconv"
@@ -21,7 +20,7 @@ import (
 func parse(s string, v any) error {
 	p := parser{text: s}
 	if err := p.value(reflect.ValueOf(v).Elem(), 0); err != nil {
-		return fmt.Errorf("JSON at byte %d: %w", p.pos, err)
+		return errorf("JSON at byte %d: %w", p.pos, err)
 	}
 	if p.peek() != 0 || p.pos < len(p.text) {
 		return errors.New("text after the JSON value")
@@ -133,7 +132,7 @@ func (p *parser) value(v reflect.Value, depth int) error {
 }
 
 func mismatch(got string, v reflect.Value) error {
-	return fmt.Errorf("%s where a value of kind %s belongs", got, v.Kind())
+	return errorf("%s where a value of kind %s belongs", got, v.Kind())
 }
 
 // each reads the elements of an array or the members of an object, up to the byte end.
@@ -176,7 +175,7 @@ func (p *parser) object(v reflect.Value, depth int) error {
 		}
 		p.pos++
 		if err := p.value(field(v, key), depth+1); err != nil {
-			return fmt.Errorf("%.40q: %w", key, err)
+			return errorf("%.40q: %w", key, err)
 		}
 		return nil
 	})
@@ -243,7 +242,7 @@ func (p *parser) number(v reflect.Value) error {
 	if !v.IsValid() {
 		return nil
 	}
-	outside := fmt.Errorf("the number %.40s is not in the range of %s", text, v.Kind())
+	outside := errorf("the number %.40s is not in the range of %s", text, v.Kind())
 	switch v.Kind() {
 	case reflect.Int, reflect.Int64, reflect.Int32:
 		n, err := strconv.ParseInt(text, 10, v.Type().Bits())

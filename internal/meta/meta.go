@@ -175,7 +175,7 @@ func Encode(m *Model) ([]Property, error) {
 	for _, f := range m.fields() {
 		b, err := json.Marshal(f.ptr)
 		if err != nil {
-			return nil, fmt.Errorf("meta: %s: %w", f.key, err)
+			return nil, errorf("meta: %s: %w", f.key, err)
 		}
 		if s := string(b); s != `""` && s != "null" && s != "[]" && s != "0" {
 			out = append(out, Property{Prefix + f.key, s})
@@ -199,10 +199,10 @@ func Decode(props []Property) (*Model, error) {
 			continue
 		}
 		if _, twice := text[p.Key]; twice {
-			return nil, fmt.Errorf("meta: property %q occurs twice", p.Key)
+			return nil, errorf("meta: property %q occurs twice", p.Key)
 		}
 		if len(p.Value) > maxText {
-			return nil, fmt.Errorf("meta: property %q is longer than %d bytes", p.Key, maxText)
+			return nil, errorf("meta: property %q is longer than %d bytes", p.Key, maxText)
 		}
 		text[p.Key] = p.Value
 	}
@@ -212,10 +212,10 @@ func Decode(props []Property) (*Model, error) {
 	}
 	var version int
 	if err := parse(schema, &version); err != nil || version < 1 {
-		return nil, fmt.Errorf("meta: schema version %.20q is not a positive number", schema)
+		return nil, errorf("meta: schema version %.20q is not a positive number", schema)
 	}
 	if version > Version {
-		return nil, fmt.Errorf("meta: schema version %d, this program knows up to %d", version, Version)
+		return nil, errorf("meta: schema version %d, this program knows up to %d", version, Version)
 	}
 	m := new(Model)
 	for _, f := range m.fields() {
@@ -224,7 +224,7 @@ func Decode(props []Property) (*Model, error) {
 			continue
 		}
 		if err := parse(s, f.ptr); err != nil {
-			return nil, fmt.Errorf("meta: property %q: %w", Prefix+f.key, err)
+			return nil, errorf("meta: property %q: %w", Prefix+f.key, err)
 		}
 	}
 	if err := m.Validate(); err != nil {

@@ -2,7 +2,6 @@ package meta
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -22,7 +21,7 @@ const (
 // Validate checks every field of m.
 func (m *Model) Validate() error {
 	if err := m.validate(); err != nil {
-		return fmt.Errorf("meta: %w", err)
+		return errorf("meta: %w", err)
 	}
 	return nil
 }
@@ -31,7 +30,7 @@ func (m *Model) validate() error {
 	switch m.Kind {
 	case KindAE, KindVAE, KindVQ, KindGenerator:
 	default:
-		return fmt.Errorf("kind %.40q is not known", m.Kind)
+		return errorf("kind %.40q is not known", m.Kind)
 	}
 	v := &m.Values
 	for _, s := range []string{m.Preset, v.Image, v.Label, v.Mu, v.LogVar, v.Z, v.Codes, v.Reconstruction} {
@@ -43,40 +42,40 @@ func (m *Model) validate() error {
 		return errors.New("values: z and reconstruction must be named")
 	}
 	if v.Image == "" && m.Kind != KindGenerator {
-		return fmt.Errorf("values: a model of kind %q needs an image", m.Kind)
+		return errorf("values: a model of kind %q needs an image", m.Kind)
 	}
 	if m.Kind == KindVAE && (v.Mu == "" || v.LogVar == "") {
 		return errors.New("values: a variational model needs mu and logvar")
 	}
 	if m.Classes < 0 || m.Classes > maxClasses || m.Classes > 0 && v.Label == "" {
-		return fmt.Errorf("%d classes, label input %.40q", m.Classes, v.Label)
+		return errorf("%d classes, label input %.40q", m.Classes, v.Label)
 	}
 	if err := m.Image.validate(); err != nil {
-		return fmt.Errorf("image: %w", err)
+		return errorf("image: %w", err)
 	}
 	if len(m.Prior) > maxStages {
-		return fmt.Errorf("prior: %d stages, at most %d", len(m.Prior), maxStages)
+		return errorf("prior: %d stages, at most %d", len(m.Prior), maxStages)
 	}
 	for i := range m.Prior {
 		if err := m.Prior[i].validate(); err != nil {
-			return fmt.Errorf("prior: stage %d: %w", i, err)
+			return errorf("prior: stage %d: %w", i, err)
 		}
 	}
 	if a := m.Anomaly; a != nil {
 		if a.Score != "mse" || !(a.Threshold >= 0) || math.IsInf(a.Threshold, 0) || !(a.Quantile >= 0 && a.Quantile <= 1) {
-			return fmt.Errorf("anomaly: %+v is out of range", *a)
+			return errorf("anomaly: %+v is out of range", *a)
 		}
 	}
 	if t := m.Training; t != nil {
 		if t.Epochs < 0 || t.Batch < 0 || !finite(t.LR, t.TrainLoss, t.ValLoss, t.TestLoss) {
-			return fmt.Errorf("training: %+v is out of range", *t)
+			return errorf("training: %+v is out of range", *t)
 		}
 	}
 	if d := m.Dataset; d != nil && d.Images < 0 {
-		return fmt.Errorf("dataset: %d images", d.Images)
+		return errorf("dataset: %d images", d.Images)
 	}
 	if q := m.Quantization; q != nil && (q.Images < 0 || !finite(q.FloatMSE, q.MSE)) {
-		return fmt.Errorf("quantization: %+v is out of range", *q)
+		return errorf("quantization: %+v is out of range", *q)
 	}
 	return nil
 }
@@ -91,16 +90,16 @@ func finite32(v []float32) bool {
 
 func (i *Image) validate() error {
 	if i.Width < 1 || i.Width > maxSide || i.Height < 1 || i.Height > maxSide {
-		return fmt.Errorf("size %dx%d, want 1 to %d each", i.Width, i.Height, maxSide)
+		return errorf("size %dx%d, want 1 to %d each", i.Width, i.Height, maxSide)
 	}
 	if i.Channels != 1 && i.Channels != 3 {
-		return fmt.Errorf("%d channels, want 1 or 3", i.Channels)
+		return errorf("%d channels, want 1 or 3", i.Channels)
 	}
 	if i.Layout != LayoutNCHW && i.Layout != LayoutNHWC && i.Layout != LayoutFlat {
-		return fmt.Errorf("layout %.40q is not known", i.Layout)
+		return errorf("layout %.40q is not known", i.Layout)
 	}
 	if i.Mean != nil && len(i.Mean) != i.Channels || i.Std != nil && len(i.Std) != i.Channels {
-		return fmt.Errorf("%d means and %d deviations for %d channels", len(i.Mean), len(i.Std), i.Channels)
+		return errorf("%d means and %d deviations for %d channels", len(i.Mean), len(i.Std), i.Channels)
 	}
 	if !finite32(i.Mean) || !finite32(i.Std) || slices.ContainsFunc(i.Std, func(s float32) bool { return s <= 0 }) {
 		return errors.New("mean and std must be finite, and std positive")
@@ -122,12 +121,12 @@ func (s *Stage) validate() error {
 		return errors.New("value must be named")
 	}
 	if len(s.Shape) > maxRank {
-		return fmt.Errorf("shape %v has too many axes", s.Shape)
+		return errorf("shape %v has too many axes", s.Shape)
 	}
 	n := int64(1)
 	for _, d := range s.Shape {
 		if d < 1 || d > maxElems || n*int64(d) > maxElems {
-			return fmt.Errorf("shape %v is out of range", s.Shape)
+			return errorf("shape %v is out of range", s.Shape)
 		}
 		n *= int64(d)
 	}
@@ -139,10 +138,10 @@ func (s *Stage) validate() error {
 	case "float32":
 	case "int32", "int64", "uint8", "bool":
 		if !discrete {
-			return fmt.Errorf("a %s stage cannot have type %s", s.Distribution, s.DType)
+			return errorf("a %s stage cannot have type %s", s.Distribution, s.DType)
 		}
 	default:
-		return fmt.Errorf("type %.40q is not supported", s.DType)
+		return errorf("type %.40q is not supported", s.DType)
 	}
 	if len(s.Given) > maxStages || len(s.Params) > maxStages || (len(s.Given) > 0) != (len(s.Params) > 0) {
 		return errors.New("given and params must both name values, or neither")
@@ -163,20 +162,20 @@ func (s *Stage) validate() error {
 		return validGaussian(s.Mean, s.Chol, int(n))
 	case DistGMM:
 		if conditional || len(s.Components) == 0 || len(s.Components) > maxMixture {
-			return fmt.Errorf("a mixture of %d components", len(s.Components))
+			return errorf("a mixture of %d components", len(s.Components))
 		}
 		total := 0.0
 		for i, c := range s.Components {
 			if !(c.Weight >= 0 && c.Weight <= 1) {
-				return fmt.Errorf("component %d: weight %v", i, c.Weight)
+				return errorf("component %d: weight %v", i, c.Weight)
 			}
 			total += float64(c.Weight)
 			if err := validGaussian(c.Mean, c.Chol, int(n)); err != nil {
-				return fmt.Errorf("component %d: %w", i, err)
+				return errorf("component %d: %w", i, err)
 			}
 		}
 		if math.Abs(total-1) > 1e-3 {
-			return fmt.Errorf("the weights of the components sum to %g", total)
+			return errorf("the weights of the components sum to %g", total)
 		}
 	case DistBernoulli, DistCategorical:
 		if s.Distribution == DistCategorical && s.Classes < 1 {
@@ -186,14 +185,14 @@ func (s *Stage) validate() error {
 			return errors.New("a discrete stage has one parameter, its logits")
 		}
 	default:
-		return fmt.Errorf("distribution %.40q is not known", s.Distribution)
+		return errorf("distribution %.40q is not known", s.Distribution)
 	}
 	return nil
 }
 
 func validGaussian(mean, chol []float32, n int) error {
 	if len(mean) != n || len(chol) != n && int64(len(chol)) != int64(n)*(int64(n)+1)/2 {
-		return fmt.Errorf("%d means and %d factors for %d elements", len(mean), len(chol), n)
+		return errorf("%d means and %d factors for %d elements", len(mean), len(chol), n)
 	}
 	if !finite32(mean) || !finite32(chol) {
 		return errors.New("means and factors must be finite")

@@ -2,8 +2,9 @@
 
 package op
 
-// Complete reports whether the program has all operators, the integer forms of QDQ models and
-// blocks of large batches: it was not built with the tag aekit_core.
+// Complete reports whether the program has all operators, sequences, the integer forms of QDQ
+// models, blocks of large batches and joined dense layers: it was not built with the tag
+// aekit_core.
 const Complete = false
 
 var moreTable []row

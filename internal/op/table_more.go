@@ -4,8 +4,9 @@ package op
 
 import "github.com/aekit/aekit/tensor"
 
-// Complete reports whether the program has all operators, the integer forms of QDQ models and
-// blocks of large batches: it was not built with the tag aekit_core.
+// Complete reports whether the program has all operators, sequences, the integer forms of QDQ
+// models, blocks of large batches and joined dense layers: it was not built with the tag
+// aekit_core.
 const Complete = true
 
 // moreTable holds the operators that a program built with the tag aekit_core does not have.

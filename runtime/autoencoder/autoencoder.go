@@ -20,7 +20,6 @@ package autoencoder
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 
@@ -122,7 +121,7 @@ func Open(path string, ro runtime.Options, o Options) (*Model, error) {
 	m, err := New(s, o)
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errorf("%s: %w", path, err)
 	}
 	m.owned = true
 	return m, nil
@@ -133,7 +132,7 @@ func Open(path string, ro runtime.Options, o Options) (*Model, error) {
 func New(s *runtime.Session, o Options) (*Model, error) {
 	c := &core{session: s, batch: o.Batch, subs: map[string]*runtime.Session{}, values: map[string]bool{}}
 	if c.batch < 0 {
-		return nil, fmt.Errorf("batch of %d samples", c.batch)
+		return nil, errorf("batch of %d samples", c.batch)
 	}
 	if c.batch == 0 {
 		c.batch = 64
@@ -250,20 +249,20 @@ func (m *Model) run(ctx context.Context, s *runtime.Session, in map[string]*tens
 // each.
 func (m *Model) labels(v runtime.ValueInfo, n int) (*tensor.Tensor, error) {
 	if !m.hasLabel {
-		return nil, fmt.Errorf("the model wants a label for its input %q", v.Name)
+		return nil, errorf("the model wants a label for its input %q", v.Name)
 	}
 	if m.label < 0 {
-		return nil, fmt.Errorf("label %d is negative", m.label)
+		return nil, errorf("label %d is negative", m.label)
 	}
 	if m.meta != nil && m.meta.Classes > 0 && m.label >= m.meta.Classes {
-		return nil, fmt.Errorf("label %d, the model has %d classes", m.label, m.meta.Classes)
+		return nil, errorf("label %d, the model has %d classes", m.label, m.meta.Classes)
 	}
 	if v.DType.IsFloat() {
 		if len(v.Shape) != 2 || v.Shape[1] < 1 {
-			return nil, fmt.Errorf("the label input is %v: the number of classes is not known", &v)
+			return nil, errorf("the label input is %v: the number of classes is not known", &v)
 		}
 		if m.label >= v.Shape[1] {
-			return nil, fmt.Errorf("label %d, the model has %d classes", m.label, v.Shape[1])
+			return nil, errorf("label %d, the model has %d classes", m.label, v.Shape[1])
 		}
 		row := make([]float32, v.Shape[1])
 		row[m.label] = 1

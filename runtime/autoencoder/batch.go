@@ -2,7 +2,6 @@ package autoencoder
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/tensor"
@@ -36,7 +35,7 @@ func runBatches(ctx context.Context, s *runtime.Session, batch, n int, in map[st
 		}
 		for name, t := range got {
 			if t.Rank() == 0 || t.Shape()[0] != size {
-				return nil, fmt.Errorf("output %q is %v: it does not have one row for each of %d samples", name, t, size)
+				return nil, errorf("output %q is %v: it does not have one row for each of %d samples", name, t, size)
 			}
 		}
 		if rows == n && rows == size {
@@ -55,7 +54,7 @@ func runBatches(ctx context.Context, s *runtime.Session, batch, n int, in map[st
 		for name, t := range got {
 			row := len(t.Bytes()) / size
 			if len(out[name].Bytes()) != n*row {
-				return nil, fmt.Errorf("output %q changes its shape between batches", name)
+				return nil, errorf("output %q changes its shape between batches", name)
 			}
 			copy(out[name].Bytes()[lo*row:], t.Bytes()[:rows*row])
 		}
@@ -116,7 +115,7 @@ func fromFloats(dtype tensor.DType, v []float32, shape ...int) (*tensor.Tensor, 
 		return nil, err
 	}
 	if t.Elems() != len(v) {
-		return nil, fmt.Errorf("shape %v does not hold %d elements", t.Shape(), len(v))
+		return nil, errorf("shape %v does not hold %d elements", t.Shape(), len(v))
 	}
 	switch dtype {
 	case tensor.Float64:
@@ -152,7 +151,7 @@ func fromFloats(dtype tensor.DType, v []float32, shape ...int) (*tensor.Tensor, 
 			d[i] = v[i] != 0
 		}
 	default:
-		return nil, fmt.Errorf("values of type %v are not supported here", dtype)
+		return nil, errorf("values of type %v are not supported here", dtype)
 	}
 	return t, nil
 }
@@ -199,7 +198,7 @@ func toFloats(t *tensor.Tensor) ([]float32, error) {
 			}
 		}
 	default:
-		return nil, fmt.Errorf("values of type %v are not supported here", t.DType())
+		return nil, errorf("values of type %v are not supported here", t.DType())
 	}
 	return v, nil
 }

@@ -2,7 +2,6 @@ package autoencoder
 
 import (
 	"context"
-	"fmt"
 	"image"
 
 	"github.com/aekit/aekit/internal/imageio"
@@ -27,7 +26,7 @@ func (m *Model) encoder(outs ...string) (*runtime.Session, error) {
 	}
 	s, err := m.part(m.info.Input, outs...)
 	if err != nil {
-		return nil, fmt.Errorf("the part of the model from %q to %q: %w", m.info.Input, outs, err)
+		return nil, errorf("the part of the model from %q to %q: %w", m.info.Input, outs, err)
 	}
 	return s, nil
 }
@@ -39,7 +38,7 @@ func (m *Model) Encode(ctx context.Context, images ...image.Image) (*Latents, er
 		return nil, ErrNoEncoder
 	}
 	if i.Latent == "" {
-		return nil, fmt.Errorf("%w: it does not say which value is the latent vector", ErrNoEncoder)
+		return nil, errorf("%w: it does not say which value is the latent vector", ErrNoEncoder)
 	}
 	outs := []string{i.Latent}
 	for _, name := range []string{i.Mu, i.LogVar, i.Codes} {
@@ -52,7 +51,7 @@ func (m *Model) Encode(ctx context.Context, images ...image.Image) (*Latents, er
 		return nil, err
 	}
 	if len(images) == 0 {
-		return nil, fmt.Errorf("no images to encode")
+		return nil, errorf("no images to encode")
 	}
 	x, _, err := m.imageTensor(images)
 	if err != nil {
@@ -82,11 +81,11 @@ func (m *Model) Decode(ctx context.Context, z *tensor.Tensor) ([]image.Image, er
 		return nil, ErrNoDecoder
 	}
 	if z == nil || z.Rank() == 0 || z.Elems() == 0 {
-		return nil, fmt.Errorf("no latent vectors to decode")
+		return nil, errorf("no latent vectors to decode")
 	}
 	s, err := m.part(i.Latent, i.Output)
 	if err != nil {
-		return nil, fmt.Errorf("the part of the model from %q to %q: %w", i.Latent, i.Output, err)
+		return nil, errorf("the part of the model from %q to %q: %w", i.Latent, i.Output, err)
 	}
 	n := z.Shape()[0]
 	if z, err = m.fitLatent(ctx, z); err != nil {
@@ -109,7 +108,7 @@ func (m *Model) fitLatent(ctx context.Context, z *tensor.Tensor) (*tensor.Tensor
 	n := z.Shape()[0]
 	want := append(tensor.Shape{n}, shape...)
 	if e, ok := want.Elems(); !ok || e != z.Elems() {
-		return nil, fmt.Errorf("latent vectors %v: the model wants %v for each", z, shape)
+		return nil, errorf("latent vectors %v: the model wants %v for each", z, shape)
 	}
 	if z.DType() != dtype {
 		v, err := toFloats(z)
@@ -182,7 +181,7 @@ func (m *Model) roundTrip(ctx context.Context, images []image.Image) ([]*imageio
 		return nil, nil, ErrNoDecoder
 	}
 	if len(images) == 0 {
-		return nil, nil, fmt.Errorf("no images to reconstruct")
+		return nil, nil, errorf("no images to reconstruct")
 	}
 	s, err := m.encoder(i.Output)
 	if err != nil {
@@ -271,7 +270,7 @@ func (m *Model) findLatent(ctx context.Context) (tensor.Shape, tensor.DType, err
 		}
 	}
 	if i.Input == "" {
-		return nil, 0, fmt.Errorf("the model does not declare the shape of its latent vector %q", i.Latent)
+		return nil, 0, errorf("the model does not declare the shape of its latent vector %q", i.Latent)
 	}
 	l, err := m.Encode(ctx, image.NewGray(image.Rect(0, 0, i.Width, i.Height)))
 	if err != nil {

@@ -1,7 +1,6 @@
 package autoencoder
 
 import (
-	"fmt"
 	"image"
 	"math"
 
@@ -22,7 +21,7 @@ func rounded(x float32, lo, hi float64) float64 {
 // planar scales an image to the model's size and channels.
 func (c *core) planar(img image.Image) (*imageio.Planar, error) {
 	if img == nil || img.Bounds().Empty() {
-		return nil, fmt.Errorf("empty image")
+		return nil, errorf("empty image")
 	}
 	p, err := imageio.FromImage(img, c.info.Channels)
 	if err != nil {
@@ -99,7 +98,7 @@ func (c *core) imageTensor(images []image.Image) (*tensor.Tensor, []*imageio.Pla
 	for i, img := range images {
 		p, err := c.planar(img)
 		if err != nil {
-			return nil, nil, fmt.Errorf("image %d: %w", i, err)
+			return nil, nil, errorf("image %d: %w", i, err)
 		}
 		if err := p.Floats(values[i*elems:][:elems], c.layout(), imageio.Norm{Mean: c.info.Mean, Std: c.info.Std}); err != nil {
 			return nil, nil, err
@@ -141,7 +140,7 @@ func (c *core) rows(t *tensor.Tensor, n int) ([][]float32, error) {
 		return nil, err
 	}
 	if len(v) != n*elems {
-		return nil, fmt.Errorf("output %q is %v, not %d images of %dx%d with %d channels", c.info.Output, t, n, c.info.Width, c.info.Height, c.info.Channels)
+		return nil, errorf("output %q is %v, not %d images of %dx%d with %d channels", c.info.Output, t, n, c.info.Width, c.info.Height, c.info.Channels)
 	}
 	out := make([][]float32, n)
 	for i := range out {

@@ -2,7 +2,6 @@ package autoencoder
 
 import (
 	"context"
-	"fmt"
 	"image"
 	"math"
 
@@ -22,7 +21,7 @@ const (
 // models with discrete latents.
 func (m *Model) Interpolate(ctx context.Context, from, to image.Image, steps int, path Path) ([]image.Image, error) {
 	if steps < 2 {
-		return nil, fmt.Errorf("%d steps, want 2 or more", steps)
+		return nil, errorf("%d steps, want 2 or more", steps)
 	}
 	l, err := m.Encode(ctx, from, to)
 	if err != nil {

@@ -2,7 +2,6 @@ package autoencoder
 
 import (
 	"context"
-	"fmt"
 	"image"
 	"math"
 	"slices"
@@ -37,7 +36,7 @@ func (o Sampling) temperature() (float64, error) {
 		t = 1
 	}
 	if !(t > 0) || math.IsInf(t, 0) {
-		return 0, fmt.Errorf("temperature %g: want a positive number", o.Temperature)
+		return 0, errorf("temperature %g: want a positive number", o.Temperature)
 	}
 	return t, nil
 }
@@ -69,7 +68,7 @@ func (m *Model) Generate(ctx context.Context, n int, o Sampling) ([]image.Image,
 // are the same where its outputs are.
 func (m *Model) Sample(ctx context.Context, n int, o Sampling) (map[string]*tensor.Tensor, error) {
 	if n < 1 {
-		return nil, fmt.Errorf("%d samples", n)
+		return nil, errorf("%d samples", n)
 	}
 	temp, err := o.temperature()
 	if err != nil {
@@ -85,7 +84,7 @@ func (m *Model) Sample(ctx context.Context, n int, o Sampling) (map[string]*tens
 		d := drawing{m: m, stage: st, stream: rng.New(o.Seed, streamLabel, uint64(i)), first: o.First, n: n, temp: temp}
 		t, err := d.draw(ctx, drawn)
 		if err != nil {
-			return nil, fmt.Errorf("drawing %q: %w", st.Value, err)
+			return nil, errorf("drawing %q: %w", st.Value, err)
 		}
 		drawn[st.Value] = t
 	}
@@ -102,14 +101,14 @@ func (m *Model) stages(ctx context.Context, standard bool) ([]meta.Stage, error)
 		return nil, ErrNoDecoder
 	}
 	if standard && (m.info.Codes != "" || m.info.Kind == meta.KindVQ) {
-		return nil, fmt.Errorf("%w: a model with discrete latents has no standard normal", ErrNoPrior)
+		return nil, errorf("%w: a model with discrete latents has no standard normal", ErrNoPrior)
 	}
 	if m.meta != nil && m.meta.Values.Z == m.info.Latent {
 		if len(m.meta.Prior) > 0 && !standard {
 			for _, st := range m.meta.Prior {
 				for _, name := range append([]string{st.Value}, append(st.Given, st.Params...)...) {
 					if !m.values[name] {
-						return nil, fmt.Errorf("%w: the model lacks the value %q that its prior names", ErrNoPrior, name)
+						return nil, errorf("%w: the model lacks the value %q that its prior names", ErrNoPrior, name)
 					}
 				}
 			}
@@ -124,7 +123,7 @@ func (m *Model) stages(ctx context.Context, standard bool) ([]meta.Stage, error)
 		return nil, err
 	}
 	if !dtype.IsFloat() {
-		return nil, fmt.Errorf("%w: its latents have type %v", ErrNoPrior, dtype)
+		return nil, errorf("%w: its latents have type %v", ErrNoPrior, dtype)
 	}
 	return []meta.Stage{{Value: m.info.Latent, Distribution: meta.DistNormal, DType: dtype.String(), Shape: shape}}, nil
 }
@@ -153,7 +152,7 @@ func (m *Model) decodeDrawn(ctx context.Context, drawn map[string]*tensor.Tensor
 	}
 	s, err := m.sub(names, []string{m.info.Output})
 	if err != nil {
-		return nil, fmt.Errorf("the part of the model from %q to %q: %w", names, m.info.Output, err)
+		return nil, errorf("the part of the model from %q to %q: %w", names, m.info.Output, err)
 	}
 	return m.decodeFrom(ctx, s, drawn, n)
 }
@@ -215,7 +214,7 @@ func (d *drawing) draw(ctx context.Context, drawn map[string]*tensor.Tensor) (*t
 		}
 	default:
 		if st.Length > elems {
-			return nil, fmt.Errorf("length %d of %d elements", st.Length, elems)
+			return nil, errorf("length %d of %d elements", st.Length, elems)
 		}
 		given := make(map[string]*tensor.Tensor, len(drawn)+1)
 		for name, t := range drawn {
@@ -316,7 +315,7 @@ func (d *drawing) params(ctx context.Context, drawn map[string]*tensor.Tensor) (
 			continue
 		}
 		if drawn[name] == nil {
-			return nil, fmt.Errorf("its parameters depend on %q, which is not drawn before", name)
+			return nil, errorf("its parameters depend on %q, which is not drawn before", name)
 		}
 		in[name] = drawn[name]
 	}
@@ -342,7 +341,7 @@ func (d *drawing) params(ctx context.Context, drawn map[string]*tensor.Tensor) (
 			return nil, err
 		}
 		if len(v) != d.n*per {
-			return nil, fmt.Errorf("parameter %q is %v, want %d numbers for each of %d samples", name, out[name], per, d.n)
+			return nil, errorf("parameter %q is %v, want %d numbers for each of %d samples", name, out[name], per, d.n)
 		}
 		params = append(params, v)
 	}
@@ -377,7 +376,7 @@ func (d *drawing) element(values []float32, params [][]float32, k int) error {
 			}
 			values[at] = float32(c)
 		default:
-			return fmt.Errorf("a %s stage has no parameters", st.Distribution)
+			return errorf("a %s stage has no parameters", st.Distribution)
 		}
 	}
 	return nil
@@ -390,7 +389,7 @@ func category(logits []float32, temp, u float64) (int, error) {
 		top = max(top, float64(l))
 	}
 	if math.IsNaN(top) || math.IsInf(top, 0) {
-		return 0, fmt.Errorf("the model gives logits that are not finite")
+		return 0, errorf("the model gives logits that are not finite")
 	}
 	total := 0.0
 	for _, l := range logits {

@@ -28,7 +28,7 @@ func (c *core) resolve(o Options) error {
 	}
 	c.guessNames(o)
 	if c.info.Input == "" && c.info.Latent == "" {
-		return fmt.Errorf("the model does not say which value is the image or the latent vector: name them as Input, Latent and Output (its inputs are %s, its outputs %s)",
+		return errorf("the model does not say which value is the image or the latent vector: name them as Input, Latent and Output (its inputs are %s, its outputs %s)",
 			describe(c.session.Inputs()), describe(c.session.Outputs()))
 	}
 	return c.geometry(o)
@@ -76,7 +76,7 @@ func (c *core) override(o Options) error {
 			continue
 		}
 		if !c.values[f.name] {
-			return fmt.Errorf("the model has no value %q to use as %s; its inputs are %s, its outputs %s",
+			return errorf("the model has no value %q to use as %s; its inputs are %s, its outputs %s",
 				f.name, f.what, describe(c.session.Inputs()), describe(c.session.Outputs()))
 		}
 		*f.dst = f.name
@@ -97,7 +97,7 @@ func (c *core) override(o Options) error {
 		case "flat":
 			c.info.Layout = meta.LayoutFlat
 		default:
-			return fmt.Errorf("layout %q, want NCHW, NHWC or flat", o.Layout)
+			return errorf("layout %q, want NCHW, NHWC or flat", o.Layout)
 		}
 	}
 	return nil
@@ -138,7 +138,7 @@ func (c *core) geometry(o Options) error {
 	if o.Range != [2]float32{} {
 		lo, hi := o.Range[0], o.Range[1]
 		if !(hi > lo) || math.IsInf(float64(hi)-float64(lo), 0) {
-			return fmt.Errorf("range %g to %g: want two numbers, the smaller one first", lo, hi)
+			return errorf("range %g to %g: want two numbers, the smaller one first", lo, hi)
 		}
 		std := float32(1 / (float64(hi) - float64(lo)))
 		i.Mean, i.Std = nil, nil
