@@ -34,14 +34,14 @@ func TestMNISTFixedBinarisation(t *testing.T) {
 	}
 	tr, _ := preset(t, "iwae", data, func(a *arch.Config, c *Config) {
 		a.Hidden, a.Latent = []int{300, 300}, 50
-		if a.Mean, err = dataset.Mean(context.Background(), data, 10000); err != nil {
+		if a.Mean, err = dataset.Mean(context.Background(), d.Train, 10000); err != nil {
 			t.Fatal(err)
 		}
 		c.Objective, c.Binarize, c.Schedule = ELBO{Warmup: 10}, BinarizeFixed, Cosine{}
 		c.Optimizer = Adam{Eps: 1e-4, WeightDecay: 0.02}
 		c.Epochs, c.Batch, c.LR, c.Val, c.EMA = 120, 50, 1e-3, val, 0.999
 		c.OnEpoch = func(e Epoch) {
-			if e.Epoch%10 == 0 {
+			if e.Epoch%10 == 0 || e.Epoch == 1 {
 				t.Logf("epoch %d: %.2f, validation %.2f, %.0f images/s", e.Epoch, e.Train.Total(), e.Val.Total(), e.ImagesPerSecond)
 			}
 		}
