@@ -111,15 +111,22 @@ func TestRunIntoAllocatesNothing(t *testing.T) {
 
 func TestThreadsGiveEqualBytes(t *testing.T) {
 	m := dense(t, 300, 200, 16, 200, 300)
-	x := random(t, 4, 1, 67, 300)
-	var first []byte
-	for threads := 1; threads <= 5; threads++ {
-		s := session(t, m, runtime.Options{Threads: threads})
-		got := run(t, s, inputs{"image": x})["reconstruction"].Bytes()
-		if first == nil {
-			first = got
-		} else if !bytes.Equal(first, got) {
-			t.Errorf("%d threads: bytes differ from those of one thread", threads)
+	large := dense(t, 784, 400, 20)
+	for _, c := range []struct {
+		m     *onnx.Model
+		in    int
+		batch int
+	}{{m, 300, 67}, {large, 784, 1}, {large, 784, 147}, {large, 784, 150}, {large, 784, 256}} {
+		x := random(t, 4, 1, c.batch, c.in)
+		var first []byte
+		for threads := 1; threads <= 5; threads++ {
+			s := session(t, c.m, runtime.Options{Threads: threads})
+			got := run(t, s, inputs{"image": x})["reconstruction"].Bytes()
+			if first == nil {
+				first = got
+			} else if !bytes.Equal(first, got) {
+				t.Errorf("batch %d, %d threads: bytes differ from those of one thread", c.batch, threads)
+			}
 		}
 	}
 }

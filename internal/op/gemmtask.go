@@ -140,9 +140,8 @@ func (t *gemmTask) run(pool *parallel.Pool) {
 		t.colChunks = min(ceilDiv(want, ceilDiv(t.m, t.rows)), t.units)
 		if pool.Threads() == 1 {
 			t.colChunks = 1 // columns do not depend on how they are shared out
-		} else {
-			t.rows = evenShare(t.m, t.rows)
 		}
+		t.rows = evenShare(t.m, t.rows) // rows do
 	}
 	pool.Run(t.colChunks*ceilDiv(t.m, t.rows), t)
 }
