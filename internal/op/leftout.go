@@ -18,7 +18,7 @@ const (
 	leftOutMicrosoft = "BiasGelu DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu " +
 		"MatMulIntegerToFloat QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv " +
 		"QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid " +
-		"QLinearSoftmax QuickGelu"
+		"QLinearSoftmax QLinearWhere QuickGelu"
 )
 
 // LeftOut reports whether an operator is missing only because the program was built with the

@@ -336,6 +336,36 @@ func TestQuantConcatAndPool(t *testing.T) {
 	}
 }
 
+func TestQuantWhere(t *testing.T) {
+	o, err := makeOp(t, newQLinearWhere, "QLinearWhere", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, half, two := of(t, []float32{1}), of(t, []float32{0.5}), of(t, []float32{2})
+	for _, d := range []tensor.DType{tensor.Uint8, tensor.Int8} {
+		zero, ten := scalar8(d, 0), scalar8(d, 10)
+		cond := of(t, []bool{true, false, true}, 3)
+		x := tensor.Must(tensor.New(d, 2, 1))
+		copy(x.Bytes(), []uint8{13, 100})
+		y := tensor.Must(tensor.New(d, 3))
+		copy(y.Bytes(), []uint8{1, 90, 3})
+		// X: (v − 10)/2 with ties to even; Y: 2·v, up to the end of the type.
+		want := []int32{2, 180, 2, 45, 180, 45}
+		if d == tensor.Int8 {
+			want = []int32{2, 127, 2, 45, 127, 45}
+		}
+		got := runOp(t, o, nil, false, cond, x, half, ten, y, two, zero, one, zero)[0]
+		if !got.Shape().Equal(tensor.Shape{2, 3}) || !slices.Equal(ints32(nil, got), want) {
+			t.Errorf("QLinearWhere of %v = %v of shape %v, want %v", d, ints32(nil, got), got.Shape(), want)
+		}
+		// Equal scales and zero points: a choice.
+		got = runOp(t, o, nil, false, cond, x, half, ten, y, half, ten, half, ten)[0]
+		if want := []int32{13, 90, 13, 100, 90, 100}; !slices.Equal(ints32(nil, got), want) {
+			t.Errorf("QLinearWhere of %v with one scale = %v, want %v", d, ints32(nil, got), want)
+		}
+	}
+}
+
 func TestQuantizeLinearRounding(t *testing.T) {
 	x := of(t, []float32{0, 0.5, 1.5, 2.5, -0.5, 300, -300, float32(math.NaN()), float32(math.Inf(1))})
 	o, err := makeOp(t, newQuantizeLinear, "QuantizeLinear", 13)

@@ -84,5 +84,6 @@ var moreTable = []row{
 	{Key{"com.microsoft", "QLinearMul"}, []Version{{Since: 1, New: newQLinearBinary(true), Types: types8}}},
 	{Key{"com.microsoft", "QLinearSigmoid"}, []Version{{Since: 1, New: newQLinearSigmoid, Types: types8}}},
 	{Key{"com.microsoft", "QLinearSoftmax"}, []Version{{Since: 1, New: newQLinearSoftmax, Types: types8}}},
+	{Key{"com.microsoft", "QLinearWhere"}, []Version{{Since: 1, New: newQLinearWhere, Types: types8}}},
 	{Key{"com.microsoft", "QuickGelu"}, []Version{{Since: 1, New: newUnary(fnSwish, readAlpha(1.702)), Types: typesFloat}}},
 }

@@ -109,4 +109,18 @@ var quantisedOps = []randomOp{
 		d := pick(m, typesBytes...)
 		m.node("QLinearLeakyRelu", []string{m.input(m.values(d, m.shape(3, 1, 5)...)), m.scale(), m.zero(d), m.scale(), m.zero(d)}, []tensor.DType{d}, onnx.AttrF("alpha", 0.1))
 	}},
+	{name: "QLinearWhere", since: 13, domain: "com.microsoft", make: func(m *maker) {
+		d, s := pick(m, typesBytes...), m.shape(3, 1, 5)
+		scale, zero := m.scale(), m.zero(d)
+		other := func() (string, string) { // half of the time the result's own
+			if m.coin() {
+				return scale, zero
+			}
+			return m.scale(), m.zero(d)
+		}
+		xs, xz := other()
+		ys, yz := other()
+		m.node("QLinearWhere", []string{m.input(m.values(tensor.Bool, m.broadcastTo(s)...)), m.input(m.values(d, s...)), xs, xz,
+			m.input(m.values(d, m.broadcastTo(s)...)), ys, yz, scale, zero}, []tensor.DType{d})
+	}},
 }

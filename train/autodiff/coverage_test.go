@@ -38,7 +38,7 @@ var without = map[op.Key]string{
 	{Domain: "com.microsoft", Type: "QLinearConcat"}: integer, {Domain: "com.microsoft", Type: "QLinearConv"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearGlobalAveragePool"}: integer, {Domain: "com.microsoft", Type: "QLinearLeakyRelu"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearMul"}: integer, {Domain: "com.microsoft", Type: "QLinearSigmoid"}: integer,
-	{Domain: "com.microsoft", Type: "QLinearSoftmax"}: integer,
+	{Domain: "com.microsoft", Type: "QLinearSoftmax"}: integer, {Domain: "com.microsoft", Type: "QLinearWhere"}: integer,
 	{Domain: "com.microsoft", Type: "QuantizeLinear"}: renamed, {Domain: "com.microsoft", Type: "DequantizeLinear"}: renamed,
 }
 
