@@ -145,18 +145,17 @@ func TestONNXRuntime(t *testing.T) {
 					b = plain
 				}
 				in := inputsOf(t, m, 3, 8)
-				endToEnd(t, f, q, b, in)
-				if f.exact {
-					layerByLayer(t, f, q, b, in)
-				}
+				ties := f.exact && layerByLayer(t, f, q, b, in)
+				endToEnd(t, f, q, b, in, ties)
 			}
 		})
 	}
 }
 
 // endToEnd compares the outputs of a model in both runtimes: at most 2 quantisation steps
-// apart and 99.9 % equal, or close where they are not quantised.
-func endToEnd(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor) {
+// apart and 99.9 % equal, or close where they are not quantised. Behind a tie that the two
+// round to different sides, whole rows of sums move, and equal shares are not asked for.
+func endToEnd(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor, ties bool) {
 	t.Helper()
 	ours, theirs := run(t, q, nil, in), run(t, q, b, in)
 	for name, x := range ours {
@@ -186,7 +185,7 @@ func endToEnd(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[str
 			if worst > 1e-4*max(1, top) {
 				t.Errorf("%s: output %q: largest difference %g of %g", f.name, name, worst, top)
 			}
-		case worst > 2.01*step || float64(differ) > 0.001*float64(x.Elems()):
+		case worst > 2.01*step || !ties && float64(differ) > 0.001*float64(x.Elems()):
 			t.Errorf("%s: output %q: largest difference %.2f steps, %d of %d values differ", f.name, name, worst/step, differ, x.Elems())
 		}
 	}
@@ -223,8 +222,8 @@ func producerOf(m *onnx.Model, name string) *onnx.Node {
 
 // layerByLayer cuts out every part of a model between two quantised values and gives both
 // runtimes the same integers. The results are equal, but where ONNX Runtime computes in
-// float32.
-func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor) {
+// float32, and it reports whether a value of an activation was a tie (see [isTie]).
+func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor) (ties bool) {
 	t.Helper()
 	full := *q
 	g := *q.Graph
@@ -270,6 +269,10 @@ func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map
 			if x.DType() == tensor.Int8 {
 				d = int(int8(v)) - int(int8(y.Bytes()[i]))
 			}
+			if (d == 1 || d == -1) && isTie(part, given[from[0]], i) {
+				ties = true
+				continue
+			}
 			steps = max(steps, d, -d)
 			if d != 0 {
 				differ++
@@ -290,6 +293,32 @@ func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map
 	if compared < 2 {
 		t.Errorf("%s: %d layers compared", f.name, compared)
 	}
+	return ties
+}
+
+// isTie reports whether a model is one Tanh or Sigmoid between DequantizeLinear and QuantizeLinear whose exact result for
+// element i of x is as near to the middle between two steps as the two runtimes' functions are to each other: few units in
+// the last place of a float32.
+func isTie(m *onnx.Model, x *tensor.Tensor, i int) bool {
+	n := m.Graph.Nodes
+	if len(n) != 3 || n[0].OpType != "DequantizeLinear" || n[2].OpType != "QuantizeLinear" {
+		return false
+	}
+	exact, ok := map[string]func(float64) float64{"Tanh": math.Tanh, "Sigmoid": func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }}[n[1].OpType]
+	if !ok {
+		return false
+	}
+	value := func(name string) *tensor.Tensor { return m.Graph.Initializer(name).Value }
+	integer := func(t *tensor.Tensor, i int) int {
+		if t.DType() == tensor.Int8 {
+			return int(int8(t.Bytes()[i]))
+		}
+		return int(t.Bytes()[i])
+	}
+	from, to := value(n[0].Inputs[1]).Float32s()[0], value(n[2].Inputs[1]).Float32s()[0]
+	steps := math.Abs(exact(float64(float32(integer(x, i)-integer(value(n[0].Inputs[2]), 0))*from)) / float64(to))
+	_, part := math.Modf(steps)
+	return math.Abs(part-0.5) <= 5e-7*steps
 }
 
 // before returns the nearest values before one that are among those known, and the
