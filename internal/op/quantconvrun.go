@@ -33,6 +33,23 @@ type quantConvState struct {
 	few       fewRun
 }
 
+// shapedWeights are packed weights that know the shape of what was packed.
+type shapedWeights interface{ weightShape() tensor.Shape }
+
+func (p *packed8) weightShape() tensor.Shape      { return p.shape }
+func (p *packedCells) weightShape() tensor.Shape  { return p.shape }
+func (p *packedDepth8) weightShape() tensor.Shape { return p.shape }
+func (p *packedFew) weightShape() tensor.Shape    { return p.shape }
+func (p *packedQ8) weightShape() tensor.Shape     { return p.shape }
+
+// weightShape returns the shape of the weights at input i, packed or not.
+func weightShape(ctx *Context, i int, in []*tensor.Tensor) tensor.Shape {
+	if p, ok := ctx.PackedInput(i).(shapedWeights); ok {
+		return p.weightShape()
+	}
+	return in[i].Shape()
+}
+
 // Run implements [Op].
 func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if out[0].Elems() == 0 {
@@ -43,18 +60,7 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	depth, _ := ctx.PackedInput(o.w).(*packedDepth8)
 	few, _ := ctx.PackedInput(o.w).(*packedFew)
-	wShape := tensor.Shape(nil)
-	if depth != nil {
-		wShape = depth.shape
-	} else if few != nil {
-		wShape = few.shape
-	} else if closed != nil {
-		wShape = closed.shape
-	} else if w != nil {
-		wShape = w.shape
-	} else {
-		wShape = in[o.w].Shape()
-	}
+	wShape := weightShape(ctx, o.w, in)
 	if t.transpose == nil || !t.inputs[0].Equal(in[0].Shape()) || !t.inputs[1].Equal(wShape) {
 		f, err := o.extents(in[0].Shape(), wShape)
 		if err != nil {

@@ -236,16 +236,7 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	w, _ := ctx.PackedInput(o.w).(*packedCells)
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	few, _ := ctx.PackedInput(o.w).(*packedFew)
-	wShape := tensor.Shape(nil)
-	if few != nil {
-		wShape = few.shape
-	} else if closed != nil {
-		wShape = closed.shape
-	} else if w != nil {
-		wShape = w.shape
-	} else {
-		wShape = in[o.w].Shape()
-	}
+	wShape := weightShape(ctx, o.w, in)
 	if !t.ready || !t.inputs[0].Equal(in[0].Shape()) || !t.inputs[1].Equal(wShape) {
 		f, err := o.extents(in[0].Shape(), wShape)
 		if err != nil {
