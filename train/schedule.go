@@ -1,8 +1,11 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // Schedule gives the factor on the learning rate at a moment of training, for the epoch
@@ -59,17 +62,114 @@ func (c Cosine) Factor(done float64) float64 {
 	return c.Floor + (1-c.Floor)*(1+math.Cos(math.Pi*done))/2
 }
 
-func (Cosine) String() string { return "cosine" }
+func (c Cosine) String() string {
+	if c.Floor == 0 {
+		return "cosine"
+	}
+	return fmt.Sprintf("cosine:floor=%v", c.Floor)
+}
 
-// ParseSchedule returns the schedule of that name: "constant", "cosine" or "tripling".
-func ParseSchedule(name string) (Schedule, error) {
+func (c Cosine) check() error {
+	if !(c.Floor >= 0 && c.Floor <= 1) {
+		return fmt.Errorf("train: floor of the cosine schedule is %v; it is between 0 and 1", c.Floor)
+	}
+	return nil
+}
+
+// Steps multiplies the learning rate by Gamma at each epoch of At, counted from the end of
+// the warm-up.
+type Steps struct {
+	At    Milestones
+	Gamma float64
+}
+
+// Factor implements [Schedule], as if training ended with the last milestone.
+func (s Steps) Factor(done float64) float64 {
+	if len(s.At) == 0 {
+		return 1
+	}
+	return s.factorAt(done * s.At[len(s.At)-1])
+}
+
+func (s Steps) factorAt(epochs float64) float64 {
+	f := 1.0
+	for _, at := range s.At {
+		if epochs >= at {
+			f *= s.Gamma
+		}
+	}
+	return f
+}
+
+func (s Steps) String() string {
+	at, _ := s.At.MarshalText()
+	return fmt.Sprintf("steps:at=%s,gamma=%v", at, s.Gamma)
+}
+
+func (s Steps) check() error {
+	if len(s.At) == 0 {
+		return errors.New("train: the schedule needs epochs to change the learning rate at, as in steps:at=30/60/90,gamma=0.1")
+	}
+	if !(s.Gamma > 0) || math.IsInf(s.Gamma, 1) {
+		return fmt.Errorf("train: gamma of the schedule is %v; it is above 0", s.Gamma)
+	}
+	return nil
+}
+
+// Milestones are epochs, ascending and above 0. The text of them has slashes between, as in
+// "30/60/90".
+type Milestones []float64
+
+// MarshalText implements [encoding.TextMarshaler].
+func (m Milestones) MarshalText() ([]byte, error) {
+	var b []byte
+	for i, at := range m {
+		if i > 0 {
+			b = append(b, '/')
+		}
+		b = strconv.AppendFloat(b, at, 'g', -1, 64)
+	}
+	return b, nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *Milestones) UnmarshalText(text []byte) error {
+	*m = nil
+	for s := range strings.SplitSeq(string(text), "/") {
+		at, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(at > 0) || math.IsInf(at, 1) || len(*m) > 0 && at <= (*m)[len(*m)-1] {
+			return fmt.Errorf("epochs %q: want numbers above 0, ascending, with slashes between", text)
+		}
+		*m = append(*m, at)
+	}
+	return nil
+}
+
+// ParseSchedule returns the schedule that a specification describes: "constant", "cosine",
+// "tripling" or "steps", and, after a colon, settings of its fields in lower case, as in
+// "cosine:floor=0.1" and "steps:at=30/60/90,gamma=0.1". Gamma is 0.1 unless given.
+func ParseSchedule(spec string) (Schedule, error) {
+	name, settings, _ := strings.Cut(spec, ":")
+	var s Schedule
 	switch name {
 	case "constant", "":
-		return Constant{}, nil
+		s = Constant{}
 	case "cosine":
-		return Cosine{}, nil
+		s = Cosine{}
 	case "tripling":
-		return Tripling{}, nil
+		s = Tripling{}
+	case "steps":
+		s = Steps{Gamma: 0.1}
+	default:
+		return nil, fmt.Errorf("train: no schedule %q; there are constant, cosine, steps and tripling", name)
 	}
-	return nil, fmt.Errorf("train: no schedule %q; there are constant, cosine and tripling", name)
+	v, err := configure(s, settings)
+	if err != nil {
+		return nil, fmt.Errorf("train: schedule %q: %w", spec, err)
+	}
+	s = v.Interface().(Schedule)
+	if c, ok := s.(interface{ check() error }); ok {
+		err = c.check()
+	}
+	return s, err
 }

@@ -522,24 +522,6 @@ func TestStepAllocations(t *testing.T) {
 	}
 }
 
-func TestSchedule(t *testing.T) {
-	cfg := small(t)
-	cfg.Data, cfg.Batch, cfg.Epochs = digits(t, 100, false), 10, 4 // 40 steps
-	cfg.LR, cfg.Warmup, cfg.Schedule = 2, 1, Cosine{Floor: 0.1}
-	tr := newTrainer(t, cfg)
-	for _, tt := range []struct {
-		step int
-		want float64
-	}{
-		{0, 2. / 11}, {9, 20. / 11}, {10, 2}, {25, 2 * (0.1 + 0.9/2)}, {40, 0.2},
-	} {
-		tr.pos.Steps = tt.step
-		if got := tr.learningRate(); math.Abs(got-tt.want) > 1e-12 {
-			t.Errorf("step %d: rate %v, want %v", tt.step, got, tt.want)
-		}
-	}
-}
-
 func TestOutputs(t *testing.T) {
 	cfg := small(t)
 	tr := runAll(t, cfg)

@@ -96,7 +96,7 @@ func newFlags(o *options, size, hidden *string) *pflag.FlagSet {
 	fs.StringVar(&o.objective, "objective", "", "NAME or NAME:SETTING=VALUE,…, for example elbo:likelihood=gaussian,warmup=5; docs/models.md describes them; the architecture's if not given")
 	fs.Float64Var(&o.beta, "beta", 0, "weight of the KL term of an ELBO; 0: the architecture's")
 	fs.StringVar(&o.optimizer, "optimizer", "adam", "adam, adamw or sgd, or NAME:SETTING=VALUE,…, for example adam:beta1=0.5,eps=1e-4; the architecture's if not given")
-	fs.StringVar(&o.schedule, "schedule", "constant", "learning rate over time: constant, cosine or tripling; the architecture's if not given")
+	fs.StringVar(&o.schedule, "schedule", "constant", "learning rate over time: constant, cosine, tripling or steps:at=EPOCH/EPOCH/…,gamma=FACTOR; the architecture's if not given")
 	fs.Float64Var(&o.warmup, "warmup", 0, "epochs over which the learning rate rises from 0")
 	fs.Float64Var(&o.clip, "clip", 0, "upper bound of the gradient's norm; 0: none")
 	fs.Float64Var(&o.ema, "ema", 0, "decay of a moving average of the weights that becomes the result; 0: none")
