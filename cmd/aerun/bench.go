@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/rng"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
@@ -47,31 +48,32 @@ type benchFlags struct {
 
 func runBench(a *app, args []string) error {
 	var f benchFlags
-	fs := a.flags()
+	all, fs := a.flags()
 	fs.IntSliceVar(&f.batches, "batch", []int{1}, "batch sizes")
 	fs.IntSliceVar(&f.threads, "threads", []int{1}, "numbers of threads")
 	fs.StringSliceVar(&f.backends, "backend", []string{"native"}, "what to compare: native, ort")
 	fs.StringVar(&f.part, "part", "full", "what to run: full, encoder or decoder")
+	cli.Choices(fs, "part", "full", "encoder", "decoder")
 	fs.Float64Var(&f.seconds, "seconds", 1, "time for each measurement")
 	fs.IntVar(&f.runs, "runs", 0, "runs for each measurement, instead of a time")
 	fs.BoolVar(&f.json, "json", false, "print a JSON array")
 	fs.BoolVar(&f.profile, "profile", false, "also print the time of each node (native)")
-	fs.StringVar(&f.trace, "trace", "", "write the nodes of one run to a file for chrome://tracing or Perfetto (native)")
-	fs.StringVar(&f.o.Input, "input", "", "name of the value that takes images (models without our metadata)")
-	fs.StringVar(&f.o.Latent, "latent", "", "name of the latent vector")
-	fs.StringVar(&f.o.Output, "output", "", "name of the reconstruction")
-	fs.StringVar(&f.size, "size", "", "size of images as WxH")
-	fs.IntVar(&f.o.Channels, "channels", 0, "1 for grey, 3 for colour")
-	f.shapes.add(fs)
-	f.addShared(fs)
-	f.fs = fs
+	fs.StringVar(&f.trace, "trace", "", "`FILE` to write the nodes of one run to, for chrome://tracing or Perfetto (native)")
+	f.addNames(all)
+	f.shapes.add(all)
+	f.addShared(all)
 	f.o.Fit = "stretch"
-	rest, err := a.parse(fs, args, 1, 1)
+	rest, err := a.parse(all, args, 1, 1)
 	if err != nil {
 		return err
 	}
 	if err := f.check(); err != nil {
 		return err
+	}
+	if f.trace != "" && !isStdout(f.trace) {
+		if err := checkFolder("--trace", f.trace); err != nil {
+			return err
+		}
 	}
 	return a.bench(&f, rest[0])
 }
@@ -409,7 +411,7 @@ func (r *benchResult) print(a *app) {
 	if r.GFLOPS != nil {
 		gflops = strconv.FormatFloat(*r.GFLOPS, 'f', 2, 64)
 	}
-	name := oneLine(r.Model)
+	name := cli.OneLine(r.Model)
 	if rs := []rune(name); len(rs) > 24 {
 		name = string(rs[:23]) + "…"
 	}
@@ -468,7 +470,7 @@ func profileTable(p *runtime.Profile) string {
 		if sum > 0 {
 			share = 100 * float64(n.Time) / float64(sum)
 		}
-		fmt.Fprintf(&b, "%-32s %-18s %10.2f %6.1f%% %9s  %s\n", oneLine(n.Name), oneLine(n.OpType), us, share, gflops, strings.Join(n.Outputs, " "))
+		fmt.Fprintf(&b, "%-32s %-18s %10.2f %6.1f%% %9s  %s\n", cli.OneLine(n.Name), cli.OneLine(n.OpType), us, share, gflops, strings.Join(n.Outputs, " "))
 	}
 	total := float64(p.Total) / float64(p.Runs) / float64(time.Microsecond)
 	inNodes := float64(sum) / float64(p.Runs) / float64(time.Microsecond)

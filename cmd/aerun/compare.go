@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/internal/metric"
@@ -42,14 +43,13 @@ type modelJSON struct {
 func runCompare(a *app, args []string) error {
 	var mf modelFlags
 	var sf sheetFlags
-	fs := a.flags()
+	all, fs := a.flags()
 	asJSON := fs.Bool("json", false, "print JSON")
-	fs.StringVarP(&sf.out, "out", "o", "", "where the pictures go, in each row an image, both reconstructions and 8 times their difference: a PNG file, or a folder")
-	fs.IntVar(&sf.sheet.Columns, "columns", 1, "rows of four that stand side by side")
-	fs.IntVar(&sf.sheet.Pad, "pad", 2, "pixels between images")
-	fs.IntVar(&sf.sheet.Zoom, "zoom", 1, "size of a pixel in the picture")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 3, -1)
+	sheet := all.Section(pictureFlags)
+	sheet.StringVarP(&sf.out, "out", "o", "", "where the sheet go, in each row an image, both reconstructions and 8 times their difference: a PNG `FILE`, or a folder for one file each")
+	sf.addLayout(sheet, "rows of four that stand side by side", 1)
+	mf.add(all)
+	rest, err := a.parse(all, args, 3, -1)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func runCompare(a *app, args []string) error {
 
 func (c *compareJSON) print(a *app) {
 	for _, m := range c.Models {
-		fmt.Fprintf(a.stdout, "%s: %s  mse %.6g  ssim %.4f  %.3g ms an image\n", oneLine(m.File), bytesOf(m.Bytes), m.MSE, m.SSIM, 1e3*m.Time)
+		fmt.Fprintf(a.stdout, "%s: %s  mse %.6g  ssim %.4f  %.3g ms an image\n", cli.OneLine(m.File), bytesOf(m.Bytes), m.MSE, m.SSIM, 1e3*m.Time)
 	}
 	fmt.Fprintf(a.stdout, "difference of %d reconstructions: mse %.6g", c.Images, c.Difference)
 	if c.PSNR != nil {
@@ -182,21 +182,35 @@ func compareRow(a, b autoencoder.Reconstruction) (image.Image, float64, error) {
 	return row.Image(), sum / float64(len(x.Pix)), nil
 }
 
+// selfResult is what `verify --self --json` prints for a model.
+type selfResult struct {
+	File     string `json:"file"`
+	Pass     bool   `json:"pass"`
+	Digest   string `json:"digest"`
+	Recorded string `json:"recorded"`
+}
+
 // runVerifySelf is `verify --self`: it checks that this device gets the results from a fully
 // integer model that were recorded when the model was quantised.
-func (a *app) runVerifySelf(sf *sessionFlags, models []string) error {
+func (a *app) runVerifySelf(sf *sessionFlags, models []string, asJSON bool) error {
 	failed := false
 	for _, path := range models {
 		want, got, err := a.digests(sf, path)
 		if err != nil {
 			return named(path, err)
 		}
-		if got == want {
-			fmt.Fprintf(a.stdout, "ok   %s: %s\n", oneLine(path), got)
-			continue
+		failed = failed || got != want
+		switch {
+		case asJSON:
+			err = json.NewEncoder(a.stdout).Encode(selfResult{File: path, Pass: got == want, Digest: got, Recorded: want})
+		case got == want:
+			_, err = fmt.Fprintf(a.stdout, "ok   %s: %s\n", cli.OneLine(path), got)
+		default:
+			_, err = fmt.Fprintf(a.stdout, "FAIL %s: %s, recorded %s\n", cli.OneLine(path), got, cli.OneLine(want))
 		}
-		failed = true
-		fmt.Fprintf(a.stdout, "FAIL %s: %s, recorded %s\n", oneLine(path), got, oneLine(want))
+		if err != nil {
+			return err
+		}
 	}
 	if failed {
 		return errReported

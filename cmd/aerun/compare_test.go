@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/digest"
@@ -32,8 +33,8 @@ func TestCompare(t *testing.T) {
 	if out := want(t, dir, "compare", "model.onnx", "plain.onnx", "--input", "image", "--latent", "z", "--output", "reconstruction", "--size", "4x4", "rows.png"); !strings.Contains(out, "difference of 1 reconstructions") {
 		t.Errorf("compare printed %q", out)
 	}
-	if status, _, _ := aerun(t, dir, "compare", "model.onnx", "rows.png"); status != exitUsage {
-		t.Errorf("one model and one image: status %d, want %d", status, exitUsage)
+	if status, _, _ := aerun(t, dir, "compare", "model.onnx", "rows.png"); status != cli.Misuse {
+		t.Errorf("one model and one image: status %d, want %d", status, cli.Misuse)
 	}
 }
 
@@ -86,10 +87,13 @@ func TestVerifySelf(t *testing.T) {
 	if out := want(t, dir, "verify", "--self", "good.onnx"); out != "ok   good.onnx: "+sum+"\n" {
 		t.Errorf("good: %q", out)
 	}
-	if status, out, _ := aerun(t, dir, "verify", "--self", "bad.onnx"); status != exitFailed || !strings.HasPrefix(out, "FAIL bad.onnx") {
+	if status, out, _ := aerun(t, dir, "verify", "--self", "bad.onnx"); status != cli.Failed || !strings.HasPrefix(out, "FAIL bad.onnx") {
 		t.Errorf("bad: status %d, %q", status, out)
 	}
-	if status, _, errs := aerun(t, dir, "verify", "--self", "none.onnx"); status != exitFailed || !strings.Contains(errs, "no digest") {
+	if out := want(t, dir, "verify", "--self", "--json", "good.onnx"); out != `{"file":"good.onnx","pass":true,"digest":"`+sum+`","recorded":"`+sum+`"}`+"\n" {
+		t.Errorf("verify --self --json prints %q", out)
+	}
+	if status, _, errs := aerun(t, dir, "verify", "--self", "none.onnx"); status != cli.Failed || !strings.Contains(errs, "no digest") {
 		t.Errorf("none: status %d, %q", status, errs)
 	}
 	if out := want(t, dir, "info", "good.onnx"); !strings.Contains(out, "fully integer: yes") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,10 +18,18 @@ import (
 // imageExt are the file names that count as images in a folder.
 var imageExt = []string{".png", ".jpg", ".jpeg", ".gif", ".pgm", ".ppm", ".pnm"}
 
-// imageFiles replaces folders among args by the images in them, in the order of their names.
+// imageFiles replaces folders among args by the images in them and in their subfolders, in
+// the order of their names. "-" is standard input, once.
 func imageFiles(args []string) ([]string, error) {
 	var out []string
-	for _, arg := range args {
+	for i, arg := range args {
+		if arg == "-" {
+			if slices.Contains(args[:i], "-") {
+				return nil, usagef("standard input is named twice")
+			}
+			out = append(out, arg)
+			continue
+		}
 		st, err := os.Stat(arg)
 		if err != nil {
 			return nil, err
@@ -29,21 +38,33 @@ func imageFiles(args []string) ([]string, error) {
 			out = append(out, arg)
 			continue
 		}
-		entries, err := os.ReadDir(arg)
+		found := len(out)
+		err = filepath.WalkDir(arg, func(name string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && slices.Contains(imageExt, strings.ToLower(filepath.Ext(name))) {
+				out = append(out, name)
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
-		}
-		found := len(out)
-		for _, e := range entries {
-			if !e.IsDir() && slices.Contains(imageExt, strings.ToLower(filepath.Ext(e.Name()))) {
-				out = append(out, filepath.Join(arg, e.Name()))
-			}
 		}
 		if len(out) == found {
 			return nil, fmt.Errorf("%s: no images (%s) in this folder", arg, strings.Join(imageExt, " "))
 		}
 	}
 	return out, nil
+}
+
+// image reads an image from a file, or from standard input for "-".
+func (a *app) image(name string) (image.Image, error) {
+	if name != "-" {
+		return imagefile.DecodeFile(name, 0)
+	}
+	img, err := imagefile.Decode(a.stdin, 0)
+	if err != nil {
+		return nil, fmt.Errorf("standard input: %w", err)
+	}
+	return img, nil
 }
 
 // eachImages reads the files in groups of at most size and calls f with each group.
@@ -54,7 +75,7 @@ func (a *app) eachImages(files []string, size int, f func(names []string, images
 			if err := a.ctx.Err(); err != nil {
 				return err
 			}
-			img, err := imagefile.DecodeFile(name, 0)
+			img, err := a.image(name)
 			if err != nil {
 				return err
 			}
@@ -114,11 +135,16 @@ func (a *app) checkOut(path string, exts ...string) error {
 	if !slices.Contains(exts, strings.ToLower(filepath.Ext(path))) {
 		return usagef("%s: -o %q: want a name that ends in %s, or a folder", a.verb.name, path, strings.Join(exts, " or "))
 	}
+	return checkFolder("-o", path)
+}
+
+// checkFolder refuses a file to write, named by a flag, whose folder does not exist.
+func checkFolder(flag, path string) error {
 	dir := filepath.Dir(path)
 	if st, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("-o %s: %w", path, err)
+		return fmt.Errorf("%s %s: %w", flag, path, err)
 	} else if !st.IsDir() {
-		return fmt.Errorf("-o %s: %s is not a folder", path, dir)
+		return fmt.Errorf("%s %s: %s is not a folder", flag, path, dir)
 	}
 	return nil
 }

@@ -11,31 +11,42 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
 	"github.com/aekit/aekit/runtime/ort"
 )
 
-// flags returns an empty set of flags for the verb.
-func (a *app) flags() *pflag.FlagSet {
-	fs := pflag.NewFlagSet("aerun "+a.verb.name, pflag.ContinueOnError)
-	fs.SetOutput(a.stderr)
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	return fs
+// Titles of the sections of flags.
+const (
+	verbFlags    = "Flags"
+	pictureFlags = "Pictures"
+	modelSection = "What the model does not say of itself"
+	runFlags     = "Execution"
+)
+
+// flags returns an empty set of flags for the verb, and its section of the verb's own.
+func (a *app) flags() (*cli.Flags, *pflag.FlagSet) {
+	all := cli.NewFlags("aerun " + a.verb.name)
+	return all, all.Section(verbFlags)
 }
 
 // parse reads the command line. The remaining arguments number at least low and, unless it
 // is negative, at most high.
-func (a *app) parse(fs *pflag.FlagSet, args []string, low, high int) ([]string, error) {
-	help := fs.BoolP("help", "h", false, "show this text")
-	ver := fs.Bool("version", false, "print the version")
+func (a *app) parse(fs *cli.Flags, args []string, low, high int) ([]string, error) {
+	help := fs.Section(runFlags).BoolP("help", "h", false, "show this text")
+	ver := fs.Section(runFlags).Bool("version", false, "print the version")
+	if a.listing != nil {
+		*a.listing = fs
+		return nil, errHelp
+	}
 	if err := fs.Parse(args); err != nil {
 		return nil, usagef("%s: %v; `aerun %s --help` lists the flags", a.verb.name, err, a.verb.name)
 	}
 	switch {
 	case *help:
-		fmt.Fprintf(a.stdout, "Usage: aerun %s [flags] %s\n\n%s.\n\nFlags:\n%s", a.verb.name, a.verb.args, strings.ToUpper(a.verb.short[:1])+a.verb.short[1:], fs.FlagUsagesWrapped(100))
+		short := strings.ToUpper(a.verb.short[:1]) + a.verb.short[1:]
+		fmt.Fprintf(a.stdout, "Usage: aerun %s [flags] %s\n\n%s.\n\n%s%s", a.verb.name, a.verb.args, short, a.verb.more, fs.Help())
 		return nil, errHelp
 	case *ver:
 		fmt.Fprintln(a.stdout, versionLine())
@@ -61,16 +72,19 @@ type sessionFlags struct {
 	verifyKey string
 }
 
-func (f *sessionFlags) add(fs *pflag.FlagSet) {
+func (f *sessionFlags) add(all *cli.Flags) {
+	fs := all.Section(runFlags)
 	fs.StringVar(&f.backend, "backend", "native", "what executes the model: native or ort (ONNX Runtime)")
-	f.addShared(fs)
+	cli.Choices(fs, "backend", "native", "ort")
 	fs.IntVar(&f.threads, "threads", 0, "threads of one run; 0: as many as the process may use")
+	f.addShared(all)
 }
 
-func (f *sessionFlags) addShared(fs *pflag.FlagSet) {
-	fs.StringVar(&f.ortLib, "ort-lib", os.Getenv(ort.LibraryEnv), "shared library of ONNX Runtime, for the backend ort")
-	fs.StringVar(&f.verifyKey, "verify-key", "", "refuse models that are not signed with the key to this ed25519 public key (a PEM file)")
+func (f *sessionFlags) addShared(all *cli.Flags) {
+	fs := all.Section(runFlags)
+	fs.StringVar(&f.ortLib, "ort-lib", os.Getenv(ort.LibraryEnv), "shared library (`FILE`) of ONNX Runtime, for --backend ort")
 	fs.BoolVar(&f.external, "external-data", false, "let the model read weights from other files in its folder")
+	fs.StringVar(&f.verifyKey, "verify-key", "", "refuse models that are not signed with the key to this ed25519 public key (a PEM `FILE`)")
 }
 
 // options returns the runtime options for the model in a folder, and a function that
@@ -118,30 +132,40 @@ type modelFlags struct {
 	sessionFlags
 	size, rng string
 	label     int
-	fs        *pflag.FlagSet
+	fs        *cli.Flags
 	o         autoencoder.Options
 }
 
-func (f *modelFlags) add(fs *pflag.FlagSet) {
-	f.fs = fs
-	fs.StringVar(&f.o.Input, "input", "", "name of the value that takes images (models without our metadata)")
-	fs.StringVar(&f.o.Latent, "latent", "", "name of the latent vector")
-	fs.StringVar(&f.o.Output, "output", "", "name of the reconstruction")
-	fs.StringVar(&f.size, "size", "", "size of images as WxH")
-	fs.IntVar(&f.o.Channels, "channels", 0, "1 for grey, 3 for colour")
+func (f *modelFlags) add(all *cli.Flags) {
+	f.addNames(all)
+	fs := all.Section(modelSection)
 	fs.StringVar(&f.o.Layout, "layout", "", "order of the image tensor: NCHW, NHWC or flat")
-	fs.StringVar(&f.rng, "range", "", "numbers for black and white as LOW,HIGH, for example -1,1")
+	fs.StringVar(&f.rng, "range", "", "numbers for black and white as `LOW,HIGH`, for example -1,1")
+	cli.Choices(fs, "layout", "NCHW", "NHWC", "flat")
+	fs = all.Section(runFlags)
 	fs.StringVar(&f.o.Fit, "fit", "stretch", "images of other proportions: stretch, cover or contain")
+	cli.Choices(fs, "fit", "stretch", "cover", "contain")
 	fs.IntVar(&f.label, "label", 0, "class label for conditional models")
 	fs.IntVar(&f.o.Batch, "batch", 0, "images of one run at most; 0: 64")
-	f.sessionFlags.add(fs)
+	f.sessionFlags.add(all)
+}
+
+// addNames adds the flags that say what the values of a model mean.
+func (f *modelFlags) addNames(all *cli.Flags) {
+	f.fs = all
+	fs := all.Section(modelSection)
+	fs.StringVar(&f.o.Input, "input", "", "the value that takes images")
+	fs.StringVar(&f.o.Latent, "latent", "", "the value that is the latent vector")
+	fs.StringVar(&f.o.Output, "output", "", "the value that is the reconstruction")
+	fs.StringVar(&f.size, "size", "", "size of images as `WxH`")
+	fs.IntVar(&f.o.Channels, "channels", 0, "1 for grey, 3 for colour")
 }
 
 // options returns the flags as options of package autoencoder.
 func (f *modelFlags) options() (autoencoder.Options, error) {
 	o := f.o
 	if f.size != "" {
-		w, h, err := parseSize(f.size)
+		w, h, err := cli.Size("--size", f.size)
 		if err != nil {
 			return o, err
 		}
@@ -188,10 +212,17 @@ func (f *modelFlags) load(path string) (*autoencoder.Model, error) {
 		defer done()
 		m, err = f.openModel(path, ro, o)
 	}
+	if errors.Is(err, autoencoder.ErrNoSize) {
+		err = fmt.Errorf("%w: give --size WxH", err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if f.fs.Changed("label") {
+		if m.Info().Label == "" {
+			m.Close()
+			return nil, named(path, errors.New("--label: the model takes no label"))
+		}
 		m = m.WithLabel(f.label)
 	}
 	return m, nil
@@ -203,15 +234,4 @@ func (f *modelFlags) batch() int {
 		return f.o.Batch
 	}
 	return 64
-}
-
-// parseSize reads WxH.
-func parseSize(s string) (w, h int, err error) {
-	a, b, ok := strings.Cut(strings.ToLower(s), "x")
-	w, err1 := strconv.Atoi(a)
-	h, err2 := strconv.Atoi(b)
-	if !ok || err1 != nil || err2 != nil || w < 1 || h < 1 || w > 1<<14 || h > 1<<14 {
-		return 0, 0, usagef("--size %q: want WIDTHxHEIGHT, for example 28x28", s)
-	}
-	return w, h, nil
 }

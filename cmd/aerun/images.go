@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 	"github.com/aekit/aekit/runtime/autoencoder"
@@ -22,9 +23,14 @@ type sheetFlags struct {
 	sheet imageio.Sheet
 }
 
-func (f *sheetFlags) add(fs *pflag.FlagSet, what string) {
+func (f *sheetFlags) add(all *cli.Flags, what string) {
+	fs := all.Section(pictureFlags)
 	fs.StringVarP(&f.out, "out", "o", "-", "where "+what)
-	fs.IntVar(&f.sheet.Columns, "columns", 0, "images in a row of the sheet; 0: as square as possible")
+	f.addLayout(fs, "images in a row of the sheet; 0: as square as possible", 0)
+}
+
+func (f *sheetFlags) addLayout(fs *pflag.FlagSet, columns string, def int) {
+	fs.IntVar(&f.sheet.Columns, "columns", def, columns)
 	fs.IntVar(&f.sheet.Pad, "pad", 2, "pixels between images")
 	fs.IntVar(&f.sheet.Zoom, "zoom", 1, "size of a pixel in the picture")
 }
@@ -40,14 +46,15 @@ func runGenerate(a *app, args []string) error {
 	var mf modelFlags
 	var sf sheetFlags
 	var o autoencoder.Sampling
-	fs := a.flags()
+	all, fs := a.flags()
 	n := fs.IntP("count", "n", 64, "how many images")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of the random numbers: the same seed gives the same images")
 	fs.Float64Var(&o.Temperature, "temperature", 1, "spread of the latent vectors: below 1 more typical, above 1 more varied")
 	prior := fs.String("prior", "model", "what latent vectors are drawn from: model (as the model says) or standard (the standard normal)")
-	sf.add(fs, "the images go: a PNG file for a sheet, a folder for one file each, - for standard output")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 0, 1)
+	cli.Choices(fs, "prior", "model", "standard")
+	sf.add(all, "the images go: a PNG `FILE` for a sheet, a folder for one file each, - for standard output")
+	mf.add(all)
+	rest, err := a.parse(all, args, 0, 1)
 	if err != nil {
 		return err
 	}
@@ -94,13 +101,13 @@ func named(path string, err error) error {
 func runInterpolate(a *app, args []string) error {
 	var mf modelFlags
 	var sf sheetFlags
-	fs := a.flags()
+	all, fs := a.flags()
 	steps := fs.IntP("steps", "n", 9, "how many images, both ends included")
 	slerp := fs.Bool("slerp", false, "go along the great circle instead of the straight line")
 	delay := fs.Int("delay", 8, "hundredths of a second for each frame of a GIF")
-	sf.add(fs, "the images go: a PNG file for a strip, a GIF file for an animation, a folder for one file each, - for standard output")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 3, 3)
+	sf.add(all, "the images go: a PNG `FILE` for a strip, a GIF file for an animation, a folder for one file each, - for standard output")
+	mf.add(all)
+	rest, err := a.parse(all, args, 3, 3)
 	if err != nil {
 		return err
 	}
@@ -173,14 +180,13 @@ func finite(v float64) *float64 {
 func runReconstruct(a *app, args []string) error {
 	var mf modelFlags
 	var sf sheetFlags
-	fs := a.flags()
+	all, fs := a.flags()
 	asJSON := fs.Bool("json", false, "print a JSON line for each image")
-	fs.StringVarP(&sf.out, "out", "o", "", "where the pictures go, each image beside its reconstruction: a PNG file, or a folder for one file each")
-	fs.IntVar(&sf.sheet.Columns, "columns", 0, "pairs in a row of the sheet; 0: as square as possible")
-	fs.IntVar(&sf.sheet.Pad, "pad", 2, "pixels between images")
-	fs.IntVar(&sf.sheet.Zoom, "zoom", 1, "size of a pixel in the picture")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 2, -1)
+	pictures := all.Section(pictureFlags)
+	pictures.StringVarP(&sf.out, "out", "o", "", "where the pictures go, each image beside its reconstruction: a PNG `FILE`, or a folder for one file each")
+	sf.addLayout(pictures, "pairs in a row of the sheet; 0: as square as possible", 0)
+	mf.add(all)
+	rest, err := a.parse(all, args, 2, -1)
 	if err != nil {
 		return err
 	}
@@ -240,7 +246,7 @@ func (a *app) printReconstruction(asJSON bool, name string, r autoencoder.Recons
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(reconstructionLine{File: name, MSE: finite(r.MSE), PSNR: finite(r.PSNR), SSIM: finite(r.SSIM)})
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: mse %.6g  psnr %.2f dB  ssim %.4f\n", oneLine(name), r.MSE, r.PSNR, r.SSIM)
+	_, err := fmt.Fprintf(a.stdout, "%s: mse %.6g  psnr %.2f dB  ssim %.4f\n", cli.OneLine(name), r.MSE, r.PSNR, r.SSIM)
 	return err
 }
 
@@ -263,12 +269,16 @@ func (a *app) writePairs(sf sheetFlags, pairs []image.Image) error {
 
 func runScore(a *app, args []string) error {
 	var mf modelFlags
-	fs := a.flags()
+	all, fs := a.flags()
 	asJSON := fs.Bool("json", false, "print a JSON line for each image")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 2, -1)
+	limit := fs.Float64("threshold", 0, "mean squared error from which an image is unusual; if not given, the model's")
+	mf.add(all)
+	rest, err := a.parse(all, args, 2, -1)
 	if err != nil {
 		return err
+	}
+	if !(*limit >= 0) || math.IsInf(*limit, 0) {
+		return usagef("--threshold %g: want a number of 0 or more", *limit)
 	}
 	files, err := imageFiles(rest[1:])
 	if err != nil {
@@ -280,6 +290,9 @@ func runScore(a *app, args []string) error {
 	}
 	defer m.Close()
 	threshold := m.Info().Threshold
+	if all.Changed("threshold") {
+		threshold = *limit
+	}
 	return a.eachImages(files, mf.batch(), func(names []string, images []image.Image) error {
 		scores, err := m.Score(a.ctx, images...)
 		if err != nil {
@@ -289,16 +302,17 @@ func runScore(a *app, args []string) error {
 			line := reconstructionLine{File: names[i], MSE: finite(s.MSE)}
 			word := ""
 			if threshold >= 0 {
-				line.Unusual = &s.Unusual
+				unusual := !(s.MSE < threshold)
+				line.Unusual = &unusual
 				word = "  usual"
-				if s.Unusual {
+				if unusual {
 					word = "  unusual"
 				}
 			}
 			if *asJSON {
 				err = json.NewEncoder(a.stdout).Encode(line)
 			} else {
-				_, err = fmt.Fprintf(a.stdout, "%s: mse %.6g%s\n", oneLine(line.File), s.MSE, word)
+				_, err = fmt.Fprintf(a.stdout, "%s: mse %.6g%s\n", cli.OneLine(line.File), s.MSE, word)
 			}
 			if err != nil {
 				return err

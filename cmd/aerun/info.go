@@ -9,8 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
-
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
@@ -70,8 +69,8 @@ type nodeJSON struct {
 // shapeFlags complete the shapes that a model leaves open.
 type shapeFlags struct{ shapes []string }
 
-func (f *shapeFlags) add(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&f.shapes, "shape", nil, "shape of an input whose axes are open, as NAME=1x3x64x64; may be repeated")
+func (f *shapeFlags) add(all *cli.Flags) {
+	all.Section(modelSection).StringArrayVar(&f.shapes, "shape", nil, "`NAME=1x3x64x64`: shape of an input whose axes are open; may be repeated")
 }
 
 // inputs returns the shapes of the inputs of s for a batch. m may be nil.
@@ -120,12 +119,12 @@ func (f *shapeFlags) inputs(s *runtime.Session, batch int, m *autoencoder.Model)
 func runInfo(a *app, args []string) error {
 	var mf modelFlags
 	var shapes shapeFlags
-	fs := a.flags()
+	all, fs := a.flags()
 	asJSON := fs.Bool("json", false, "print JSON")
 	nodes := fs.Bool("nodes", false, "list the nodes of the graph")
-	shapes.add(fs)
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 1, 1)
+	shapes.add(all)
+	mf.add(all)
+	rest, err := a.parse(all, args, 1, 1)
 	if err != nil {
 		return err
 	}
@@ -223,7 +222,7 @@ func values(infos []runtime.ValueInfo) []valueJSON {
 func (inf *infoJSON) cost(s *runtime.Session, m *autoencoder.Model, sf *shapeFlags, batch int) error {
 	in, err := sf.inputs(s, batch, m)
 	if err != nil {
-		if _, ok := errors.AsType[usageError](err); ok {
+		if _, ok := errors.AsType[cli.UsageError](err); ok {
 			return err
 		}
 		inf.CostError = err.Error()
@@ -251,7 +250,7 @@ func listNodes(g *onnx.Graph) []nodeJSON {
 
 func (inf *infoJSON) print(a *app) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(a.stdout, "%-12s %s\n", name, oneLine(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(a.stdout, "%-12s %s\n", name, cli.OneLine(fmt.Sprintf(format, args...)))
 	}
 	line("file", "%s, %s", inf.File, bytesOf(inf.Bytes))
 	producer := inf.Producer

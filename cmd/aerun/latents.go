@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/runtime/autoencoder"
 	"github.com/aekit/aekit/tensor"
 )
@@ -35,11 +36,12 @@ type latentLine struct {
 
 func runEncode(a *app, args []string) error {
 	var mf modelFlags
-	fs := a.flags()
-	out := fs.StringP("out", "o", "-", "where the latent vectors go; - for standard output")
-	format := fs.String("format", "", "jsonl (a JSON line for each image), npy or safetensors; default: by the name of the file, else jsonl")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 2, -1)
+	all, fs := a.flags()
+	out := fs.StringP("out", "o", "-", "`FILE` for the latent vectors; - for standard output")
+	format := fs.String("format", "", "jsonl (a JSON line for each image), npy or safetensors; if not given, by the name of the file, else jsonl")
+	cli.Choices(fs, "format", "jsonl", "npy", "safetensors")
+	mf.add(all)
+	rest, err := a.parse(all, args, 2, -1)
 	if err != nil {
 		return err
 	}
@@ -54,6 +56,13 @@ func runEncode(a *app, args []string) error {
 	}
 	if !slices.Contains([]string{"jsonl", "npy", "safetensors"}, *format) {
 		return usagef("encode: --format %q, want jsonl, npy or safetensors", *format)
+	}
+	if !isStdout(*out) {
+		if err := checkFolder("-o", *out); err != nil {
+			return err
+		}
+	} else if *format != "jsonl" && a.tty {
+		return usagef("encode: standard output is a terminal; name a file with -o")
 	}
 	files, err := imageFiles(rest[1:])
 	if err != nil {
@@ -78,15 +87,15 @@ func runEncode(a *app, args []string) error {
 			return encode(func(names []string, l *autoencoder.Latents) error { return writeLatentLines(w, names, l) })
 		})
 	}
-	var all gathered
-	if err := encode(func(_ []string, l *autoencoder.Latents) error { return all.add(l, len(files)) }); err != nil {
+	var g gathered
+	if err := encode(func(_ []string, l *autoencoder.Latents) error { return g.add(l, len(files)) }); err != nil {
 		return err
 	}
 	return a.write(*out, true, func(w io.Writer) error {
 		if *format == "npy" {
-			return tensor.WriteNPY(w, all.z)
+			return tensor.WriteNPY(w, g.z)
 		}
-		return writeSafetensors(w, all.named())
+		return writeSafetensors(w, g.named())
 	})
 }
 
@@ -193,11 +202,12 @@ func (g *gathered) named() map[string]*tensor.Tensor {
 func runDecode(a *app, args []string) error {
 	var mf modelFlags
 	var sf sheetFlags
-	fs := a.flags()
-	format := fs.String("format", "", "of the latent vectors: jsonl, npy or safetensors; default: by the name of the file, else jsonl")
-	sf.add(fs, "the images go: a PNG file for a sheet, a folder for one file each, - for standard output")
-	mf.add(fs)
-	rest, err := a.parse(fs, args, 1, -1)
+	all, fs := a.flags()
+	format := fs.String("format", "", "of the latent vectors: jsonl, npy or safetensors; if not given, by the name of the file, else jsonl")
+	cli.Choices(fs, "format", "jsonl", "npy", "safetensors")
+	sf.add(all, "the images go: a PNG `FILE` for a sheet, a folder for one file each, - for standard output")
+	mf.add(all)
+	rest, err := a.parse(all, args, 1, -1)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/cpufeat"
 )
 
@@ -34,38 +34,77 @@ func main() {
 		stop()
 		time.Sleep(3 * time.Second)
 		atomicfile.Cleanup()
-		os.Exit(exitFailed)
+		os.Exit(cli.Failed)
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
-
-// Exit statuses.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
 
 // verb is one of the program's commands.
 type verb struct {
 	name  string
 	args  string // what follows the flags
 	short string
+	more  string // further text of its help; lines of at most 80 characters
 	run   func(a *app, args []string) error
 }
 
 // verbs lists the commands in the order of the help text.
 var verbs = []verb{
-	{"info", "MODEL.onnx", "describe a model: graph, sizes, cost, kernels, metadata", runInfo},
-	{"encode", "MODEL.onnx IMAGE…", "turn images into latent vectors", runEncode},
-	{"decode", "MODEL.onnx LATENTS…", "turn latent vectors into images", runDecode},
-	{"reconstruct", "MODEL.onnx IMAGE…", "show images beside their reconstructions", runReconstruct},
-	{"generate", "[MODEL.onnx]", "draw new images", runGenerate},
-	{"interpolate", "MODEL.onnx IMAGE IMAGE", "show the way from one image to another", runInterpolate},
-	{"score", "MODEL.onnx IMAGE…", "measure how unusual images are", runScore},
-	{"compare", "A.onnx B.onnx IMAGE…", "compare two models: size, speed, reconstructions", runCompare},
-	{"verify", "CASE…", "run test cases in the layout of the ONNX backend tests", runVerify},
-	{"bench", "MODEL.onnx", "measure speed", runBench},
+	{"info", "MODEL.onnx", "describe a model: graph, sizes, cost, kernels, metadata", `Examples:
+  aerun info model.onnx
+  aerun info --json model.onnx
+  aerun info --batch 16 --shape image=16x3x64x64 other.onnx
+`, runInfo},
+	{"encode", "MODEL.onnx IMAGE…", "turn images into latent vectors", `Examples:
+  aerun encode model.onnx photos/                # JSON lines
+  aerun encode -o z.npy model.onnx photos/       # an array of NumPy
+  camera | aerun encode model.onnx -             # from a pipe
+`, runEncode},
+	{"decode", "MODEL.onnx [LATENTS…]", "turn latent vectors into images", `LATENTS are files as encode writes them, or - for standard input, which is also
+read where none is named.
+
+Examples:
+  aerun decode -o images/ model.onnx z.npy
+  aerun encode model.onnx a.png | aerun decode -o a2.png model.onnx
+`, runDecode},
+	{"reconstruct", "MODEL.onnx IMAGE…", "show images beside their reconstructions", `Examples:
+  aerun reconstruct model.onnx photos/           # MSE, PSNR, SSIM
+  aerun reconstruct -o pairs.png --zoom 2 model.onnx a.png b.png
+`, runReconstruct},
+	{"generate", "[MODEL.onnx]", "draw new images", `Without a model it draws digits with the one that is built in.
+
+Examples:
+  aerun generate -o digits.png
+  aerun generate -n 16 --seed 7 --temperature 0.8 -o samples.png model.onnx
+  aerun generate --label 7 -o sevens/ cvae.onnx  # a file for each
+`, runGenerate},
+	{"interpolate", "MODEL.onnx IMAGE IMAGE", "show the way from one image to another", `Examples:
+  aerun interpolate -o strip.png model.onnx a.png b.png
+  aerun interpolate -n 30 -o way.gif model.onnx a.png b.png
+`, runInterpolate},
+	{"score", "MODEL.onnx IMAGE…", "measure how unusual images are", `The score is the mean squared error of the reconstruction, of pixels in [0, 1].
+From --threshold on, or else from the model's own threshold if it has one, an
+image is called unusual. The exit status does not depend on that.
+
+Examples:
+  aerun score model.onnx photos/
+  aerun score --json --threshold 0.01 model.onnx photos/
+`, runScore},
+	{"compare", "A.onnx B.onnx IMAGE…", "compare two models: size, speed, reconstructions", `Example:
+  aerun compare -o rows.png model.onnx model.int8.onnx photos/
+`, runCompare},
+	{"verify", "CASE…", "run test cases in the layout of the ONNX backend tests", `A CASE is a folder with model.onnx and folders test_data_set_0 …, a folder of
+such folders, or a model file with such folders beside it.
+
+Examples:
+  aerun verify cases/
+  aerun verify --self model.int8.onnx            # against its own digest
+`, runVerify},
+	{"bench", "MODEL.onnx", "measure speed", `Examples:
+  aerun bench --batch 1,16,256 --threads 1,2 model.onnx
+  aerun bench --backend native,ort --part decoder model.onnx
+  aerun bench --profile --trace run.json model.onnx
+`, runBench},
 }
 
 // app is one invocation of the program.
@@ -76,14 +115,11 @@ type app struct {
 	stdout *bufio.Writer
 	stderr io.Writer
 	tty    bool // standard output is a terminal
+	// listing, if not nil, receives the verb's flags instead of their being parsed.
+	listing **cli.Flags
 }
 
-// usageError is a command line that makes no sense.
-type usageError struct{ msg string }
-
-func (e usageError) Error() string { return e.msg }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+func usagef(format string, args ...any) error { return cli.Usagef(format, args...) }
 
 // errReported ends the program with status 1; what failed has been said.
 var errReported = errors.New("reported")
@@ -95,8 +131,7 @@ var errHelp = errors.New("help")
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{ctx: ctx, stdin: stdin, stdout: bufio.NewWriter(stdout), stderr: stderr}
 	if f, ok := stdout.(*os.File); ok {
-		st, err := f.Stat()
-		a.tty = err == nil && st.Mode()&fs.ModeCharDevice != 0
+		a.tty = cli.Terminal(f)
 	}
 	err := a.dispatch(args)
 	if ferr := a.stdout.Flush(); ferr != nil && (err == nil || errors.Is(err, errHelp)) {
@@ -104,35 +139,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	switch {
 	case err == nil, errors.Is(err, errHelp):
-		return exitOK
+		return cli.OK
 	case errors.Is(err, errReported):
-		return exitFailed
+		return cli.Failed
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		fmt.Fprintln(stderr, "aerun: interrupted")
-		return exitFailed
+		return cli.Failed
 	}
-	fmt.Fprintln(stderr, "aerun: "+oneLine(err.Error()))
-	if _, ok := errors.AsType[usageError](err); ok {
-		return exitUsage
-	}
-	return exitFailed
-}
-
-// oneLine replaces line breaks and other control characters, which may come from a hostile
-// file, so that a message is one line.
-func oneLine(s string) string {
-	s = strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
+	fmt.Fprintln(stderr, "aerun: "+cli.OneLine(err.Error()))
+	return cli.Status(err)
 }
 
 func (a *app) dispatch(args []string) error {
 	if bad := cpufeat.Unknown(); len(bad) > 0 {
-		fmt.Fprintf(a.stderr, "aerun: AEKIT_CPU: ignored: %s\n", oneLine(strings.Join(bad, ", ")))
+		fmt.Fprintf(a.stderr, "aerun: AEKIT_CPU: ignored: %s\n", cli.OneLine(strings.Join(bad, ", ")))
 	}
 	if len(args) == 0 {
 		return usagef("no verb; `aerun --help` lists them")
@@ -147,6 +167,8 @@ func (a *app) dispatch(args []string) error {
 	case "--version", "version":
 		fmt.Fprintln(a.stdout, versionLine())
 		return errHelp
+	case "completion":
+		return a.completion(args[1:])
 	}
 	for i := range verbs {
 		if verbs[i].name == args[0] {
@@ -158,12 +180,24 @@ func (a *app) dispatch(args []string) error {
 }
 
 func (a *app) help() {
-	fmt.Fprint(a.stdout, "aerun runs autoencoders, and other ONNX models.\n\nUsage: aerun VERB [flags] MODEL.onnx [FILES…]\n\nVerbs:\n")
+	fmt.Fprint(a.stdout, `aerun runs autoencoders, and other ONNX models.
+
+Usage: aerun VERB [flags] MODEL.onnx [FILES…]
+
+Verbs:
+`)
 	for _, v := range verbs {
 		fmt.Fprintf(a.stdout, "  %-12s %-24s %s\n", v.name, v.args, v.short)
 	}
 	fmt.Fprint(a.stdout, `
-`+"`aerun VERB --help`"+` lists the flags of a verb. --version prints the version.
+`+"`aerun VERB --help`"+` lists the flags of a verb and gives examples. --version prints
+the version; `+"`aerun completion bash`"+` (or zsh, fish) prints a script for the shell.
+
+An IMAGE is a PNG, JPEG, GIF (its first frame), PGM or PPM file, a folder, which
+stands for all images in it and in its subfolders, or - for standard input.
+
+Exit status: 0 on success; 1 if the work failed or a check did not hold; 2 for a
+command line that makes no sense.
 
 Environment: AEKIT_CPU masks processor features (AEKIT_CPU=-avx512,-vnni);
 AEKIT_ORT_LIB names the shared library of ONNX Runtime for --backend ort.

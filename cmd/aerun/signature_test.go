@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/sign"
 )
@@ -49,7 +50,7 @@ func TestVerifyKey(t *testing.T) {
 	}
 	if err := os.Truncate(huge, 1<<38); err != nil {
 		t.Log("no huge file: ", err)
-	} else if status, _, errs := aerun(t, dir, "info", "--verify-key", "pub.pem", "huge.onnx"); status != exitFailed || !strings.Contains(errs, "limit") {
+	} else if status, _, errs := aerun(t, dir, "info", "--verify-key", "pub.pem", "huge.onnx"); status != cli.Failed || !strings.Contains(errs, "limit") {
 		t.Errorf("huge file: status %d, %q, want a message about the limit", status, errs)
 	}
 	for _, tt := range []struct{ key, model, says string }{
@@ -58,12 +59,12 @@ func TestVerifyKey(t *testing.T) {
 	} {
 		for _, verb := range []string{"info", "generate", "bench"} {
 			status, _, errs := aerun(t, dir, verb, "--verify-key", tt.key, tt.model)
-			if status == exitOK || !strings.Contains(errs, tt.says) {
+			if status == cli.OK || !strings.Contains(errs, tt.says) {
 				t.Errorf("%s --verify-key %s %s: status %d, %q, want a message that says %q", verb, tt.key, tt.model, status, errs, tt.says)
 			}
 		}
 	}
-	if status, _, errs := aerun(t, dir, "generate", "--verify-key", "pub.pem"); status != exitUsage || !strings.Contains(errs, "--verify-key") {
-		t.Errorf("no model: status %d, %q, want %d and a message about the flag", status, errs, exitUsage)
+	if status, _, errs := aerun(t, dir, "generate", "--verify-key", "pub.pem"); status != cli.Misuse || !strings.Contains(errs, "--verify-key") {
+		t.Errorf("no model: status %d, %q, want %d and a message about the flag", status, errs, cli.Misuse)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/onnxcases"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
@@ -29,18 +30,18 @@ type caseResult struct {
 func runVerify(a *app, args []string) error {
 	var sf sessionFlags
 	tol := onnxcases.Default
-	fs := a.flags()
+	all, fs := a.flags()
 	fs.Float64Var(&tol.Rel, "rtol", tol.Rel, "relative tolerance: |got-want| ≤ atol + rtol·|want|")
 	fs.Float64Var(&tol.Abs, "atol", tol.Abs, "absolute tolerance")
 	asJSON := fs.Bool("json", false, "print a JSON line for each case")
-	self := fs.Bool("self", false, "check fully integer MODELs against the digest that they record")
-	sf.add(fs)
-	rest, err := a.parse(fs, args, 1, -1)
+	self := fs.Bool("self", false, "the arguments are fully integer models: check them against the digests that they record")
+	sf.add(all)
+	rest, err := a.parse(all, args, 1, -1)
 	if err != nil {
 		return err
 	}
 	if *self {
-		return a.runVerifySelf(&sf, rest)
+		return a.runVerifySelf(&sf, rest, *asJSON)
 	}
 	if !(tol.Rel >= 0) || !(tol.Abs >= 0) {
 		return usagef("--rtol %g --atol %g: want numbers of 0 or more", tol.Rel, tol.Abs)
@@ -113,7 +114,7 @@ func (a *app) verify(sf *sessionFlags, model string, tol onnxcases.Tolerance) ca
 		res.MaxAbs, res.MaxRel = finite(d.MaxAbs), finite(d.MaxRel)
 	}
 	if err != nil {
-		res.Error = oneLine(err.Error())
+		res.Error = cli.OneLine(err.Error())
 	}
 	res.Pass = err == nil
 	return res
@@ -227,7 +228,7 @@ func (a *app) printCase(r caseResult, asJSON bool) error {
 		}
 		return fmt.Sprintf("%.3g", *v)
 	}
-	line := fmt.Sprintf("%s %s: max abs %s, max rel %s", word, oneLine(r.Case), number(r.MaxAbs), number(r.MaxRel))
+	line := fmt.Sprintf("%s %s: max abs %s, max rel %s", word, cli.OneLine(r.Case), number(r.MaxAbs), number(r.MaxRel))
 	if r.Error != "" {
 		line += ": " + r.Error
 	}

@@ -27,14 +27,16 @@ var allowed = map[string][]string{
 	"internal/archtest":   {},
 	"internal/atomicfile": {},
 	"internal/cpufeat":    {"golang.org/x/sys/cpu"},
-	"internal/golden":     {}, // tests only
-	"internal/impl":       {},
-	"internal/imageio":    {"tensor"},
-	"internal/imagefile":  {"internal/imageio"},
-	"internal/meta":       {},
-	"internal/metric":     {},
-	"internal/rng":        {},
-	"internal/testdata":   {},
+	// Flags and help texts of the programs.
+	"internal/cli":       {"github.com/spf13/pflag"},
+	"internal/golden":    {}, // tests only
+	"internal/impl":      {},
+	"internal/imageio":   {"tensor"},
+	"internal/imagefile": {"internal/imageio"},
+	"internal/meta":      {},
+	"internal/metric":    {},
+	"internal/rng":       {},
+	"internal/testdata":  {},
 	// Event files are protocol buffers.
 	"internal/tfevents":  {"google.golang.org/protobuf/encoding/protowire"},
 	"internal/onnxcases": {"onnx", "tensor"},
@@ -82,9 +84,9 @@ var allowed = map[string][]string{
 	// Commands: flags, files and printing. The internal packages here are image files, files
 	// that appear whole, the reader of test cases, and what the kernels say of themselves.
 	"cmd/aerun": {"sign", "runtime", "runtime/autoencoder", "runtime/digest", "runtime/ort", "export/safetensors", "models/...", "onnx", "tensor", "github.com/spf13/pflag",
-		"internal/atomicfile", "internal/cpufeat", "internal/imagefile", "internal/imageio", "internal/kernel", "internal/meta", "internal/metric", "internal/onnxcases", "internal/rng"},
+		"internal/atomicfile", "internal/cli", "internal/cpufeat", "internal/imagefile", "internal/imageio", "internal/kernel", "internal/meta", "internal/metric", "internal/onnxcases", "internal/rng"},
 	"cmd/aeexport": {"sign", "runtime", "runtime/autoencoder", "runtime/digest", "train", "train/...", "export", "export/safetensors", "quant", "quant/...", "onnx", "tensor",
-		"internal/atomicfile", "internal/imagefile", "internal/imageio", "internal/meta", "internal/metric", "internal/report", "internal/rng", "internal/tfevents", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/image/...", "gonum.org/v1/..."},
+		"internal/atomicfile", "internal/cli", "internal/imagefile", "internal/imageio", "internal/meta", "internal/metric", "internal/report", "internal/rng", "internal/tfevents", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/image/...", "gonum.org/v1/..."},
 	"examples/*": {"runtime", "runtime/autoencoder", "tensor", "models/...", "train", "train/...", "export", "onnx"},
 	"tools/*":    {"internal/op", "internal/onnxcases", "train/autodiff", "onnx", "tensor"},
 	"tools/sbom": {},

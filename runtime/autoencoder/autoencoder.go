@@ -84,6 +84,9 @@ var (
 	ErrNoDecoder = errors.New("the model has no decoder")
 	// ErrNoPrior is returned by Generate for a model that does not say what to draw.
 	ErrNoPrior = errors.New("the model has no prior to draw latent vectors from")
+	// ErrNoSize is returned by Open and New where neither the model nor Options.Width and
+	// Height say how large images are.
+	ErrNoSize = errors.New("the model does not say how large its images are")
 	// ErrDiscrete is returned by Interpolate where there is nothing between two latents.
 	ErrDiscrete = errors.New("the model's latents are discrete: there is nothing between two of them")
 )

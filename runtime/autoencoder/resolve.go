@@ -133,7 +133,7 @@ func (c *core) geometry(o Options) error {
 		i.Channels = 1
 	}
 	if i.Width == 0 && i.Height == 0 {
-		return errors.New("the model does not say how large its images are: give Width and Height")
+		return ErrNoSize
 	}
 	if o.Range != [2]float32{} {
 		lo, hi := o.Range[0], o.Range[1]
