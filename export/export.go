@@ -22,9 +22,17 @@ const (
 	DefaultIRVersion = 8
 )
 
+// MinOpset is the lowest opset that is written, the first with broadcasting as it is now;
+// MaxOpset is that of the newest release of ONNX that is covered.
+const (
+	MinOpset = 7
+	MaxOpset = 25
+)
+
 // Options says what form a model is written in.
 type Options struct {
-	// Opset is the version of the standard operators; 0 means DefaultOpset.
+	// Opset is the version of the standard operators, from MinOpset to MaxOpset; 0 means
+	// DefaultOpset.
 	Opset int
 	// IRVersion is the version of the format; 0 means DefaultIRVersion, or the lowest that
 	// the opset needs if that is higher.
@@ -36,6 +44,29 @@ type Options struct {
 	DocString string
 }
 
+// Check fails for versions that there are not, or that do not go together.
+func (o Options) Check() error {
+	o = o.filled()
+	if o.Opset < MinOpset || o.Opset > MaxOpset {
+		return fmt.Errorf("export: opset %d; use %d to %d", o.Opset, MinOpset, MaxOpset)
+	}
+	if need := int(onnx.IRVersionFor(int64(o.Opset))); o.IRVersion < need || o.IRVersion > onnx.MaxIRVersion {
+		return fmt.Errorf("export: IR version %d cannot hold opset %d; use %d to %d", o.IRVersion, o.Opset, need, onnx.MaxIRVersion)
+	}
+	return nil
+}
+
+// filled returns o with the versions that its zero values stand for.
+func (o Options) filled() Options {
+	if o.Opset == 0 {
+		o.Opset = DefaultOpset
+	}
+	if o.IRVersion == 0 {
+		o.IRVersion = max(DefaultIRVersion, int(onnx.IRVersionFor(int64(o.Opset))))
+	}
+	return o
+}
+
 // Finish returns a deployable copy of a model: portable optimisations applied (constants
 // folded, batch normalisation merged into weights, dead nodes removed), in the opset asked
 // for, with the types of all values. Graph inputs, outputs and named values that the
@@ -43,16 +74,10 @@ type Options struct {
 //
 // It fails if the model has nodes that cannot be expressed in that opset.
 func Finish(m *onnx.Model, o Options) (*onnx.Model, error) {
-	if o.Opset == 0 {
-		o.Opset = DefaultOpset
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
-	need := int(onnx.IRVersionFor(int64(o.Opset)))
-	if o.IRVersion == 0 {
-		o.IRVersion = max(DefaultIRVersion, need)
-	}
-	if o.IRVersion < need || o.IRVersion > onnx.MaxIRVersion {
-		return nil, fmt.Errorf("export: IR version %d cannot hold opset %d; use %d to %d", o.IRVersion, o.Opset, need, onnx.MaxIRVersion)
-	}
+	o = o.filled()
 	if err := onnx.Check(m); err != nil {
 		return nil, err
 	}

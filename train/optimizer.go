@@ -50,7 +50,7 @@ func (a Adam) filled() Adam {
 func (a Adam) check() error {
 	f := a.filled()
 	if !(f.Beta1 >= 0 && f.Beta1 < 1 && f.Beta2 >= 0 && f.Beta2 < 1 && f.Eps > 0 && f.WeightDecay >= 0) {
-		return fmt.Errorf("train: Adam with %+v", f)
+		return fmt.Errorf("train: Adam with beta1 %g, beta2 %g, eps %g, weightdecay %g: want betas below 1, eps above 0 and no negative numbers", f.Beta1, f.Beta2, f.Eps, f.WeightDecay)
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (s SGD) moments() int { return 1 }
 
 func (s SGD) check() error {
 	if !(s.Momentum >= 0 && s.Momentum < 1 && s.WeightDecay >= 0) {
-		return fmt.Errorf("train: SGD with %+v", s)
+		return fmt.Errorf("train: SGD with momentum %g, weightdecay %g: want a momentum below 1 and no negative numbers", s.Momentum, s.WeightDecay)
 	}
 	return nil
 }

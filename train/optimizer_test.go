@@ -19,11 +19,12 @@ func TestParseOptimizer(t *testing.T) {
 		}
 	}
 	for spec, want := range map[string]string{
-		"adamant":      "no optimizer",
-		"adam:eps=-1":  "Adam with",
-		"adam:beta1=2": "Adam with",
-		"adam:rate=1":  "no setting",
-		"sgd:momentum": "NAME=VALUE",
+		"adamant":        "no optimizer",
+		"adam:eps=-1":    "eps -1",
+		"adam:beta1=2":   "beta1 2",
+		"sgd:momentum=1": "momentum 1",
+		"adam:rate=1":    "no setting",
+		"sgd:momentum":   "NAME=VALUE",
 	} {
 		if _, err := ParseOptimizer(spec); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want one with %q", spec, err, want)

@@ -79,7 +79,7 @@ func set(v reflect.Value, setting string) error {
 		for i := range v.NumField() {
 			names = append(names, strings.ToLower(v.Type().Field(i).Name))
 		}
-		return fmt.Errorf("no setting %q; there are %v", name, names)
+		return fmt.Errorf("no setting %q; there are %s", name, strings.Join(names, ", "))
 	}
 	if u, ok := f.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))

@@ -18,7 +18,7 @@ import (
 
 // notInConfig are flags that say what the program is to do this time, not what the model is:
 // a configuration file may not set them, and the one that is written does not.
-var notInConfig = []string{"config", "help", "version", "list", "resume"}
+var notInConfig = []string{"config", "help", "version", "list", "completion", "resume"}
 
 // notWritten are flags whose files a second run with the same configuration should not
 // overwrite, and how this run talks to the user: what is written leaves them out.
@@ -173,14 +173,16 @@ func textNode(s string) *yaml.Node {
 func (j *job) configText() ([]byte, error) {
 	settled := map[string]string{}
 	if c := j.used; c != nil {
-		settled["arch"] = j.options.preset
+		if j.quant.from == "" {
+			settled["arch"] = j.options.preset
+		}
 		settled["epochs"] = strconv.Itoa(c.Epochs)
 		settled["batch"] = strconv.Itoa(c.Batch)
 		settled["lr"] = strconv.FormatFloat(c.LR, 'g', -1, 64)
 		settled["seed"] = strconv.FormatUint(c.Seed, 10)
 		settled["data"] = j.options.data
 	}
-	return configOf(j.flags, settled)
+	return configOf(j.flags.FlagSet, settled)
 }
 
 func (j *job) writeConfig(path string) error {

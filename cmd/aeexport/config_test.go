@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aekit/aekit/internal/cli"
 )
 
 // TestConfigEqualsFlags: a file of flags gives the bytes that the flags give, the file that
@@ -17,7 +19,7 @@ func TestConfigEqualsFlags(t *testing.T) {
 	do := func(args ...string) {
 		t.Helper()
 		var out bytes.Buffer
-		if status := run(t.Context(), append([]string{"--quiet", "--no-picture"}, args...), &out, &out); status != exitOK {
+		if status := run(t.Context(), append([]string{"--quiet", "--no-picture"}, args...), &out, &out); status != cli.OK {
 			t.Fatalf("%q: status %d: %s", args, status, &out)
 		}
 	}
@@ -78,8 +80,8 @@ func TestBadConfig(t *testing.T) {
 			}
 			var out bytes.Buffer
 			status := run(t.Context(), []string{"--config", path, filepath.Join(t.TempDir(), "m.onnx")}, &out, &out)
-			if status != exitUsage || !strings.Contains(out.String(), c.want) || strings.Count(out.String(), "\n") != 1 {
-				t.Errorf("%q: status %d: %s, want status %d and %q on one line", c.text, status, &out, exitUsage, c.want)
+			if status != cli.Misuse || !strings.Contains(out.String(), c.want) || strings.Count(out.String(), "\n") != 1 {
+				t.Errorf("%q: status %d: %s, want status %d and %q on one line", c.text, status, &out, cli.Misuse, c.want)
 			}
 		})
 	}
@@ -115,7 +117,7 @@ func TestConfigIsBounded(t *testing.T) {
 	}
 	for _, name := range names {
 		var out bytes.Buffer
-		if status := run(t.Context(), []string{"--config", name, filepath.Join(dir, "m.onnx")}, &out, &out); status != exitUsage || out.Len() > 2000 {
+		if status := run(t.Context(), []string{"--config", name, filepath.Join(dir, "m.onnx")}, &out, &out); status != cli.Misuse || out.Len() > 2000 {
 			t.Errorf("%s: status %d, %d bytes of messages: %.200q", name, status, out.Len(), &out)
 		}
 	}

@@ -6,12 +6,12 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/train"
 	"github.com/aekit/aekit/train/dataset"
@@ -27,12 +27,13 @@ type dataOptions struct {
 	augment *dataset.Augment
 }
 
-func (d *dataOptions) add(fs *pflag.FlagSet) {
-	fs.StringVar(&d.labels, "labels", "", "CSV file of image names and classes, for a folder or tar files; default: the first subfolder is the class")
+func (d *dataOptions) add(all *cli.Flags) {
+	fs := all.Section(dataFlags)
+	fs.StringVar(&d.labels, "labels", "", "CSV `FILE` of image names and classes, for a folder or tar files; default: the first subfolder is the class")
 	fs.BoolVar(&d.tiles, "tiles", false, "cut the images of a folder into parts of the size instead of resizing them; the architecture's choice if not given")
-	fs.StringVar(&d.spec, "augment", "", "random changes to training images, for example flip,crop=0.1,shift=0.05,rotate=10,scale=0.1,shear=0.1,brightness=0.1,contrast=0.2,saturation=0.2")
+	fs.StringVar(&d.spec, "augment", "", "random `CHANGES` to training images, for example flip,crop=0.1,rotate=10,contrast=0.2; docs/training.md lists them")
 	fs.Float64Var(&d.test, "test-fraction", 0, "share of the images to test on, where the data have no test set")
-	fs.IntVar(&d.memory, "data-memory", 1024, "MiB of images to keep; others are read again, tar files through a shuffle buffer")
+	fs.IntVar(&d.memory, "data-memory", 1024, "`MiB` of images to keep; others are read again, tar files through a shuffle buffer")
 }
 
 func (d *dataOptions) check() error {

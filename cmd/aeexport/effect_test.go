@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aekit/aekit/internal/cli"
 )
 
 // TestFlagsHaveEffect: each flag that says what is learnt, or how, leads to other weights.
@@ -18,7 +20,7 @@ func TestFlagsHaveEffect(t *testing.T) {
 		var out, errs bytes.Buffer
 		args = append([]string{"--quiet", "--no-picture", "--images", "120", "--epochs", "2", "--batch", "40", "--hidden", "16", "--latent", "4", "--threads", "1",
 			"--save-weights", path}, append(args, filepath.Join(dir, "m.onnx"))...)
-		if status := run(context.Background(), args, &out, &errs); status != exitOK {
+		if status := run(context.Background(), args, &out, &errs); status != cli.OK {
 			t.Fatalf("%v: status %d: %s", args, status, errs.String())
 		}
 		b, err := os.ReadFile(path)

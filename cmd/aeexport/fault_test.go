@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aekit/aekit/export"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/runtime"
 )
 
@@ -204,7 +205,7 @@ func TestFullDisk(t *testing.T) {
 		if c.ProcessState.ExitCode() == 3 {
 			t.Skip("no limit on the size of files here")
 		}
-		if err == nil || c.ProcessState.ExitCode() != exitFailed || bytes.Count(out, []byte("\n")) != 1 {
+		if err == nil || c.ProcessState.ExitCode() != cli.Failed || bytes.Count(out, []byte("\n")) != 1 {
 			t.Fatalf("files of at most %s bytes: %v: %q, want status 1 and one line", limit, err, out)
 		}
 		for _, name := range files[:2] {

@@ -9,8 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
-
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
@@ -30,14 +29,15 @@ type tuneOptions struct {
 	reading  autoencoder.Options
 }
 
-func (t *tuneOptions) add(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&t.freeze, "freeze", nil, "names of weights that training leaves alone; * stands for any text, ? for one character")
+func (t *tuneOptions) add(all *cli.Flags) {
+	all.Section(trainFlags).StringSliceVar(&t.freeze, "freeze", nil, "`NAMES` of weights that training leaves alone; * stands for any text, ? for one character")
+	fs := all.Section(tuneFlags)
 	fs.StringVar(&t.values.Image, "value-image", "", "with --from, for models that do not say it themselves: the value that takes the image")
 	fs.StringVar(&t.values.Reconstruction, "value-output", "", "the value that is the reconstruction")
 	fs.StringVar(&t.values.Z, "value-latent", "", "the value that decoding starts from")
 	fs.StringVar(&t.values.Mu, "value-mu", "", "the mean of the latent vector, for a variational model")
 	fs.StringVar(&t.values.LogVar, "value-logvar", "", "the logarithm of its variance")
-	fs.Float64SliceVar(&t.span, "range", nil, "numbers for black and white, for example -1,1; 0,1 if not given")
+	fs.Float64SliceVar(&t.span, "range", nil, "`BLACK,WHITE`: the numbers for them, for example -1,1; 0,1 if not given")
 }
 
 func (t *tuneOptions) check(given map[string]bool, from string) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
@@ -138,7 +139,7 @@ func tune(t *testing.T, args ...string) (first, last float64) {
 	t.Helper()
 	args = append([]string{"--images", "600", "--epochs", "12", "--batch", "50", "--lr", "3e-3", "--json", "--quiet", "--threads", "1"}, args...)
 	var out, errs bytes.Buffer
-	if status := run(t.Context(), args, &out, &errs); status != exitOK {
+	if status := run(t.Context(), args, &out, &errs); status != cli.OK {
 		t.Fatalf("%q: status %d: %s", args, status, &errs)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -212,7 +213,7 @@ func TestFineTuneOwnModel(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.onnx"), filepath.Join(dir, "b.onnx")
 	var out bytes.Buffer
-	if status := run(t.Context(), []string{"--quiet", "--images", "600", "--epochs", "1", "--hidden", "32", "--latent", "4", a}, &out, &out); status != exitOK {
+	if status := run(t.Context(), []string{"--quiet", "--images", "600", "--epochs", "1", "--hidden", "32", "--latent", "4", a}, &out, &out); status != cli.OK {
 		t.Fatal(out.String())
 	}
 	first, last := tune(t, "--from", a, "--freeze", "encoder.*", b)
@@ -254,8 +255,8 @@ func TestFineTuneOwnModel(t *testing.T) {
 		{"--from", a, "--range", "1", b}, {"--from", a, "--value-image", "img", b},
 	} {
 		out.Reset()
-		if status := run(t.Context(), append([]string{"--quiet", "--images", "60"}, args...), &out, &out); status != exitUsage {
-			t.Errorf("%q: status %d: %s, want %d", args, status, &out, exitUsage)
+		if status := run(t.Context(), append([]string{"--quiet", "--images", "60"}, args...), &out, &out); status != cli.Misuse {
+			t.Errorf("%q: status %d: %s, want %d", args, status, &out, cli.Misuse)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/aekit/aekit/internal/cli"
 )
 
 // FuzzConfig: a configuration file is refused or sets flags; what is written of them sets
@@ -24,7 +26,7 @@ func FuzzConfig(f *testing.F) {
 			if err != nil {
 				return nil, err
 			}
-			out, err := configOf(o.flags, nil)
+			out, err := configOf(o.flags.FlagSet, nil)
 			if err != nil {
 				t.Fatalf("read, but not written: %v", err)
 			}
@@ -36,7 +38,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		twice, err := read(once)
 		// What is about one run only is not written, and other flags may need it.
-		if _, usage := err.(usageError); err != nil && !usage {
+		if _, usage := err.(cli.UsageError); err != nil && !usage {
 			t.Fatalf("%q was written and is not read: %v", once, err)
 		}
 		if err == nil && string(once) != string(twice) {

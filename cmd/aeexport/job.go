@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aekit/aekit/export"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/internal/report"
 	"github.com/aekit/aekit/onnx"
@@ -35,11 +35,11 @@ type job struct {
 	// testLosses are those of the test images; nil before or without.
 	testLosses *train.Losses
 	asIs       bool // write the model in the form that it has
+	// calibrating is what --quantize calibrates with, if it was opened before training.
+	calibrating *calibrationData
 }
 
-func newJob(o *options, stdout, stderr io.Writer) *job {
-	return &job{options: o, out: newReporter(o, stdout, stderr)}
-}
+func newJob(o *options, out *reporter) *job { return &job{options: o, out: out} }
 
 // errEnough ends training after --steps, errTimeUp after --time-limit.
 var (
@@ -70,13 +70,16 @@ func (j *job) run(ctx context.Context) error {
 	}
 	model, err := j.preset.Build(config)
 	if err != nil {
-		return usageError{err.Error()}
+		return cli.UsageError{Msg: err.Error()}
 	}
 	if j.monitor.findLR {
 		return j.findRate(ctx, model)
 	}
 	sample, err := j.probe(ctx, model)
 	if err != nil {
+		return err
+	}
+	if err := j.prepareQuantization(ctx, model); err != nil {
 		return err
 	}
 	var want map[string]*tensor.Tensor
@@ -93,24 +96,45 @@ func (j *job) run(ctx context.Context) error {
 
 // checkOutputs finds out before training whether the files can be written.
 func (j *job) checkOutputs() error {
-	for _, path := range []string{j.model, j.saveWeights, j.plot, j.checkpoint, j.monitor.metrics} {
+	for _, path := range []string{j.model, j.saveWeights, j.plot, j.checkpoint, j.monitor.metrics, j.quant.cache} {
 		if path == "" {
 			continue
 		}
-		dir := filepath.Dir(path)
-		if st, err := os.Stat(dir); err != nil {
+		if st, err := os.Stat(path); err == nil && st.IsDir() {
+			return fmt.Errorf("%s is a folder", path)
+		}
+		if err := writable(filepath.Dir(path), path); err != nil {
 			return err
-		} else if !st.IsDir() {
-			return fmt.Errorf("%s is not a folder", dir)
 		}
-		f, err := os.CreateTemp(dir, ".aeexport-*")
-		if err != nil {
-			return fmt.Errorf("%s cannot be written: %w", path, err)
+	}
+	for _, dir := range []string{j.report.dir, j.monitor.tensorboard, j.testdata} {
+		// What is there of the path; the rest is made when it is needed.
+		for dir != "" {
+			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+				if err := writable(dir, dir); err != nil {
+					return err
+				}
+				break
+			}
+			dir = filepath.Dir(dir)
 		}
-		f.Close()
-		os.Remove(f.Name())
 	}
 	return nil
+}
+
+// writable fails unless files can be made in a folder; what is to be there is for the error.
+func writable(dir, what string) error {
+	if st, err := os.Stat(dir); err != nil {
+		return err
+	} else if !st.IsDir() {
+		return fmt.Errorf("%s is not a folder", dir)
+	}
+	f, err := os.CreateTemp(dir, ".aeexport-*")
+	if err != nil {
+		return fmt.Errorf("%s cannot be written: %w", what, err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
 }
 
 // meanImages is how many images the mean image is taken of.
@@ -162,21 +186,21 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 		return c, err
 	}
 	if c.Objective, err = train.ParseObjective(name, beta); err != nil {
-		return c, usageError{err.Error()}
+		return c, cli.UsageError{Msg: err.Error()}
 	}
 	optimizer := j.optimizer
 	if !j.given["optimizer"] && r.Optimizer != "" {
 		optimizer = r.Optimizer
 	}
 	if c.Optimizer, err = train.ParseOptimizer(optimizer); err != nil {
-		return c, usageError{err.Error()}
+		return c, cli.UsageError{Msg: err.Error()}
 	}
 	schedule := j.schedule
 	if !j.given["schedule"] && r.Schedule != "" {
 		schedule = r.Schedule
 	}
 	if c.Schedule, err = train.ParseSchedule(schedule); err != nil {
-		return c, usageError{err.Error()}
+		return c, cli.UsageError{Msg: err.Error()}
 	}
 	if j.val > 0 {
 		if c.Data, c.Val, err = dataset.Split(j.data.Train, j.val, j.seed); err != nil {

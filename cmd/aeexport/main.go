@@ -15,11 +15,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/cli"
 )
 
 func main() {
@@ -31,52 +31,48 @@ func main() {
 		stop()
 		time.Sleep(10 * time.Second)
 		atomicfile.Cleanup()
-		os.Exit(exitFailed)
+		os.Exit(cli.Failed)
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Exit statuses.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// usageError is a command line that makes no sense.
-type usageError struct{ msg string }
-
-func (e usageError) Error() string { return e.msg }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+func usagef(format string, args ...any) error { return cli.Usagef(format, args...) }
 
 // run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if err == nil {
-		switch {
-		case o.help:
-			printHelp(stdout)
-			return exitOK
-		case o.version:
-			fmt.Fprintln(stdout, versionLine())
-			return exitOK
-		case o.list:
-			printPresets(stdout)
-			return exitOK
-		}
-		err = newJob(o, stdout, stderr).run(ctx)
-	}
+	out := newReporter(stdout, stderr)
+	err := execute(ctx, args, out)
+	out.clear()
 	switch {
 	case err == nil:
-		return exitOK
+		return cli.OK
 	case ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())):
 		fmt.Fprintln(stderr, "aeexport: interrupted")
-		return exitFailed
+		return cli.Failed
 	}
-	fmt.Fprintln(stderr, "aeexport: "+strings.ReplaceAll(err.Error(), "\n", "; "))
-	if _, ok := errors.AsType[usageError](err); ok {
-		return exitUsage
+	fmt.Fprintln(stderr, "aeexport: "+cli.OneLine(err.Error()))
+	return cli.Status(err)
+}
+
+func execute(ctx context.Context, args []string, out *reporter) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
 	}
-	return exitFailed
+	switch {
+	case o.help:
+		return out.print(helpText())
+	case o.version:
+		return out.print(versionLine() + "\n")
+	case o.list:
+		return out.print(presets())
+	case o.completion != "":
+		script, err := cli.Completion(o.completion, "aeexport", []cli.Verb{{Flags: o.flags}})
+		if err != nil {
+			return err
+		}
+		return out.print(script)
+	}
+	out.json, out.quiet = o.json, o.quiet
+	return newJob(o, out).run(ctx)
 }

@@ -11,9 +11,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/tfevents"
 	"github.com/aekit/aekit/train"
 )
@@ -27,11 +26,13 @@ type monitorOptions struct {
 	findLR      bool
 }
 
-func (m *monitorOptions) add(fs *pflag.FlagSet) {
+func (m *monitorOptions) add(all *cli.Flags) {
+	fs := all.Section(trainFlags)
 	fs.DurationVar(&m.timeLimit, "time-limit", 0, "stop training after this time, for example 90s or 2h, and write the model, of the best epoch where there are validation images; 0: no limit")
 	fs.BoolVar(&m.findLR, "find-lr", false, "do not train: try learning rates, suggest one, and draw MODEL.lr.png")
-	fs.StringVar(&m.metrics, "metrics", "", "file to write losses and rates to, as lines of JSON")
-	fs.StringVar(&m.tensorboard, "tensorboard", "", "folder to write the same to, as event files of TensorBoard")
+	fs = all.Section(watchFlags)
+	fs.StringVar(&m.metrics, "metrics", "", "`FILE` to write losses and rates to, as lines of JSON")
+	fs.StringVar(&m.tensorboard, "tensorboard", "", "`DIR` to write the same to, as event files of TensorBoard")
 	fs.IntVar(&m.every, "log-every", 20, "steps between the lines of --metrics and --tensorboard")
 }
 
@@ -124,10 +125,9 @@ func (m *monitor) step(p train.Progress) {
 	if m.lines == nil && m.board == nil || p.Step%m.opt.every != 0 {
 		return
 	}
-	rate := float64(p.Images) / max(p.Elapsed.Seconds(), 1e-9)
 	m.write(&event{Event: "step", Step: p.Step, Epoch: p.Epoch, Losses: byName(p.Last), LR: p.LR}, "train_step/", p.Last)
 	if m.board != nil {
-		m.scalars(p.Step, tfevents.Scalar{Tag: "learning_rate", Value: p.LR}, tfevents.Scalar{Tag: "images_per_second", Value: rate})
+		m.scalars(p.Step, tfevents.Scalar{Tag: "learning_rate", Value: p.LR}, tfevents.Scalar{Tag: "images_per_second", Value: rate(p)})
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aekit/aekit/internal/cli"
 )
 
 func readEvents(t *testing.T, path string) []event {
@@ -38,7 +40,7 @@ func TestMetricsOfResumedRun(t *testing.T) {
 	do := func(more ...string) {
 		t.Helper()
 		var out bytes.Buffer
-		if status := run(t.Context(), append(slices.Clone(args), more...), &out, &out); status != exitOK {
+		if status := run(t.Context(), append(slices.Clone(args), more...), &out, &out); status != cli.OK {
 			t.Fatalf("%q: status %d: %s", more, status, &out)
 		}
 	}
@@ -81,7 +83,7 @@ func TestTimeLimit(t *testing.T) {
 		var out bytes.Buffer
 		start := time.Now()
 		status := run(t.Context(), []string{"--images", "500", "--epochs", "1000000", "--hidden", "8", "--latent", "2", "--val-fraction", "0.2", "--time-limit", limit.String(), filepath.Join(dir, "m.onnx")}, &out, &out)
-		if status != exitOK || !strings.Contains(out.String(), "time limit of "+limit.String()) || time.Since(start) > limit+time.Minute {
+		if status != cli.OK || !strings.Contains(out.String(), "time limit of "+limit.String()) || time.Since(start) > limit+time.Minute {
 			t.Fatalf("status %d after %v: %.500s", status, time.Since(start), &out)
 		}
 		if strings.Contains(out.String(), "the best on validation images") {
@@ -101,7 +103,7 @@ func TestFindRate(t *testing.T) {
 	dir := t.TempDir()
 	var out, errs bytes.Buffer
 	status := run(t.Context(), []string{"--find-lr", "--json", "--images", "500", "--hidden", "32", "--latent", "4", filepath.Join(dir, "m.onnx")}, &out, &errs)
-	if status != exitOK {
+	if status != cli.OK {
 		t.Fatalf("status %d: %s", status, &errs)
 	}
 	var found struct{ LR float64 }

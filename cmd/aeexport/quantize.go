@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/quant"
@@ -58,27 +57,32 @@ const (
 // they run.
 const formatDynamic = "dynamic"
 
-func (q *quantOptions) add(fs *pflag.FlagSet) {
+func (q *quantOptions) add(all *cli.Flags) {
+	all.Section(tuneFlags).StringVar(&q.from, "from", "", "ONNX `FILE` to start from: with --quantize it is quantised, else its weights are trained further")
+	fs := all.Section(quantFlags)
 	fs.StringVar(&q.form, "quantize", "", "write a smaller model too: int8, int8-weights (activations stay float32) or float16 (weights)")
-	fs.StringVar(&q.from, "from", "", "ONNX file to start from: with --quantize it is quantised, else its weights are trained further")
-	fs.StringVar(&q.calibration, "calibration", "", "images to calibrate with: as --data, or a folder of .npy or .pb files; the training images if not given")
-	fs.IntVar(&q.images, "calibration-images", 1000, "use the first N images for calibration; 0: all")
-	fs.StringVar(&q.cache, "calibration-cache", "", "file to keep the result of calibration in; used if it is there and of the same model")
+	cli.Choices(fs, "quantize", formInt8, formWeights, formFloat16)
+	fs.StringVar(&q.calibration, "calibration", "", "images to calibrate with: `DATA` as for --data, or a folder of .npy or .pb files; the training images if not given")
+	fs.IntVar(&q.images, "calibration-images", 1000, "use the first `N` images for calibration; 0: all")
+	fs.StringVar(&q.cache, "calibration-cache", "", "`FILE` to keep the result of calibration in; used if it is there and of the same model")
 	fs.StringVar(&q.method, "calibration-method", "minmax", "minmax, moving-average, percentile, entropy or mse")
+	cli.Choices(fs, "calibration-method", "minmax", "moving-average", "percentile", "entropy", "mse")
 	fs.Float64Var(&q.percentile, "percentile", 0.9999, "share of the values that the range covers, for --calibration-method percentile")
 	fs.StringVar(&q.activations, "activations", "u8", "type of activations: u8 or s8")
+	cli.Choices(fs, "activations", "u8", "s8")
 	fs.BoolVar(&q.reduceRange, "reduce-range", false, "7-bit weights, for other runtimes on processors that saturate (AVX2 without VNNI)")
 	fs.BoolVar(&q.perTensor, "per-tensor", false, "one scale for all output channels of a weight tensor")
-	fs.StringSliceVar(&q.keep, "keep-float", nil, "names of nodes that stay float32")
+	fs.StringSliceVar(&q.keep, "keep-float", nil, "`NAMES` of nodes that stay float32")
 	fs.StringVar(&q.format, "format", "qdq", "how int8 models are written: qdq, qoperator, or dynamic, which needs no calibration")
+	cli.Choices(fs, "format", "qdq", "qoperator", formatDynamic)
 	fs.BoolVar(&q.equalize, "equalize", false, "bring the channels of layers that follow each other to one range first")
 	fs.BoolVar(&q.correct, "bias-correction", false, "take the mean error of rounded weights off the biases")
 	fs.BoolVar(&q.adaround, "adaround", false, "round each weight up or down by what that does to the outputs, instead of to the nearest")
-	fs.IntVar(&q.qat, "qat", 0, "train for N more epochs with weights and activations rounded as in int8")
+	fs.IntVar(&q.qat, "qat", 0, "train for `N` more epochs with weights and activations rounded as in int8")
 	fs.Float64Var(&q.qatLR, "qat-lr", 0, "learning rate of --qat; 0: a tenth of that of training")
-	fs.StringVar(&q.maxLoss, "max-loss", "", "keep the most harmful layers float32 until the loss by --metric is at most this, for example 1%")
+	fs.StringVar(&q.maxLoss, "max-loss", "", "keep the most harmful layers float32 until the loss by --metric is at most this `SHARE`, for example 1%")
 	fs.StringVar(&q.metric, "metric", "mse", "what --max-loss bounds: mse, the growth of the reconstruction's error; psnr, its loss in dB; cosine, 1 less that of the latents; auc, the loss of the area under the curve of anomaly detection")
-	fs.IntSliceVar(&q.anomalous, "anomalous", nil, "labels of the images that are anomalies, for --metric auc")
+	fs.IntSliceVar(&q.anomalous, "anomalous", nil, "`LABELS` of the images that are anomalies, for --metric auc")
 }
 
 func (q *quantOptions) check(given map[string]bool) error {
@@ -97,10 +101,10 @@ func (q *quantOptions) check(given map[string]bool) error {
 		return nil
 	}
 	if _, err := quant.ParseMethod(q.method); err != nil {
-		return usageError{err.Error()}
+		return cli.UsageError{Msg: err.Error()}
 	}
 	if _, err := quant.ParseMetric(q.metric); err != nil {
-		return usageError{err.Error()}
+		return cli.UsageError{Msg: err.Error()}
 	}
 	if _, err := quant.ParseFormat(q.format); err != nil && q.format != formatDynamic {
 		return usagef("--format %q: want qdq, qoperator or dynamic", q.format)
@@ -163,9 +167,12 @@ func (j *job) quantize(ctx context.Context, m *onnx.Model, from, path string) er
 	if len(m.Graph.Inputs) == 0 {
 		return fmt.Errorf("%s: the model has no inputs", from)
 	}
-	data, err := j.calibrationData(ctx, m)
-	if err != nil {
-		return err
+	data := j.calibrating
+	if data == nil {
+		var err error
+		if data, err = j.calibrationData(ctx, m); err != nil {
+			return err
+		}
 	}
 	rep := &quantReport{From: filepath.Base(from), Form: j.quant.form, Method: "none"}
 	done, err := j.quantized(ctx, m, data, rep)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aekit/aekit/internal/atomicfile"
 	"github.com/aekit/aekit/internal/meta"
+	"github.com/aekit/aekit/internal/rng"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/quant"
 	"github.com/aekit/aekit/runtime"
@@ -18,28 +19,56 @@ import (
 	"github.com/aekit/aekit/train/dataset"
 )
 
+// prepareQuantization finds out before training whether there is what a model that will be
+// trained is to be calibrated with.
+func (j *job) prepareQuantization(ctx context.Context, model *onnx.Model) error {
+	if j.quant.form == "" {
+		return nil
+	}
+	if _, err := j.cachedCalibration(); err != nil {
+		return err
+	}
+	var err error
+	j.calibrating, err = j.calibrationData(ctx, model)
+	return err
+}
+
+// cachedCalibration returns what --calibration-cache holds; nil if there is no such file.
+func (j *job) cachedCalibration() (*quant.Calibration, error) {
+	if j.quant.cache == "" {
+		return nil, nil
+	}
+	f, err := os.Open(j.quant.cache)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, err := quant.ReadCalibration(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.quant.cache, err)
+	}
+	return c, nil
+}
+
 // calibrate runs the model on the calibration images, or reads what that gave before.
 func (j *job) calibrate(ctx context.Context, m *onnx.Model, data *calibrationData, ro runtime.Options) (*quant.Calibration, error) {
-	if j.quant.cache != "" {
-		f, err := os.Open(j.quant.cache)
-		if err == nil {
-			defer f.Close()
-			c, err := quant.ReadCalibration(f)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", j.quant.cache, err)
-			}
-			if ok, err := c.Matches(m); err != nil || ok {
-				return c, err
-			}
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return nil, err
+	c, err := j.cachedCalibration()
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		if ok, err := c.Matches(m); err != nil || ok {
+			return c, err
 		}
 	}
 	src, err := data.calibration(j.quant.images)()
 	if err != nil {
 		return nil, err
 	}
-	c, err := quant.Calibrate(ctx, m, src, ro)
+	c, err = quant.Calibrate(ctx, m, src, ro)
 	if err != nil || j.quant.cache == "" {
 		return c, err
 	}
@@ -69,6 +98,9 @@ func (j *job) calibrationData(ctx context.Context, m *onnx.Model) (*calibrationD
 		if src, err := quant.FromFolder(name, in.Name); err == nil {
 			return tensorData(ctx, src, name, in.Name)
 		}
+	}
+	if d.Kind == meta.KindGenerator {
+		return j.drawnData(d, in.Name)
 	}
 	data := j.data
 	if name == "" && data == nil {
@@ -123,6 +155,38 @@ func (j *job) calibrationData(ctx context.Context, m *onnx.Model) (*calibrationD
 		}
 	}
 	return c, nil
+}
+
+// drawnBatch is how many latent vectors a batch of drawnData has.
+const drawnBatch = 32
+
+// drawnData is latent vectors as a generator takes them: draws from its prior.
+func (j *job) drawnData(d *meta.Model, input string) (*calibrationData, error) {
+	if len(d.Prior) != 1 || d.Prior[0].Distribution != meta.DistNormal || d.Prior[0].Value != input {
+		return nil, usagef("a generator with another prior than a standard normal cannot be calibrated by draws: give --calibration FOLDER of .npy or .pb files")
+	}
+	if j.quant.calibration != "" {
+		return nil, usagef("--calibration %s: a generator takes no images; without the flag it is calibrated by draws from its prior", j.quant.calibration)
+	}
+	draws := func(n int) quant.Sources {
+		return func() (quant.Source, error) {
+			var list []map[string]*tensor.Tensor
+			for at := 0; at < n; at += drawnBatch {
+				z, err := tensor.New(tensor.Float32, append([]int{min(drawnBatch, n-at)}, d.Prior[0].Shape...)...)
+				if err != nil {
+					return nil, err
+				}
+				rng.New(j.seed, uint64(at)).Normal(z.Float32s(), 0)
+				list = append(list, map[string]*tensor.Tensor{input: z})
+			}
+			return quant.Tensors(list...), nil
+		}
+	}
+	n := j.quant.images
+	if n == 0 {
+		n = 1000
+	}
+	return &calibrationData{calibration: func(int) quant.Sources { return draws(n) }, evaluation: draws, count: n}, nil
 }
 
 // tensorData is a folder of .npy or .pb files.

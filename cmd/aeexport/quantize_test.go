@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/aekit/aekit/internal/cli"
 )
 
 // TestQuantize trains a little, quantises, and quantises the written file again in the
@@ -24,7 +26,7 @@ func TestQuantize(t *testing.T) {
 		images, calibration = "64", "20"
 	}
 	model := filepath.Join(dir, "m.onnx")
-	if status, errs := aeexport("--quiet", "--no-picture", "--images", "256", "--steps", "4", "--quantize", "int8", "--max-loss", "50%", model); status != exitOK {
+	if status, errs := aeexport("--quiet", "--no-picture", "--images", "256", "--steps", "4", "--quantize", "int8", "--max-loss", "50%", model); status != cli.OK {
 		t.Fatalf("status %d: %s", status, errs)
 	}
 	for _, c := range []struct {
@@ -45,7 +47,7 @@ func TestQuantize(t *testing.T) {
 	} {
 		path := filepath.Join(dir, c.file)
 		if c.args != nil {
-			if status, errs := aeexport(append(c.args, "--quiet", "--images", images, "--from", model, path)...); status != exitOK {
+			if status, errs := aeexport(append(c.args, "--quiet", "--images", images, "--from", model, path)...); status != cli.OK {
 				t.Fatalf("%s: status %d: %s", c.file, status, errs)
 			}
 		}
@@ -83,15 +85,15 @@ func TestQuantize(t *testing.T) {
 			t.Errorf("%s: evaluation %+v", c.file, e)
 		}
 	}
-	if status, _ := aeexport("--reduce-range", filepath.Join(dir, "x.onnx")); status != exitUsage {
-		t.Errorf("--reduce-range without --quantize: status %d, want %d", status, exitUsage)
+	if status, _ := aeexport("--reduce-range", filepath.Join(dir, "x.onnx")); status != cli.Misuse {
+		t.Errorf("--reduce-range without --quantize: status %d, want %d", status, cli.Misuse)
 	}
 	for _, args := range [][]string{{"--format", "tflite"}, {"--metric", "fid"}, {"--metric", "auc"}, {"--format", "dynamic", "--qat", "1"}, {"--qat", "-1"}} {
-		if status, _ := aeexport(append(args, "--quantize", "int8", filepath.Join(dir, "x.onnx"))...); status != exitUsage {
-			t.Errorf("%v: status %d, want %d", args, status, exitUsage)
+		if status, _ := aeexport(append(args, "--quantize", "int8", filepath.Join(dir, "x.onnx"))...); status != cli.Misuse {
+			t.Errorf("%v: status %d, want %d", args, status, cli.Misuse)
 		}
 	}
-	if status, _ := aeexport("--quantize", "int4", filepath.Join(dir, "x.onnx")); status != exitUsage {
-		t.Errorf("--quantize int4: status %d, want %d", status, exitUsage)
+	if status, _ := aeexport("--quantize", "int4", filepath.Join(dir, "x.onnx")); status != cli.Misuse {
+		t.Errorf("--quantize int4: status %d, want %d", status, cli.Misuse)
 	}
 }

@@ -24,6 +24,7 @@ type reporter struct {
 	last           time.Time
 	began          time.Time
 	held           *line // the last epoch, until the test loss is known
+	at             train.Progress
 }
 
 // line is what --json prints for an epoch.
@@ -38,8 +39,8 @@ type line struct {
 	Seconds         float64            `json:"seconds"`
 }
 
-func newReporter(o *options, stdout, stderr io.Writer) *reporter {
-	r := &reporter{stdout: stdout, stderr: stderr, json: o.json, quiet: o.quiet, began: time.Now()}
+func newReporter(stdout, stderr io.Writer) *reporter {
+	r := &reporter{stdout: stdout, stderr: stderr, began: time.Now()}
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		r.live = true
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -101,13 +102,14 @@ func (r *reporter) start(j *job, c *train.Config, parameters int) {
 }
 
 func (r *reporter) step(p train.Progress) {
+	r.at = p
 	if !r.live || r.quiet {
 		return
 	}
-	rate := float64(p.Images) / max(p.Elapsed.Seconds(), 1e-9)
-	left := float64((p.Epochs-p.Epoch)*p.Total+p.Total-p.Images) / max(rate, 1e-9)
+	speed := rate(p)
+	left := float64((p.Epochs-p.Epoch)*p.Total+p.Total-p.Images) / max(speed, 1e-9)
 	r.draw(fmt.Sprintf("epoch %d/%d %s %s  %.0f images/s  ETA %s", p.Epoch, p.Epochs,
-		bar(float64(p.Images)/float64(max(1, p.Total)), 20), losses(p.Loss), rate, time.Duration(left*float64(time.Second)).Round(time.Second)))
+		bar(float64(p.Images)/float64(max(1, p.Total)), 20), losses(p.Loss), speed, time.Duration(left*float64(time.Second)).Round(time.Second)))
 }
 
 func (r *reporter) epoch(e train.Epoch) {
@@ -119,25 +121,32 @@ func (r *reporter) epoch(e train.Epoch) {
 	if !r.json {
 		return
 	}
-	l := line{Epoch: e.Epoch, TrainLoss: e.Train.Total(), LR: e.LR, ImagesPerSecond: e.ImagesPerSecond, Seconds: e.Seconds}
-	if len(e.Train.Names) > 1 {
-		l.Parts = map[string]float64{}
-		for i, n := range e.Train.Names[1:] {
-			l.Parts[n] = e.Train.Values[i+1]
-		}
-	}
+	l := newLine(e.Epoch, e.Train)
+	l.LR, l.ImagesPerSecond, l.Seconds = e.LR, e.ImagesPerSecond, e.Seconds
 	if e.Val != nil {
 		v := e.Val.Total()
 		l.ValLoss = &v
 	}
 	if e.Final {
-		r.held = &l
+		r.held = l
 		return
 	}
-	r.print(&l)
+	r.printLine(l)
 }
 
-func (r *reporter) print(l *line) {
+// newLine is the line of an epoch's losses.
+func newLine(epoch int, l train.Losses) *line {
+	out := &line{Epoch: epoch, TrainLoss: l.Total()}
+	if len(l.Names) > 1 {
+		out.Parts = map[string]float64{}
+		for i, n := range l.Names[1:] {
+			out.Parts[n] = l.Values[i+1]
+		}
+	}
+	return out
+}
+
+func (r *reporter) printLine(l *line) {
 	b, err := json.Marshal(l)
 	if err != nil {
 		b = []byte(fmt.Sprintf(`{"epoch":%d,"error":%q}`, l.Epoch, err))
@@ -145,22 +154,41 @@ func (r *reporter) print(l *line) {
 	fmt.Fprintf(r.stdout, "%s\n", b)
 }
 
+// print writes to standard output what the user asked to see.
+func (r *reporter) print(text string) error {
+	if _, err := io.WriteString(r.stdout, text); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// test ends the lines of --json. Where training ended within an epoch, the last line has what
+// there was of that one.
 func (r *reporter) test(l train.Losses, unit string) {
 	r.note("test  %s  (%s)", losses(l), unit)
-	if r.held != nil {
-		v := l.Total()
-		r.held.TestLoss = &v
-		r.print(r.held)
-		r.held = nil
+	if !r.json {
+		return
 	}
+	if r.held == nil {
+		r.held = newLine(r.at.Epoch, r.at.Loss)
+		r.held.LR, r.held.Seconds = r.at.LR, r.at.Elapsed.Seconds()
+		r.held.ImagesPerSecond = rate(r.at)
+	}
+	v := l.Total()
+	r.held.TestLoss = &v
+	r.printLine(r.held)
+	r.held = nil
 }
 
 func (r *reporter) noTest() {
 	if r.held != nil {
-		r.print(r.held)
+		r.printLine(r.held)
 		r.held = nil
 	}
 }
+
+// rate is the speed of an epoch so far, in images a second.
+func rate(p train.Progress) float64 { return float64(p.Images) / max(p.Elapsed.Seconds(), 1e-9) }
 
 func (r *reporter) wrote(path, what string) {
 	r.note("wrote %s (%s; %.1f s)", path, what, time.Since(r.began).Seconds())

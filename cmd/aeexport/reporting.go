@@ -26,7 +26,7 @@ type reportOptions struct {
 }
 
 func (r *reportOptions) add(fs *pflag.FlagSet) {
-	fs.StringVar(&r.dir, "report", "", "folder to write a report on the model to: a page (index.html), a model card and a file of numbers")
+	fs.StringVar(&r.dir, "report", "", "`DIR` to write a report on the model to: a page (index.html), a model card and a file of numbers")
 	fs.BoolVar(&r.curve, "learning-curve", false, "train on 1, 5, 20 and 100 % of the images too, with and without --augment, for the report; takes as long as so many trainings")
 }
 

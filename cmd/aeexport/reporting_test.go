@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aekit/aekit/internal/cli"
 )
 
 func TestReport(t *testing.T) {
@@ -15,7 +17,7 @@ func TestReport(t *testing.T) {
 	var out bytes.Buffer
 	args := []string{"--images", "300", "--epochs", "2", "--hidden", "16", "--latent", "3", "--batch", "50", "--size", "12x12", "--augment", "flip",
 		"--report", rep, "--learning-curve", filepath.Join(dir, "m.onnx")}
-	if status := run(t.Context(), args, &out, &out); status != exitOK {
+	if status := run(t.Context(), args, &out, &out); status != cli.OK {
 		t.Fatalf("status %d: %s", status, &out)
 	}
 	b, err := os.ReadFile(filepath.Join(rep, "report.json"))
@@ -48,7 +50,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("the page (%v) lacks the curve or the configuration, or names folders of this machine", err)
 	}
 	out.Reset()
-	if status := run(t.Context(), []string{"--learning-curve", filepath.Join(dir, "n.onnx")}, &out, &out); status != exitUsage || !strings.Contains(out.String(), "--report") {
+	if status := run(t.Context(), []string{"--learning-curve", filepath.Join(dir, "n.onnx")}, &out, &out); status != cli.Misuse || !strings.Contains(out.String(), "--report") {
 		t.Errorf("without --report: status %d: %s", status, &out)
 	}
 }

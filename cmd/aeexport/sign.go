@@ -18,7 +18,7 @@ type signOptions struct {
 }
 
 func (s *signOptions) add(fs *pflag.FlagSet) {
-	fs.StringVar(&s.path, "sign", "", "sign the models with this ed25519 private key (a PEM file, as openssl genpkey writes it)")
+	fs.StringVar(&s.path, "sign", "", "sign the models with this ed25519 private key (a PEM `FILE`, as openssl genpkey writes it)")
 }
 
 // check reads the key, so that a bad one is found before the work is done.

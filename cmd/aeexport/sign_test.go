@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/sign"
 )
@@ -32,7 +33,7 @@ func TestSign(t *testing.T) {
 		return status, errs.String()
 	}
 	model := filepath.Join(dir, "m.onnx")
-	if status, errs := aeexport("--quiet", "--no-picture", "--images", "128", "--steps", "2", "--split", "--quantize", "int8-weights", "--sign", private, model); status != exitOK {
+	if status, errs := aeexport("--quiet", "--no-picture", "--images", "128", "--steps", "2", "--split", "--quantize", "int8-weights", "--sign", private, model); status != cli.OK {
 		t.Fatalf("status %d: %s", status, errs)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.onnx"))
@@ -53,8 +54,8 @@ func TestSign(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{model, filepath.Join(dir, "none.pem")} {
-		if status, errs := aeexport("--sign", bad, model); status != exitUsage || !strings.Contains(errs, "--sign") {
-			t.Errorf("--sign %s: status %d, %q, want %d and the flag's name", bad, status, errs, exitUsage)
+		if status, errs := aeexport("--sign", bad, model); status != cli.Misuse || !strings.Contains(errs, "--sign") {
+			t.Errorf("--sign %s: status %d, %q, want %d and the flag's name", bad, status, errs, cli.Misuse)
 		}
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
-
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/train"
 	"github.com/aekit/aekit/train/arch"
 )
@@ -21,11 +20,15 @@ type zooOptions struct {
 	nll      int
 }
 
-func (z *zooOptions) add(fs *pflag.FlagSet) {
+func (z *zooOptions) add(all *cli.Flags) {
+	fs := all.Section(dataFlags)
 	fs.StringVar(&z.binarize, "binarize", "", "make images black and white: stochastic (anew in each epoch), fixed, threshold or none; the architecture's if not given")
-	fs.StringVar(&z.noise, "noise", "", "KIND:LEVEL: what the encoder's images suffer: gaussian, salt-and-pepper, mask or block, for example gaussian:0.3, or none; the architecture's if not given")
+	cli.Choices(fs, "binarize", binarizings[1:]...)
+	fs.StringVar(&z.noise, "noise", "", "`KIND:LEVEL`: what the encoder's images suffer: gaussian, salt-and-pepper, mask or block, for example gaussian:0.3, or none; the architecture's if not given")
+	fs = all.Section(archFlags)
 	fs.IntVar(&z.codes, "codes", 0, "vectors of the codebook of a vector-quantised model; 0: the architecture's")
-	fs.IntVar(&z.nll, "nll", 0, "estimate the negative log-likelihood of the test images with N samples of each, for example 5000; 0: do not")
+	fs = all.Section(trainFlags)
+	fs.IntVar(&z.nll, "nll", 0, "estimate the negative log-likelihood of the test images with `N` samples of each, for example 5000; 0: do not")
 }
 
 var (
@@ -35,10 +38,7 @@ var (
 
 func (z *zooOptions) check() error {
 	if !slices.Contains(binarizings, z.binarize) {
-		return usagef("--binarize %q: want one of %v", z.binarize, binarizings[1:])
-	}
-	if z.codes < 0 || z.nll < 0 {
-		return usagef("a negative number makes no sense for --codes or --nll")
+		return usagef("--binarize %q: want one of %s", z.binarize, strings.Join(binarizings[1:], ", "))
 	}
 	_, err := z.noiseOr(arch.Noise{})
 	return err
@@ -55,7 +55,7 @@ func (z *zooOptions) noiseOr(def arch.Noise) (arch.Noise, error) {
 	kind, level, _ := strings.Cut(z.noise, ":")
 	v, err := strconv.ParseFloat(level, 64)
 	if err != nil || !slices.Contains(noiseKinds, kind) || !(v > 0) || kind != "gaussian" && v > 1 {
-		return def, usagef("--noise %q: want KIND:LEVEL, where KIND is one of %v, and LEVEL a deviation or a share of pixels", z.noise, noiseKinds)
+		return def, usagef("--noise %q: want KIND:LEVEL, where KIND is one of %s, and LEVEL a deviation or a share of pixels", z.noise, strings.Join(noiseKinds, ", "))
 	}
 	return arch.Noise{Kind: kind, Level: v}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/runtime"
 	"github.com/aekit/aekit/runtime/autoencoder"
 )
@@ -37,7 +38,7 @@ func TestZooRuns(t *testing.T) {
 				images = "64"
 			}
 			args := append([]string{"--quiet", "--images", images, "--steps", "3", "--batch", "32", "--arch", c.arch}, append(c.args, path)...)
-			if status := run(context.Background(), args, &out, &errs); status != exitOK {
+			if status := run(context.Background(), args, &out, &errs); status != cli.OK {
 				t.Fatalf("status %d: %s", status, errs.String())
 			}
 			m, err := autoencoder.Open(path, runtime.Options{}, autoencoder.Options{})
@@ -101,8 +102,8 @@ func TestZooFlags(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		args := append(strings.Fields(c.args), "--quiet", "--images", "64", filepath.Join(t.TempDir(), "m.onnx"))
-		if status := run(context.Background(), args, &out, &errs); status != exitUsage || !strings.Contains(errs.String(), c.want) {
-			t.Errorf("%s: status %d, %q; want %d and a text with %q", c.args, status, errs.String(), exitUsage, c.want)
+		if status := run(context.Background(), args, &out, &errs); status != cli.Misuse || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: status %d, %q; want %d and a text with %q", c.args, status, errs.String(), cli.Misuse, c.want)
 		}
 	}
 }

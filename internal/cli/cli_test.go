@@ -72,13 +72,13 @@ func TestFlags(t *testing.T) {
 	f := example()
 	want := `
 First:
-  -o, --out FILE          FILE to write (default -)
-      --json              print JSON
-      --kind NAME         what: it's "a" or b, and so much text on it that it
-                          does not fit in a line of the help
+  -o, --out FILE            FILE to write (default -)
+      --json                print JSON
+      --kind NAME           what: it's "a" or b, and so much text on it that it
+                            does not fit in a line of the help
 
 Second:
-      --count N           how many (default 64)
+      --count N             how many (default 64)
 `
 	if got := f.Help(); got != want {
 		t.Errorf("help:\n%s\nwant:\n%s", got, want)

@@ -62,7 +62,7 @@ func (f *Flags) Help() string {
 	var b strings.Builder
 	for _, s := range f.sections {
 		fmt.Fprintf(&b, "\n%s:\n", s.title)
-		const indent = 26
+		const indent = 28
 		s.flags.VisitAll(func(fl *pflag.Flag) {
 			if fl.Hidden {
 				return

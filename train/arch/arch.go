@@ -17,6 +17,7 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/internal/rng"
@@ -106,7 +107,7 @@ func Find(name string) (Preset, error) {
 	for _, p := range presets {
 		names = append(names, p.Name)
 	}
-	return Preset{}, fmt.Errorf("arch: no preset %q; there are %q", name, names)
+	return Preset{}, fmt.Errorf("arch: no preset %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // Limits of a Config: beyond them sizes would not fit 32-bit integers.
