@@ -65,6 +65,10 @@ type tileQ8 struct {
 	// the others from here.
 	a2   unsafe.Pointer
 	dst2 *uint8
+
+	// Memory that kernels with a hint for it bring into the second-level cache while they multiply, as far as they get;
+	// fetch moves on.
+	fetch, fetchEnd uintptr
 }
 
 // second returns where the second half of a tile's rows begins, within the same line.
@@ -294,12 +298,58 @@ type LineQ8 struct{ A, Dst int }
 // segments and rows overlap. Only those columns are written, so that calls for others or for other rows may run
 // concurrently.
 func (p *PackedQ8) Run(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
-	p.RunLines([]LineQ8{{}}, m, a, stride, segStride, c, p0, p1, dst, ldd)
+	p.runLines([]LineQ8{{}}, m, a, stride, segStride, c, p0, p1, dst, ldd, nil)
+}
+
+// RunFetching is Run that also fetches memory.
+func (p *PackedQ8) RunFetching(m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int, f *Fetch) {
+	p.runLines([]LineQ8{{}}, m, a, stride, segStride, c, p0, p1, dst, ldd, f)
+}
+
+// Fetch is memory that products bring into the cache while they multiply, where the kernel can: what is read or written
+// after them. It has no effect on results. A Fetch is for one goroutine.
+type Fetch struct {
+	parts [2][2]uintptr // addresses from, to
+	n, at int           // parts, and those that are done
+}
+
+// Clear forgets all memory.
+func (f *Fetch) Clear() { f.n, f.at = 0, 0 }
+
+// AddF32 adds the memory of x, which is fetched after what was added before. There is room for two.
+func (f *Fetch) AddF32(x []float32) {
+	if len(x) > 0 && f.n < len(f.parts) {
+		from := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
+		f.parts[f.n] = [2]uintptr{from, from + 4*uintptr(len(x))}
+		f.n++
+	}
+}
+
+// give has the next tile fetch.
+func (f *Fetch) give(t *tileQ8) {
+	if f.at < f.n {
+		t.fetch, t.fetchEnd = f.parts[f.at][0], f.parts[f.at][1]
+	}
+}
+
+// take notes what a tile has fetched.
+func (f *Fetch) take(t *tileQ8) {
+	if f.at == f.n {
+		return
+	}
+	if f.parts[f.at][0] = t.fetch; t.fetch >= t.fetchEnd {
+		f.at++
+		f.give(t)
+	}
 }
 
 // RunLines is Run for each of the lines, with the values of a from A on and the results of dst from Dst on. A group of panels
 // goes through all lines while it is in the cache.
 func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
+	p.runLines(lines, m, a, stride, segStride, c, p0, p1, dst, ldd, nil)
+}
+
+func (p *PackedQ8) runLines(lines []LineQ8, m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int, f *Fetch) {
 	if p0 < 0 || p1 > p.Panels() || p0 > p1 {
 		panic(fmt.Sprintf("kernel: panels [%d,%d) of %d", p0, p1, p.Panels()))
 	}
@@ -330,6 +380,9 @@ func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride i
 		step = p.step[0]
 	}
 	two := g.two && 2*m <= g.mr
+	if f != nil {
+		f.give(&t)
+	}
 	for p0 < full {
 		n := min(step, full-p0)
 		b, init, scale := unsafe.Pointer(&p.panels[p0*p.size]), &c.init[p0*p.NR], &c.scale[p0*p.NR]
@@ -349,6 +402,9 @@ func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride i
 					t.a2, t.dst2 = t.second()
 				}
 				archTileQ8(g.id, &t)
+				if f != nil {
+					f.take(&t)
+				}
 			}
 		}
 		p0 += n

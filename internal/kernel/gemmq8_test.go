@@ -20,8 +20,9 @@ func TestTileQ8Layout(t *testing.T) {
 		unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ds), unsafe.Offsetof(x.zero), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.half),
 		unsafe.Offsetof(x.cols), unsafe.Offsetof(x.nan), unsafe.Offsetof(x.low),
 		unsafe.Offsetof(x.fits), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip), unsafe.Offsetof(x.column), unsafe.Offsetof(x.a2), unsafe.Offsetof(x.dst2),
+		unsafe.Offsetof(x.fetch), unsafe.Offsetof(x.fetchEnd),
 	}
-	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156, 160, 168, 176} {
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156, 160, 168, 176, 184, 192} {
 		if got[i] != want {
 			t.Errorf("field %d of tileQ8 is at offset %d, the assembly reads %d", i, got[i], want)
 		}
@@ -124,6 +125,9 @@ func TestPackedQ8(t *testing.T) {
 				if tame {
 					lo, hi = 0, 255
 				}
+				if r.IntN(3) == 0 {
+					zero = 0
+				}
 				if result {
 					zero, lo, hi = zero-128, lo-128, hi-128
 				}
@@ -134,7 +138,9 @@ func TestPackedQ8(t *testing.T) {
 					dst[i] = 0xa5
 				}
 				half := p.Panels() / 2
-				p.Run(s.m, a, s.stride, s.segStride, c, 0, half, dst, ldd)
+				var f Fetch
+				f.AddF32(make([]float32, 40*variant))
+				p.RunFetching(s.m, a, s.stride, s.segStride, c, 0, half, dst, ldd, &f)
 				if s.m > 0 {
 					p.Run(s.m, a, s.stride, s.segStride, c, half, p.Panels(), dst[half*p.NR:], ldd)
 				}
@@ -237,4 +243,38 @@ func TestPairsFit(t *testing.T) {
 			t.Errorf("pairsFit(%v in segments of %d) = %v, want %v", c.b, c.segK, got, c.want)
 		}
 	}
+}
+
+// TestFetch wants memory to be fetched in the order in which it was added, and no more than a few lines behind its end.
+func TestFetch(t *testing.T) {
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		if !HasQ8() {
+			t.Skip("no kernel of this tier")
+		}
+		const m, k, n = 14, 256, 32
+		p := PackQ8(1, k, n, randI8(3, k*n), n, false)
+		if p.Kernel() != "vnni-14x32" {
+			t.Skip("the kernel does not fetch")
+		}
+		c := p.Columns(0, false, nil, []float32{0.001}, 0, 0, 255, false)
+		a, dst := make([]byte, m*k), make([]uint8, m*n)
+		var f Fetch
+		f.AddF32(make([]float32, 100*16))
+		f.AddF32(nil)
+		f.AddF32(make([]float32, 16))
+		f.AddF32(make([]float32, 1000)) // has no room
+		begin := f.parts
+		// Sixteen times four steps of a panel fetch four lines each.
+		for i, want := range [][2]uintptr{{64, 0}, {100, 0}, {100, 4}, {100, 4}} {
+			p.RunFetching(m, a, k, 0, c, 0, 1, dst, n, &f)
+			for j := range want {
+				if got := (f.parts[j][0] - begin[j][0]) / 64; got != want[j] {
+					t.Errorf("%d lines of part %d fetched after product %d, want %d", got, j, i, want[j])
+				}
+			}
+		}
+		if f.Clear(); f.n != 0 || f.at != 0 {
+			t.Error("not cleared")
+		}
+	})
 }

@@ -378,6 +378,13 @@ func (t *quantChainState) block(r0, r1 int, buffer []byte, pool *parallel.Pool) 
 		buffer = buffer[(len(p)+tensor.Align-1)/tensor.Align*tensor.Align:]
 		return p
 	}
+	var fetch kernel.Fetch
+	if t.dequantize {
+		fetch.AddF32(t.y[r0*t.lastWidth : r1*t.lastWidth])
+	}
+	if t.quantize {
+		fetch.AddF32(t.x[r1*t.inWidth : min(t.m, r1+m)*t.inWidth])
+	}
 	values := [2][]byte{take(m * t.wide), take(m * t.wide)}
 	converted := take(m * t.stride)
 	x := values[1]
@@ -407,7 +414,7 @@ func (t *quantChainState) block(r0, r1 int, buffer []byte, pool *parallel.Pool) 
 					l.w.Convert(left[r*stride*size:], x[r*l.k:][:l.k], l.signed, l.zero)
 				}
 			}
-			l.w.Run(m, left, stride, 0, l.columns, 0, l.w.Panels(), y, n)
+			l.w.RunFetching(m, left, stride, 0, l.columns, 0, l.w.Panels(), y, n, &fetch)
 		}
 		if l.table != nil {
 			l.table.Map(y, y)

@@ -16,7 +16,13 @@ const (
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
 	q8Half, q8Cols, q8Fits                           = 112, 120, 144
 	q8Words, q8Flip, q8Column, q8A2, q8Dst2          = 152, 156, 160, 168, 176
+	q8Fetch, q8FetchEnd                              = 184, 192
 )
+
+// rFetch is where a tile fetches memory that others will need, and fetchLines how many lines in four steps.
+var rFetch = R14
+
+const fetchLines = 4
 
 // dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
 type dotQ8 struct {
@@ -99,6 +105,9 @@ func (g *gen) beginQ8() {
 	g.LEAQ(Mem{Base: rRS, Index: rRS, Scale: 4}, rRS5)
 	g.MOVQ(Mem{Base: rT, Disp: q8Skip}, rBS)
 	g.MOVQ(Mem{Base: rT, Disp: tileB}, rB)
+	if g.t.wide {
+		g.MOVQ(Mem{Base: rT, Disp: q8Fetch}, rFetch)
+	}
 	g.MOVQ(Mem{Base: rT, Disp: q8Rows}, rTemp)
 }
 
@@ -156,7 +165,7 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	for i := halves * rows; i < halves*rows*sets; i++ {
 		g.zero(g.phys(i))
 	}
-	g.segments(rows, sets, 1, true, name, step)
+	g.segments(rows, sets, 1, true, g.t.wide, name, step)
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
@@ -172,6 +181,9 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 	g.ADDQ(U32(4*n), Mem{Base: rT, Disp: q8Column})
 	g.DECQ(Mem{Base: rT, Disp: q8Panels})
 	g.JNE(LabelRef(name("panel")))
+	if g.t.wide {
+		g.MOVQ(rFetch, Mem{Base: rT, Disp: q8Fetch})
+	}
 	g.VZEROUPPER()
 	g.RET()
 }
@@ -191,8 +203,8 @@ func rowOfTwo(i, rows int) Mem {
 }
 
 // segments emits the loops over the segments of the rows and the steps of each. step multiplies and adds to a set of sums;
-// a step takes 4*lanes bytes of each row. two says that rows come in two runs.
-func (g *gen) segments(rows, sets, lanes int, two bool, name func(string) string, step func(set int)) {
+// a step takes 4*lanes bytes of each row. two says that rows come in two runs, and fetch that memory is fetched meanwhile.
+func (g *gen) segments(rows, sets, lanes int, two, fetch bool, name func(string) string, step func(set int)) {
 	second := rows > 7 || two && rows > 1
 	next := func(set int) {
 		step(set)
@@ -215,6 +227,15 @@ func (g *gen) segments(rows, sets, lanes int, two bool, name func(string) string
 	g.SUBQ(U8(4), rK)
 	g.JLT(LabelRef(name("rest")))
 	g.Label(name("quad"))
+	if fetch {
+		g.CMPQ(rFetch, Mem{Base: rT, Disp: q8FetchEnd})
+		g.JCC(LabelRef(name("fetched")))
+		for i := range fetchLines {
+			g.PREFETCHT1(Mem{Base: rFetch, Disp: 64 * i})
+		}
+		g.ADDQ(U32(64*fetchLines), rFetch)
+		g.Label(name("fetched"))
+	}
 	for u := range 4 {
 		next(u % sets)
 	}
@@ -322,7 +343,11 @@ func (g *gen) storeBytes(rows, halves int, name func(string) string, sum func(ro
 	g.VPBROADCASTW(Mem{Base: rT, Disp: q8Words}, zero)
 	g.VPBROADCASTD(Mem{Base: rT, Disp: q8Flip}, flip)
 	g.VMOVDQU32(order, index)
+	// Nothing is added to unsigned results without zero point. The instructions for vectors leave the flags alone.
+	g.MOVL(Mem{Base: rT, Disp: q8Words}, rTemp.As32())
+	g.ORL(Mem{Base: rT, Disp: q8Flip}, rTemp.As32())
 	for i := 0; i < rows; i += per {
+		plain := fmt.Sprintf("%s_%d", name("plain"), i)
 		var v [4]VecPhysical
 		for k := range v {
 			row := i + k/halves
@@ -331,18 +356,28 @@ func (g *gen) storeBytes(rows, halves int, name func(string) string, sum func(ro
 				g.VCVTPS2DQ(v[k], v[k])
 			}
 		}
+		second := i+per/2 < rows
 		g.VPACKSSDW(v[1], v[0], v[0])
-		g.VPADDSW(zero, v[0], v[0])
-		if i+per/2 < rows {
+		if second {
 			g.VPACKSSDW(v[3], v[2], v[2])
-			g.VPADDSW(zero, v[2], v[2])
 		} else {
 			v[2] = v[0]
 		}
+		g.JEQ(LabelRef(plain))
+		g.VPADDSW(zero, v[0], v[0])
+		if second {
+			g.VPADDSW(zero, v[2], v[2])
+		}
+		g.Label(plain)
 		g.VPACKUSWB(v[2], v[0], v[0])
-		g.VPXORD(flip, v[0], v[0])
 		g.VPERMD(v[0], index, v[0])
 	}
+	g.CMPL(Mem{Base: rT, Disp: q8Flip}, U8(0))
+	g.JEQ(LabelRef(name("unsigned")))
+	for i := 0; i < rows; i += per {
+		g.VPXORD(flip, sum(i, 0), sum(i, 0))
+	}
+	g.Label(name("unsigned"))
 	all := 16 * halves
 	g.CMPQ(Mem{Base: rT, Disp: q8Cols}, U8(all))
 	g.JLT(LabelRef(name("part")))

@@ -51,7 +51,7 @@ func (g *gen) narrowRows(rows, vectors int, order, spread, square Mem) {
 	for i := range vectors * rows * sets {
 		g.zero(g.phys(i))
 	}
-	g.segments(rows, sets, 4, false, name, func(set int) {
+	g.segments(rows, sets, 4, false, false, name, func(set int) {
 		for v := range vectors {
 			g.VMOVDQU32(Mem{Base: rB, Disp: 64 * v}, temps[v])
 		}
