@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"time"
 
 	"github.com/aekit/aekit/internal/graph"
@@ -384,7 +385,7 @@ func (t *Trainer) Model() (*onnx.Model, error) {
 			}
 		}
 		d.Training = &tr
-		d.Dataset = &meta.Dataset{Name: t.cfg.Data.Info().Name, Images: t.cfg.Data.Len(), Digest: digest}
+		d.Dataset = &meta.Dataset{Name: filepath.Base(t.cfg.Data.Info().Name), Images: t.cfg.Data.Len(), Digest: digest}
 	})
 	return &m, err
 }

@@ -112,6 +112,9 @@ func (j *job) fineTune(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", j.quant.from, err)
 	}
+	if err := j.checkAnomaly(d); err != nil {
+		return err
+	}
 	j.width, j.height, j.channels = d.Image.Width, d.Image.Height, d.Image.Channels
 	if err := j.openData(ctx); err != nil {
 		return err

@@ -56,6 +56,7 @@ type options struct {
 	ir          int
 	plot        string
 	noPicture   bool
+	anomaly     float64
 	pictureRows int
 	json        bool
 	quiet       bool
@@ -142,6 +143,7 @@ func newFlags(o *options, size, hidden *string) *cli.Flags {
 	fs.IntVar(&o.ir, "ir-version", 0, fmt.Sprintf("version of the ONNX format; 0: %d, or what the opset needs", export.DefaultIRVersion))
 	fs.BoolVar(&o.noPicture, "no-picture", false, "do not write MODEL.png")
 	fs.IntVar(&o.pictureRows, "picture-rows", 6, "rows of generated images in MODEL.png")
+	fs.Float64Var(&o.anomaly, "anomaly-quantile", 0, "let the model say from which error on 'aerun score' calls an image unusual: above those of the share `X` of the test images, or else of the validation or training images, for example 0.99; 0: do not")
 	o.signing.add(fs)
 
 	o.quant.add(all)
@@ -215,6 +217,7 @@ func (o *options) check() error {
 		{"epochs", float64(o.epochs), 0}, {"steps", float64(o.steps), 0}, {"batch", float64(o.batch), 0}, {"images", float64(o.images), 0},
 		{"latent", float64(o.latent), 0}, {"threads", float64(o.threads), 0}, {"patience", float64(o.patience), 0}, {"codes", float64(o.zoo.codes), 0},
 		{"nll", float64(o.zoo.nll), 0}, {"lr", o.lr, 0}, {"beta", o.beta, 0}, {"warmup", o.warmup, 0}, {"clip", o.clip, 0}, {"ema", o.ema, 1}, {"val-fraction", o.val, 1},
+		{"anomaly-quantile", o.anomaly, 0},
 	} {
 		if v := f.value; !(v >= 0) || math.IsInf(v, 0) || f.below > 0 && v >= f.below {
 			want := "a number of 0 or more"
@@ -231,6 +234,10 @@ func (o *options) check() error {
 		return usagef("--patience needs validation images: --val-fraction 0.1")
 	case o.pictureRows < 0 || o.pictureRows > 1000:
 		return usagef("--picture-rows %d: want 0 to 1000", o.pictureRows)
+	case o.anomaly > 1:
+		return usagef("--anomaly-quantile %g: want a share from 0 to 1", o.anomaly)
+	case o.anomaly > 0 && o.quant.from != "" && o.quant.form != "":
+		return usagef("--anomaly-quantile is for models that are trained; a quantised one keeps what its file says")
 	case o.resume && o.checkpoint == "":
 		return usagef("--resume needs --checkpoint FILE")
 	case o.resume && o.weights != "":

@@ -79,6 +79,13 @@ func (j *job) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d, err := train.Describe(model)
+	if err != nil {
+		return err
+	}
+	if err := j.checkAnomaly(d); err != nil {
+		return err
+	}
 	if err := j.prepareQuantization(ctx, model); err != nil {
 		return err
 	}
@@ -324,6 +331,9 @@ func (j *job) loadWeights(ctx context.Context, model *onnx.Model, sample *probe)
 
 // write writes all files and checks the model by reading it back.
 func (j *job) write(ctx context.Context, model *onnx.Model, sample *probe, want map[string]*tensor.Tensor) error {
+	if err := j.setThreshold(ctx, model); err != nil {
+		return err
+	}
 	done := model
 	if !j.asIs {
 		var err error

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -106,6 +108,32 @@ func TestMisuse(t *testing.T) {
 	}
 	if after := listing(t, dir); after != before {
 		t.Errorf("files before: %s, after: %s", before, after)
+	}
+}
+
+// TestFolderIsNotTold: a model that is handed on does not tell where the images are.
+func TestFolderIsNotTold(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "secret", "cats")
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		text := fmt.Sprintf("P2 8 8 9 %s", strings.Repeat(fmt.Sprint(i, " "), 64))
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprint(i, ".pgm")), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	model := filepath.Join(dir, "m.onnx")
+	if status, _, errs := call(t, "--quiet", "--no-picture", "--data", folder, "--steps", "1", "--hidden", "4", "--latent", "2", model); status != cli.OK {
+		t.Fatal(errs)
+	}
+	b, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(b, []byte("secret")) || !bytes.Contains(b, []byte(`"name":"cats"`)) {
+		t.Error("the file does not name the data, or tells their path")
 	}
 }
 

@@ -130,6 +130,8 @@ type Training struct {
 
 // Dataset identifies the training images.
 type Dataset struct {
+	// Name is that of the data set, or the last element of the path of a folder: files that
+	// are handed on do not tell where their maker kept the images.
 	Name   string `json:"name"`
 	Images int    `json:"images"`
 	Digest string `json:"digest"` // SHA-256 in hexadecimal
