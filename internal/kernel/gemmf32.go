@@ -69,7 +69,8 @@ type tileF32 struct {
 	alpha  float32 // for any act but ActNone, min(max(v < 0 ? alpha*v : v, lo), hi) is the activation of v
 	lo, hi float32
 	_      float32
-	ahead  int // bytes from a step of b to what is fetched into a cache meanwhile, half as much as is read; set by rows
+	ahead  int // bytes from b to what is fetched into a cache meanwhile; set by rows
+	pace   int // how much further four steps fetch: half of what they read of packed b, or 0
 }
 
 func (s tileShape) tile(t *tileF32) {
@@ -241,7 +242,7 @@ func GemmPackedF32(m int, a []float32, lda int, b *PackedF32, p0, p1 int, c []fl
 		backwards := p0 == 0 && p1 == b.Panels() && b.turns()
 		rowGemmF32(b.kern, b.K, a, panels, j0, j1, c, acc, ep, backwards)
 	} else {
-		blockGemmF32(b.kern, m, b.K, a, lda, panels, j0, j1, c, ldc, acc, ep)
+		blockGemmF32(b.kern, m, b.K, a, lda, panels, j0, j1, c, ldc, acc, ep, p1 < b.Panels())
 	}
 	goruntime.KeepAlive(b)
 }
@@ -296,8 +297,9 @@ func rowGemmF32(g *gemmF32, k int, a, b []float32, j0, j1 int, c []float32, acc 
 // starting one costs little.
 const activationCols, activationValues = 1024, 32 << 10
 
-// blockGemmF32 multiplies rows of a by packed panels that hold columns j0 to j1, in blocks that fit the caches.
-func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue) {
+// blockGemmF32 multiplies rows of a by packed panels that hold columns j0 to j1, in blocks that fit the caches. more says that
+// there are panels behind them, which the same thread is likely to multiply by next.
+func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j1 int, c []float32, ldc int, acc bool, ep *Epilogue, more bool) {
 	t := tileF32{rs: lda, ks: 1, bs: g.nr, cs: ldc}
 	act, last := t.activation(ep)
 	mc := evenBlock(m, max(1, g.rows/(4*k)/g.mr)*g.mr)
@@ -328,7 +330,7 @@ func blockGemmF32(g *gemmF32, m, k int, a []float32, lda int, b []float32, j0, j
 					}
 					t.act = int(last)
 				}
-				g.panel(&t, i0, i1, a[p:], c[j:])
+				g.panel(&t, i0, i1, a[p:], c[j:], more || p+t.k < k || j+cols < j1)
 			}
 			end := j + cols
 			if act == last || end < j1 && end-active < activationCols && (end-active)*(i1-i0) < activationValues {
@@ -364,13 +366,13 @@ func (t *tileF32) activation(ep *Epilogue) (act, last Act) {
 	return ep.Act, ActNone
 }
 
-// panel runs t over rows i0 to i1 of the t.cols columns of a panel, of which the last may be left to narrower tiles. It
-// changes b, bias and cols of t.
-func (g *gemmF32) panel(t *tileF32, i0, i1 int, a, c []float32) {
+// panel runs t over rows i0 to i1 of the t.cols columns of a panel, of which the last may be left to narrower tiles. more
+// says that what lies behind these k steps of b is wanted next. It changes b, bias and cols of t.
+func (g *gemmF32) panel(t *tileF32, i0, i1 int, a, c []float32, more bool) {
 	for cols := t.cols; ; {
 		s := g.fitting(cols)
 		t.cols = min(cols, s.nr)
-		s.rows(t, i0, i1, a, c)
+		s.rows(t, i0, i1, a, c, more && t.bs == s.nr)
 		if cols -= t.cols; cols == 0 {
 			return
 		}
@@ -385,18 +387,19 @@ func (g *gemmF32) panel(t *tileF32, i0, i1 int, a, c []float32) {
 // aliasStride is how many values lie between rows of a that share one set of a first-level cache.
 const aliasStride = 1024
 
-// rows runs t over rows i0 to i1 in tiles of nearly equal height.
-func (s tileShape) rows(t *tileF32, i0, i1 int, a, c []float32) {
+// rows runs t over rows i0 to i1 in tiles of nearly equal height. more is as in panel.
+func (s tileShape) rows(t *tileF32, i0, i1 int, a, c []float32, more bool) {
 	if t.rs%aliasStride == 0 && s.aliasMR > 0 {
 		s.mr = s.aliasMR
 	}
 	tiles := (i1 - i0 + s.mr - 1) / s.mr
 	// Of several passes over a slice of b, the last two have half of the next slice fetched each. What is read once the
 	// processor sees coming.
-	several := tiles > 1
-	for t.ahead = 0; i0 < i1; tiles-- {
-		if several && tiles <= 2 {
-			t.ahead = 4*t.k*t.bs + 2*4*s.nr*(2-tiles)
+	more = more && tiles > 1
+	for t.ahead, t.pace = 0, 0; i0 < i1; tiles-- {
+		if more && tiles <= 2 {
+			t.pace = 2 * 4 * s.nr
+			t.ahead = 4*t.k*s.nr + t.k*t.pace/4*(2-tiles)
 		}
 		t.rows = (i1 - i0 + tiles - 1) / tiles
 		t.a = &a[i0*t.rs]

@@ -57,12 +57,15 @@ TEXT ·tileF32AVX2(SB), NOSPLIT, $0-8
 
 start6:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest6
 
 quad6:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	ADDQ         R13, BX
@@ -501,12 +504,15 @@ below6:
 
 start5:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest5
 
 quad5:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	ADDQ         R13, BX
@@ -890,12 +896,15 @@ below5:
 
 start4:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest4
 
 quad4:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	ADDQ         R13, BX
@@ -1230,12 +1239,15 @@ below4:
 
 start3:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest3
 
 quad3:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	ADDQ         R13, BX
@@ -1508,6 +1520,7 @@ below3:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest2
 
@@ -1729,6 +1742,7 @@ below2:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest1
 
@@ -2010,14 +2024,17 @@ TEXT ·tileF32AVX512(SB), NOSPLIT, $0-8
 
 start14:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest14
 
 quad14:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -2627,14 +2644,17 @@ below14:
 
 start13:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest13
 
 quad13:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -3206,14 +3226,17 @@ below13:
 
 start12:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest12
 
 quad12:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -3747,14 +3770,17 @@ below12:
 
 start11:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest11
 
 quad11:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -4250,14 +4276,17 @@ below11:
 
 start10:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest10
 
 quad10:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -4715,14 +4744,17 @@ below10:
 
 start9:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest9
 
 quad9:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -5142,14 +5174,17 @@ below9:
 
 start8:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest8
 
 quad8:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -5531,14 +5566,17 @@ below8:
 
 start7:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest7
 
 quad7:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -5877,14 +5915,17 @@ below7:
 
 start6:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest6
 
 quad6:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -6185,14 +6226,17 @@ below6:
 
 start5:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest5
 
 quad5:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -6455,14 +6499,17 @@ below5:
 
 start4:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest4
 
 quad4:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -6693,14 +6740,17 @@ below4:
 
 start3:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest3
 
 quad3:
-	PREFETCHT1   (BX)(AX*1)
-	PREFETCHT1   64(BX)(AX*1)
-	PREFETCHT1   128(BX)(AX*1)
-	PREFETCHT1   192(BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT0   64(AX)
+	PREFETCHT0   128(AX)
+	PREFETCHT0   192(AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
 	ADDQ         R13, BX
@@ -6884,6 +6934,7 @@ below3:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest2
 
@@ -7034,6 +7085,7 @@ below2:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest1
 
@@ -7210,11 +7262,14 @@ TEXT ·narrowF32AVX2(SB), NOSPLIT, $0-8
 
 start12:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest12
 
 quad12:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -7712,11 +7767,14 @@ below12:
 
 start11:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest11
 
 quad11:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -8181,11 +8239,14 @@ below11:
 
 start10:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest10
 
 quad10:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -8617,11 +8678,14 @@ below10:
 
 start9:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest9
 
 quad9:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -9020,11 +9084,14 @@ below9:
 
 start8:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest8
 
 quad8:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -9390,11 +9457,14 @@ below8:
 
 start7:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest7
 
 quad7:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -9728,11 +9798,14 @@ below7:
 
 start6:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest6
 
 quad6:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -10038,11 +10111,14 @@ below6:
 
 start5:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest5
 
 quad5:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -10313,11 +10389,14 @@ below5:
 
 start4:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest4
 
 quad4:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -10559,11 +10638,14 @@ below4:
 
 start3:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest3
 
 quad3:
-	PREFETCHT1   (BX)(AX*1)
+	PREFETCHT0   (AX)
+	PREFETCHT1   4096(AX)
+	ADDQ         128(DI), AX
 	VMOVUPS      (BX), Y12
 	ADDQ         R13, BX
 	VBROADCASTSS (SI), Y14
@@ -10763,6 +10845,7 @@ below3:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest2
 
@@ -10927,6 +11010,7 @@ below2:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest1
 
@@ -11171,12 +11255,15 @@ TEXT ·narrowF32AVX512(SB), NOSPLIT, $0-8
 
 start28:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest28
 
 quad28:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -11771,12 +11858,15 @@ below28:
 
 start27:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest27
 
 quad27:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -12353,12 +12443,15 @@ below27:
 
 start26:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest26
 
 quad26:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -12917,12 +13010,15 @@ below26:
 
 start25:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest25
 
 quad25:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -13463,12 +13559,15 @@ below25:
 
 start24:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest24
 
 quad24:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -13991,12 +14090,15 @@ below24:
 
 start23:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest23
 
 quad23:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -14501,12 +14603,15 @@ below23:
 
 start22:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest22
 
 quad22:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -14991,12 +15096,15 @@ below22:
 
 start21:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest21
 
 quad21:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -15458,12 +15566,15 @@ below21:
 
 start20:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest20
 
 quad20:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -15907,12 +16018,15 @@ below20:
 
 start19:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest19
 
 quad19:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -16338,12 +16452,15 @@ below19:
 
 start18:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest18
 
 quad18:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -16751,12 +16868,15 @@ below18:
 
 start17:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest17
 
 quad17:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -17146,12 +17266,15 @@ below17:
 
 start16:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest16
 
 quad16:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -17523,12 +17646,15 @@ below16:
 
 start15:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest15
 
 quad15:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -17880,12 +18006,15 @@ below15:
 
 start14:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest14
 
 quad14:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -18211,12 +18340,15 @@ below14:
 
 start13:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest13
 
 quad13:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -18524,12 +18656,15 @@ below13:
 
 start12:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest12
 
 quad12:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -18819,12 +18954,15 @@ below12:
 
 start11:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest11
 
 quad11:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -19096,12 +19234,15 @@ below11:
 
 start10:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest10
 
 quad10:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -19355,12 +19496,15 @@ below10:
 
 start9:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest9
 
 quad9:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -19596,12 +19740,15 @@ below9:
 
 start8:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest8
 
 quad8:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -19826,12 +19973,15 @@ below8:
 
 start7:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest7
 
 quad7:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -20039,12 +20189,15 @@ below7:
 
 start6:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest6
 
 quad6:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -20232,12 +20385,15 @@ below6:
 
 start5:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest5
 
 quad5:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -20405,12 +20561,15 @@ below5:
 
 start4:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest4
 
 quad4:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -20564,12 +20723,15 @@ below4:
 
 start3:
 	MOVQ 120(DI), AX
+	ADDQ BX, AX
 	SUBQ $0x04, CX
 	JLT  rest3
 
 quad3:
-	PREFETCHT1       (BX)(AX*1)
-	PREFETCHT1       64(BX)(AX*1)
+	PREFETCHT0       (AX)
+	PREFETCHT0       64(AX)
+	PREFETCHT1       4096(AX)
+	ADDQ             128(DI), AX
 	VMOVUPS          (BX), Z28
 	ADDQ             R13, BX
 	VFMADD231PS.BCST (SI), Z28, Z0
@@ -20696,6 +20858,7 @@ below3:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest2
 
@@ -20802,6 +20965,7 @@ below2:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   120(DI), AX
+	ADDQ   BX, AX
 	SUBQ   $0x04, CX
 	JLT    rest1
 

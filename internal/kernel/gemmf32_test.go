@@ -57,12 +57,12 @@ func TestTileLayout(t *testing.T) {
 		unsafe.Offsetof(x.a), unsafe.Offsetof(x.b), unsafe.Offsetof(x.c), unsafe.Offsetof(x.bias),
 		unsafe.Offsetof(x.k), unsafe.Offsetof(x.rows), unsafe.Offsetof(x.cols), unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ks),
 		unsafe.Offsetof(x.bs), unsafe.Offsetof(x.cs), unsafe.Offsetof(x.acc), unsafe.Offsetof(x.act),
-		unsafe.Offsetof(x.alpha), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.ahead),
+		unsafe.Offsetof(x.alpha), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.ahead), unsafe.Offsetof(x.pace),
 	}
-	want := []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108, 112, 120}
+	want := []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 108, 112, 120, 128}
 	var y indirectTileF32
 	got = append(got, unsafe.Offsetof(y.src), unsafe.Offsetof(y.dst), unsafe.Offsetof(y.zeros), unsafe.Offsetof(y.taps), unsafe.Offsetof(y.stride))
-	want = append(want, 128, 136, 144, 152, 160)
+	want = append(want, 136, 144, 152, 160, 168)
 	var w windowSum
 	got = append(got, unsafe.Offsetof(w.dst), unsafe.Offsetof(w.first), unsafe.Offsetof(w.src), unsafe.Offsetof(w.at), unsafe.Offsetof(w.n),
 		unsafe.Offsetof(w.rows), unsafe.Offsetof(w.parts), unsafe.Offsetof(w.step), unsafe.Offsetof(w.lds))

@@ -13,14 +13,14 @@ TEXT ·indirectF32AVX2(SB), NOSPLIT, $40-8
 	MOVQ   (DI), AX
 	ADDQ   CX, AX
 	MOVQ   AX, 16(SP)
-	MOVQ   144(DI), AX
+	MOVQ   152(DI), AX
 	ADDQ   CX, AX
 	MOVQ   AX, 24(SP)
 	NEGQ   CX
 	MOVQ   CX, 32(SP)
-	MOVQ   128(DI), AX
+	MOVQ   136(DI), AX
 	MOVQ   AX, (SP)
-	MOVQ   152(DI), AX
+	MOVQ   160(DI), AX
 	MOVQ   AX, 8(SP)
 	MOVQ   8(DI), BX
 	MOVQ   40(DI), AX
@@ -66,7 +66,7 @@ tap6:
 	TESTQ   R12, R12
 	LEAQ    (AX)(R12*4), R12
 	CMOVQLT 24(SP), R12
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -194,7 +194,7 @@ single6:
 next6:
 	DECQ    8(SP)
 	JNE     tap6
-	MOVQ    136(DI), CX
+	MOVQ    144(DI), CX
 	MOVQ    16(DI), AX
 	MOVLQSX (CX), SI
 	LEAQ    (AX)(SI*4), SI
@@ -506,7 +506,7 @@ tap5:
 	TESTQ   R11, R11
 	LEAQ    (AX)(R11*4), R11
 	CMOVQLT 24(SP), R11
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -619,7 +619,7 @@ single5:
 next5:
 	DECQ    8(SP)
 	JNE     tap5
-	MOVQ    136(DI), CX
+	MOVQ    144(DI), CX
 	MOVQ    16(DI), AX
 	MOVLQSX (CX), SI
 	LEAQ    (AX)(SI*4), SI
@@ -891,7 +891,7 @@ tap4:
 	TESTQ   R10, R10
 	LEAQ    (AX)(R10*4), R10
 	CMOVQLT 24(SP), R10
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -989,7 +989,7 @@ single4:
 next4:
 	DECQ    8(SP)
 	JNE     tap4
-	MOVQ    136(DI), CX
+	MOVQ    144(DI), CX
 	MOVQ    16(DI), AX
 	MOVLQSX (CX), SI
 	LEAQ    (AX)(SI*4), SI
@@ -1227,7 +1227,7 @@ tap3:
 	TESTQ   R9, R9
 	LEAQ    (AX)(R9*4), R9
 	CMOVQLT 24(SP), R9
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -1316,7 +1316,7 @@ next3:
 	VADDPS  Y9, Y3, Y3
 	VADDPS  Y10, Y4, Y4
 	VADDPS  Y11, Y5, Y5
-	MOVQ    136(DI), CX
+	MOVQ    144(DI), CX
 	MOVQ    16(DI), AX
 	MOVLQSX (CX), SI
 	LEAQ    (AX)(SI*4), SI
@@ -1512,7 +1512,7 @@ tap2:
 	TESTQ   R8, R8
 	LEAQ    (AX)(R8*4), R8
 	CMOVQLT 24(SP), R8
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -1584,7 +1584,7 @@ next2:
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
 	VADDPS  Y7, Y3, Y3
-	MOVQ    136(DI), CX
+	MOVQ    144(DI), CX
 	MOVQ    16(DI), AX
 	MOVLQSX (CX), SI
 	LEAQ    (AX)(SI*4), SI
@@ -1740,7 +1740,7 @@ tap1:
 	TESTQ   SI, SI
 	LEAQ    (AX)(SI*4), SI
 	CMOVQLT 24(SP), SI
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -1799,7 +1799,7 @@ next1:
 	VADDPS  Y7, Y3, Y3
 	VADDPS  Y2, Y0, Y0
 	VADDPS  Y3, Y1, Y1
-	MOVQ    136(DI), CX
+	MOVQ    144(DI), CX
 	MOVQ    16(DI), AX
 	MOVLQSX (CX), SI
 	LEAQ    (AX)(SI*4), SI
@@ -1931,14 +1931,14 @@ TEXT ·indirectF32AVX512(SB), NOSPLIT, $40-8
 	MOVQ   (DI), AX
 	ADDQ   CX, AX
 	MOVQ   AX, 16(SP)
-	MOVQ   144(DI), AX
+	MOVQ   152(DI), AX
 	ADDQ   CX, AX
 	MOVQ   AX, 24(SP)
 	NEGQ   CX
 	MOVQ   CX, 32(SP)
-	MOVQ   128(DI), AX
+	MOVQ   136(DI), AX
 	MOVQ   AX, (SP)
-	MOVQ   152(DI), AX
+	MOVQ   160(DI), AX
 	MOVQ   AX, 8(SP)
 	MOVQ   8(DI), BX
 	MOVQ   40(DI), AX
@@ -2008,7 +2008,7 @@ tap10:
 	TESTQ   DX, DX
 	LEAQ    (AX)(DX*4), DX
 	CMOVQLT 24(SP), DX
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -2200,7 +2200,7 @@ single10:
 next10:
 	DECQ      8(SP)
 	JNE       tap10
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -2477,7 +2477,7 @@ tap9:
 	TESTQ   R14, R14
 	LEAQ    (AX)(R14*4), R14
 	CMOVQLT 24(SP), R14
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -2654,7 +2654,7 @@ single9:
 next9:
 	DECQ      8(SP)
 	JNE       tap9
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -2907,7 +2907,7 @@ tap8:
 	TESTQ   R15, R15
 	LEAQ    (AX)(R15*4), R15
 	CMOVQLT 24(SP), R15
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -3069,7 +3069,7 @@ single8:
 next8:
 	DECQ      8(SP)
 	JNE       tap8
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -3298,7 +3298,7 @@ tap7:
 	TESTQ   R13, R13
 	LEAQ    (AX)(R13*4), R13
 	CMOVQLT 24(SP), R13
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -3445,7 +3445,7 @@ single7:
 next7:
 	DECQ      8(SP)
 	JNE       tap7
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -3650,7 +3650,7 @@ tap6:
 	TESTQ   R12, R12
 	LEAQ    (AX)(R12*4), R12
 	CMOVQLT 24(SP), R12
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -3782,7 +3782,7 @@ single6:
 next6:
 	DECQ      8(SP)
 	JNE       tap6
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -3963,7 +3963,7 @@ tap5:
 	TESTQ   R11, R11
 	LEAQ    (AX)(R11*4), R11
 	CMOVQLT 24(SP), R11
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -4080,7 +4080,7 @@ single5:
 next5:
 	DECQ      8(SP)
 	JNE       tap5
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -4237,7 +4237,7 @@ tap4:
 	TESTQ   R10, R10
 	LEAQ    (AX)(R10*4), R10
 	CMOVQLT 24(SP), R10
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -4339,7 +4339,7 @@ single4:
 next4:
 	DECQ      8(SP)
 	JNE       tap4
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -4478,7 +4478,7 @@ tap3:
 	TESTQ   R9, R9
 	LEAQ    (AX)(R9*4), R9
 	CMOVQLT 24(SP), R9
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -4571,7 +4571,7 @@ next3:
 	VADDPS    Z9, Z3, Z3
 	VADDPS    Z10, Z4, Z4
 	VADDPS    Z11, Z5, Z5
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -4684,7 +4684,7 @@ tap2:
 	TESTQ   R8, R8
 	LEAQ    (AX)(R8*4), R8
 	CMOVQLT 24(SP), R8
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -4760,7 +4760,7 @@ next2:
 	VADDPS    Z5, Z1, Z1
 	VADDPS    Z6, Z2, Z2
 	VADDPS    Z7, Z3, Z3
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI
@@ -4849,7 +4849,7 @@ tap1:
 	TESTQ   SI, SI
 	LEAQ    (AX)(SI*4), SI
 	CMOVQLT 24(SP), SI
-	ADDQ    160(DI), CX
+	ADDQ    168(DI), CX
 	MOVQ    CX, (SP)
 	MOVQ    120(DI), AX
 	MOVQ    32(SP), CX
@@ -4912,7 +4912,7 @@ next1:
 	VADDPS    Z7, Z3, Z3
 	VADDPS    Z2, Z0, Z0
 	VADDPS    Z3, Z1, Z1
-	MOVQ      136(DI), CX
+	MOVQ      144(DI), CX
 	MOVQ      16(DI), AX
 	MOVLQSX   (CX), SI
 	LEAQ      (AX)(SI*4), SI

@@ -128,7 +128,7 @@ func (s *sgemm) run(k int, a, b, c []float32, cs int, acc bool) {
 					default:
 						t.b, t.bs = &b[p*s.ldb+j], s.ldb
 					}
-					g.panel(&t, 0, i1-i0, left, c[i0*cs+j:])
+					g.panel(&t, 0, i1-i0, left, c[i0*cs+j:], j+g.nr < j1)
 				}
 			}
 		}

@@ -117,7 +117,7 @@ func gemmSmallF32(b *PackedF32, m int, a []float32, lda, p0, j0, j1 int, c []flo
 			if p == 0 && !acc {
 				t.acc = 0
 			}
-			g.panel(&t, 0, m, a[p:], c[j:])
+			g.panel(&t, 0, m, a[p:], c[j:], false)
 		}
 		for i := 0; late && i < m; i++ {
 			row := c[i*ldc+j:][:cols]

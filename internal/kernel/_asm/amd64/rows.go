@@ -8,7 +8,7 @@ import (
 )
 
 // Offsets of the fields that indirectTileF32 of package kernel has beyond those of tileF32.
-const tileSrc, tileDst, tileZeros, tileTaps, tileStride = 128, 136, 144, 152, 160
+const tileSrc, tileDst, tileZeros, tileTaps, tileStride = 136, 144, 152, 160, 168
 
 // indirectRows are the registers that hold the addresses of a tile's rows.
 var indirectRows = []Register{RSI, R8, R9, R10, R11, R12, R13, R15, R14, RDX}

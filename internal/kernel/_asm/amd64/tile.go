@@ -12,7 +12,7 @@ const (
 	tileA, tileB, tileC, tileBias, tileK, tileRows, tileCols = 0, 8, 16, 24, 32, 40, 48
 	tileRS, tileKS, tileBS, tileCS, tileAcc, tileAct         = 56, 64, 72, 80, 88, 96
 	tileAlpha, tileLo, tileHi                                = 104, 108, 112
-	tileAhead                                                = 120
+	tileAhead, tilePace                                      = 120, 128
 )
 
 // Values of the field act.
@@ -164,12 +164,18 @@ func (g *gen) rows(rows int) {
 		g.Label(name("start"))
 	}
 	g.MOVQ(Mem{Base: rT, Disp: tileAhead}, rTemp)
+	g.ADDQ(rB, rTemp)
 	g.SUBQ(U8(4), rK)
 	g.JLT(LabelRef(name("rest")))
 	g.Label(name("quad"))
 	// Half of what as many steps read. One or two rows are never followed by others.
-	for line := 0; rows > 2 && line < 2*g.across*g.bytes(); line += 64 {
-		g.PREFETCHT1(Mem{Base: rB, Index: rTemp, Scale: 1, Disp: line})
+	if rows > 2 {
+		for line := 0; line < 2*g.across*g.bytes(); line += 64 {
+			g.PREFETCHT0(Mem{Base: rTemp, Disp: line})
+		}
+		// A page ahead, where the processor's own streams end.
+		g.PREFETCHT1(Mem{Base: rTemp, Disp: 4096})
+		g.ADDQ(Mem{Base: rT, Disp: tilePace}, rTemp)
 	}
 	for u := range 4 {
 		step(u % sets)
