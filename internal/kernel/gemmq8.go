@@ -218,6 +218,21 @@ func (p *PackedQ8) Convert(dst []byte, src []uint8, signed bool, zero int32) {
 	}
 }
 
+// ConvertRows is Convert for rows of n values: row i from src[i*lds] on goes to value i*ldd of dst.
+func (p *PackedQ8) ConvertRows(dst []byte, ldd int, src []uint8, lds, rows, n int, signed bool, zero int32) {
+	if size := p.ValueBytes(); size > 1 {
+		for i := range rows {
+			p.Convert(dst[i*ldd*size:][:n*size], src[i*lds:][:n], signed, zero)
+		}
+		return
+	}
+	flip := uint8(0)
+	if p.flips(signed) {
+		flip = 0x80
+	}
+	CopyRowsU8(dst, ldd, src, lds, rows, n, flip)
+}
+
 // Border fills dst with left values that stand for 0.
 func (p *PackedQ8) Border(dst []byte, signed bool, zero int32) {
 	v := uint8(zero)

@@ -108,3 +108,23 @@ func JoinRunsU8(dst, src []uint8, lds, rows, n int) {
 		}
 	}
 }
+
+// CopyRowsU8 sets dst[i*ldd+j] to src[i*lds+j] with the bits of flip inverted, for i < rows and j < n. dst and src do not
+// overlap.
+func CopyRowsU8(dst []uint8, ldd int, src []uint8, lds, rows, n int, flip uint8) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	checkMatrix("dst", rows, n, len(dst), ldd)
+	checkRows("src", rows, n, len(src), lds)
+	if copyRowsU8(dst, ldd, src, lds, rows, n, flip) {
+		return
+	}
+	for i := range rows {
+		if d, s := dst[i*ldd:][:n], src[i*lds:][:n]; flip == 0 {
+			copy(d, s)
+		} else {
+			flipBytes(d, s, flip)
+		}
+	}
+}

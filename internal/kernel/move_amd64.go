@@ -57,3 +57,18 @@ func joinRunsU8(dst, src []uint8, lds, rows, n int) int {
 //
 //go:noescape
 func joinRunsU8AVX2(dst, src *uint8, lds, rows, n int)
+
+// copyRowsU8 is CopyRowsU8 for what it has vectors for. It reports whether it was that.
+func copyRowsU8(dst []uint8, ldd int, src []uint8, lds, rows, n int, flip uint8) bool {
+	if !useAVX512I8 {
+		return false
+	}
+	copyRowsU8AVX512(&dst[0], ldd, &src[0], lds, rows, n, uint32(flip)*0x01010101)
+	return true
+}
+
+// copyRowsU8AVX512 is for i := range rows { for j := range n { dst[i*ldd+j] = src[i*lds+j] ^ uint8(flip) } }, for at least
+// one row and one byte.
+//
+//go:noescape
+func copyRowsU8AVX512(dst *uint8, ldd int, src *uint8, lds, rows, n int, flip uint32)

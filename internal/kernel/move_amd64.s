@@ -837,3 +837,47 @@ next:
 	DECQ    BX
 	JNE     next
 	RET
+
+// func copyRowsU8AVX512(dst *uint8, ldd int, src *uint8, lds int, rows int, n int, flip uint32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·copyRowsU8AVX512(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         ldd+8(FP), CX
+	MOVQ         src+16(FP), DX
+	MOVQ         lds+24(FP), BX
+	MOVQ         rows+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS flip+48(FP), Z0
+	MOVQ         DI, R8
+	ANDQ         $-64, R8
+	SUBQ         R8, DI
+	MOVQ         $-1, R9
+	BZHIQ        DI, R9, R9
+	KMOVQ        R9, K1
+
+row:
+	XORQ DI, DI
+	CMPQ DI, R8
+	JEQ  rest
+
+vector:
+	VPXORD    (DX)(DI*1), Z0, Z1
+	VMOVDQU32 Z1, (AX)(DI*1)
+	ADDQ      $0x40, DI
+	CMPQ      DI, R8
+	JNE       vector
+
+rest:
+	TESTQ      R9, R9
+	JEQ        next
+	VMOVDQU8.Z (DX)(DI*1), K1, Z1
+	VPXORD     Z0, Z1, Z1
+	VMOVDQU8   Z1, K1, (AX)(DI*1)
+
+next:
+	ADDQ CX, AX
+	ADDQ BX, DX
+	DECQ SI
+	JNE  row
+	VZEROUPPER
+	RET

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -89,6 +90,34 @@ func TestJoinRunsU8(t *testing.T) {
 					JoinRunsU8(dst[:rows*n], src, lds, rows, n)
 					if !slices.Equal(dst[:rows*n], want) || dst[rows*n] != 0xa5 {
 						t.Fatalf("%d runs of %d bytes, %d apart: %v, want %v and %v", rows, n, lds, dst, want, 0xa5)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestCopyRowsU8 compares with a loop, and checks that nothing between the rows and behind the last one changes.
+func TestCopyRowsU8(t *testing.T) {
+	gd, gs := newGuard(t, 1<<13), newGuard(t, 1<<13)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		for _, n := range []int{0, 1, 2, 3, 7, 16, 28, 31, 63, 64, 65, 127, 128, 150, 192, 448} {
+			for rows := range 6 {
+				for _, more := range []int{0, 1, 64} {
+					for _, flip := range []uint8{0, 0x80} {
+						lds, ldd := n+more, n+2*more
+						src := place(gs, randU8(max(0, (rows-1)*lds+n)), more != 1)
+						dst := place(gd, bytes.Repeat([]byte{0xa5}, max(0, (rows-1)*ldd+n)), more != 1)
+						want := slices.Clone(dst)
+						for i := range rows {
+							for j := range n {
+								want[i*ldd+j] = src[i*lds+j] ^ flip
+							}
+						}
+						CopyRowsU8(dst, ldd, src, lds, rows, n, flip)
+						if !slices.Equal(dst, want) {
+							t.Fatalf("%d rows of %d bytes, %d apart, to %d apart: %v, want %v", rows, n, lds, ldd, dst, want)
+						}
 					}
 				}
 			}

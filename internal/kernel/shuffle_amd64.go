@@ -2,8 +2,7 @@
 
 package kernel
 
-// The functions of this file work on the multiple of eight elements, rows or columns that is not above the length, and
-// return it.
+// The functions of this file work on the multiple of eight elements that is not above the length, and return it.
 
 func interleaveF32(dst, a, b []float32) int {
 	n := len(a) &^ 7
@@ -41,15 +40,18 @@ func deinterleave3F32(a, b, c, src []float32) int {
 	return n
 }
 
+// transposeBlocksF32 transposes all rows of a multiple of eight columns, or nothing.
 func transposeBlocksF32(dst []float32, ldd int, src []float32, lds, rows, cols int) (int, int) {
-	rows, cols = rows&^7, cols&^7
-	if !useAVX2 || rows == 0 || cols == 0 {
+	cols &^= 7
+	if !useAVX2 || rows < 8 || cols == 0 {
 		return 0, 0
 	}
 	block := transposeColumns(ldd, lds)
 	for j := 0; j < cols; j += block {
 		for i := 0; i < rows; i += 8 {
-			transpose8F32AVX2(&dst[j*ldd+i], ldd, min(block, cols-j), &src[i*lds+j], lds)
+			// The last rows once more, with some before them.
+			at := min(i, rows-8)
+			transpose8F32AVX2(&dst[j*ldd+at], ldd, min(block, cols-j), &src[at*lds+j], lds)
 		}
 	}
 	return rows, cols

@@ -231,7 +231,7 @@ func (t *fewRun) Do(chunk, worker int) {
 	for u := lo; u < hi; u++ {
 		n, first := u/t.bands, u%t.bands*t.rows
 		rows := min(t.rows, cells-first)
-		t.fill(words, f, n, first*t.step+t.top, (rows-1)*t.step+t.bottom-t.top+1)
+		t.fill(words, f, n, first*t.step+t.top, (rows-1)*t.step+t.bottom-t.top+1, u == lo || t.bands > 1)
 		for i := range t.steps {
 			p, cols, count := t.packed.w[i], t.columns.list[i], 0
 			for j := range rows {
@@ -249,41 +249,62 @@ func (t *fewRun) Do(chunk, worker int) {
 	}
 }
 
-// fill makes words of image rows [y, y+rows), which may lie outside the image. f is the same memory as words.
-func (t *fewRun) fill(words []int32, f []float32, n, y, rows int) {
+// fill makes words of image rows [y, y+rows), which may lie outside the image. What lies outside is written if border is set.
+// f is the same memory as words.
+func (t *fewRun) fill(words []int32, f []float32, n, y, rows int, border bool) {
 	quads, lead, w := t.c/4, -t.left, t.src[2]
 	size := quads * t.pitch
-	outside := int32(uint32(uint8(t.zero)) * 0x01010101)
 	to := min(t.dst[2]/t.pw+t.right, w) // image columns that are read
+	if border {
+		t.border(words, y, rows, to)
+	}
+	for r := max(0, -y); r < min(rows, t.src[1]-y); r++ {
+		row := words[r*size:][:size]
+		src := t.x[(n*t.src[1]+y+r)*w*t.c:][:w*t.c]
+		if p := unsafe.Pointer(unsafe.SliceData(src)); uintptr(p)%4 == 0 {
+			kernel.TransposeF32(f[r*size+lead:(r+1)*size], t.pitch, unsafe.Slice((*float32)(p), w*quads), quads, to, quads)
+		} else {
+			for i := range to * quads {
+				b := src[4*i:][:4]
+				row[lead+i%quads*t.pitch+i/quads] = int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)
+			}
+		}
+		if t.signed {
+			for at := lead; at < size; at += t.pitch {
+				part := row[at:][:to]
+				for i := range part {
+					part[i] ^= topBits
+				}
+			}
+		}
+	}
+}
+
+// topBits are those of four bytes, in which unsigned values differ from signed ones.
+const topBits = -0x7f7f7f80
+
+// border fills the words outside the image of image rows [y, y+rows), of which columns before to are read.
+func (t *fewRun) border(words []int32, y, rows, to int) {
+	size, lead := t.c/4*t.pitch, -t.left
 	end := lead + t.dst[2]/t.pw + t.right
+	outside := int32(uint32(uint8(t.zero)) * 0x01010101)
+	if t.signed {
+		outside ^= topBits
+	}
 	for r := range rows {
 		row := words[r*size:][:size]
 		if y+r < 0 || y+r >= t.src[1] {
 			for i := range row {
 				row[i] = outside
 			}
-		} else {
-			src := t.x[(n*t.src[1]+y+r)*w*t.c:][:w*t.c]
-			if p := unsafe.Pointer(unsafe.SliceData(src)); uintptr(p)%4 == 0 {
-				kernel.TransposeF32(f[r*size+lead:(r+1)*size], t.pitch, unsafe.Slice((*float32)(p), w*quads), quads, to, quads)
-			} else {
-				for i := range to * quads {
-					b := src[4*i:][:4]
-					row[lead+i%quads*t.pitch+i/quads] = int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)
-				}
-			}
-			for at := 0; at < size; at += t.pitch {
-				for i := at; i < at+lead; i++ {
-					row[i] = outside
-				}
-				for i := at + lead + to; i < at+end; i++ {
-					row[i] = outside
-				}
-			}
+			continue
 		}
-		if t.signed {
-			for i := range row {
-				row[i] ^= -0x7f7f7f80 // the top bit of each byte
+		for at := 0; at < size; at += t.pitch {
+			for i := at; i < at+lead; i++ {
+				row[i] = outside
+			}
+			for i := at + lead + to; i < at+end; i++ {
+				row[i] = outside
 			}
 		}
 	}

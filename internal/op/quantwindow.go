@@ -18,29 +18,36 @@ type windowBand struct {
 }
 
 // fill converts the band of channels [g·c, g·c+c) of a channels-last image of h×w positions
-// with all channels to dst.
-func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, g, c int, signed bool, zero int32) {
+// with all channels to dst. What lies outside the image is written if border is set.
+func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, g, c int, signed bool, zero int32, border bool) {
 	size := p.ValueBytes()
 	pitch := b.width * c * size
 	lead := min(max(0, -b.left), b.width) * c * size
 	from, to := max(0, b.left), min(w, b.left+b.width)
-	for r := range b.rows {
-		row := dst[r*pitch:][:pitch]
-		y := b.first + r
-		if y < 0 || y >= h || from >= to {
-			p.Border(row, signed, zero)
-			continue
+	top, bottom := min(max(0, -b.first), b.rows), max(0, min(h-b.first, b.rows)) // rows of the band that the image has
+	if from >= to || top >= bottom {
+		top, bottom = b.rows, b.rows
+	}
+	n := (to - from) * c
+	if border {
+		// The end of a row and the beginning of the next one are side by side.
+		at := 0
+		for r := top; r < bottom; r++ {
+			p.Border(dst[at:r*pitch+lead], signed, zero)
+			at = r*pitch + lead + n*size
 		}
-		p.Border(row[:lead], signed, zero)
-		p.Border(row[lead+(to-from)*c*size:], signed, zero)
-		src := x[(y*w+from)*all+g*c:]
-		if c == all {
-			p.Convert(row[lead:], src[:(to-from)*c], signed, zero)
-			continue
-		}
-		for i := range to - from {
-			p.Convert(row[lead+i*c*size:], src[i*all:][:c], signed, zero)
-		}
+		p.Border(dst[at:b.rows*pitch], signed, zero)
+	}
+	if top == bottom {
+		return
+	}
+	src := x[((b.first+top)*w+from)*all+g*c:]
+	if c == all {
+		p.ConvertRows(dst[top*pitch+lead:], b.width*c, src, w*all, bottom-top, n, signed, zero)
+		return
+	}
+	for r := range bottom - top {
+		p.ConvertRows(dst[(top+r)*pitch+lead:], c, src[r*w*all:], all, to-from, c, signed, zero)
 	}
 }
 
@@ -238,7 +245,7 @@ func (t *windowRun) Do(chunk, worker int) {
 		b := windowBand{first: first*h.stride - h.begin, rows: (rows-1)*h.stride + h.span(), left: -w.begin, width: t.width}
 		for g := range t.groups {
 			p, cols := t.packed.w[g], t.columns.list[g]
-			left, each := t.windows(p, b, mem, n, images, g)
+			left, each := t.windows(p, b, mem, n, images, g, u == lo || t.bands > 1 || t.groups > 1)
 			dst, ldd, at := t.y, outs, (n*t.dst[1]+first)*width*outs+g*t.o
 			if !t.last {
 				dst, ldd, at = mem[t.images*t.image:], t.o, 0
@@ -270,8 +277,8 @@ func (t *windowRun) Do(chunk, worker int) {
 }
 
 // windows returns the left values of a band of images from n on, group g, and how many of them are an image's: in place or
-// converted in mem.
-func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, images, g int) (left []byte, each int) {
+// converted in mem, which has the border of the band already unless border is set.
+func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, images, g int, border bool) (left []byte, each int) {
 	all := t.c * t.groups
 	each = t.src[1] * t.src[2] * all
 	image := t.source[n*each:][:images*each]
@@ -279,7 +286,7 @@ func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, ima
 		return image[b.first*t.src[2]*all:], each
 	}
 	for i := range images {
-		b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g, t.c, t.signed, t.zero)
+		b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g, t.c, t.signed, t.zero, border)
 	}
 	return mem[:images*t.image], t.image / p.ValueBytes()
 }

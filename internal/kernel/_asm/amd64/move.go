@@ -15,6 +15,8 @@ func moves(g *gen) {
 	g.transposeBytes()
 	g.threePlanes()
 	g.joinRuns()
+	g.tier(avx512)
+	g.copyRows()
 }
 
 func (g *gen) loadLanes(v Vec, low, high Mem) {
@@ -191,5 +193,46 @@ func (g *gen) joinRuns() {
 	g.ADDQ(p[4], p[0])
 	g.DECQ(p[3])
 	g.JNE(LabelRef("next"))
+	g.RET()
+}
+
+// copyRows emits a copy of rows of any length, the last vector of each with a mask for what it holds.
+func (g *gen) copyRows() {
+	g.text("copyRowsU8AVX512", "func(dst *uint8, ldd int, src *uint8, lds, rows, n int, flip uint32)")
+	p := g.pointers("dst", "ldd", "src", "lds", "rows", "n")
+	dst, ldd, src, lds, rows, n := p[0], p[1], p[2], p[3], p[4], p[5]
+	flip := g.broadcast("flip")
+	whole, at, rest := g.GP64(), g.GP64(), g.GP64()
+	mask := g.K()
+	g.MOVQ(n, whole)
+	g.ANDQ(I8(-64), whole)
+	g.SUBQ(whole, n)
+	g.MOVQ(I32(-1), rest)
+	g.BZHIQ(n, rest, rest)
+	g.KMOVQ(rest, mask)
+	g.Label("row")
+	g.XORQ(at, at)
+	g.CMPQ(at, whole)
+	g.JEQ(LabelRef("rest"))
+	g.Label("vector")
+	v := g.ZMM()
+	g.VPXORD(Mem{Base: src, Index: at, Scale: 1}, flip, v)
+	g.VMOVDQU32(v, Mem{Base: dst, Index: at, Scale: 1})
+	g.ADDQ(U8(64), at)
+	g.CMPQ(at, whole)
+	g.JNE(LabelRef("vector"))
+	g.Label("rest")
+	g.TESTQ(rest, rest)
+	g.JEQ(LabelRef("next"))
+	last := g.ZMM()
+	g.VMOVDQU8_Z(Mem{Base: src, Index: at, Scale: 1}, mask, last)
+	g.VPXORD(flip, last, last)
+	g.VMOVDQU8(last, mask, Mem{Base: dst, Index: at, Scale: 1})
+	g.Label("next")
+	g.ADDQ(ldd, dst)
+	g.ADDQ(lds, src)
+	g.DECQ(rows)
+	g.JNE(LabelRef("row"))
+	g.VZEROUPPER()
 	g.RET()
 }
