@@ -38,7 +38,8 @@ var decoders = []struct {
 	{[]string{"P2", "P3", "P5", "P6"}, netpbmConfig, decodeNetpbm},
 }
 
-// Decode reads a PNG, JPEG, GIF (its first frame), PGM or PPM image. An image of more
+// Decode reads a PNG, JPEG, GIF (its first frame), PGM or PPM image. A JPEG whose Exif data
+// say how the camera was held is turned upright. An image of more
 // than maxPixels pixels (0: DefaultMaxPixels) is refused before memory is allocated for
 // it.
 func Decode(r io.Reader, maxPixels int64) (image.Image, error) {
@@ -77,6 +78,9 @@ func Decode(r io.Reader, maxPixels int64) (image.Image, error) {
 			}
 			if img.Bounds().Empty() {
 				return nil, errors.New("empty image")
+			}
+			if data[0] == 0xff {
+				img = upright(img, orientation(data))
 			}
 			return img, nil
 		}

@@ -153,9 +153,9 @@ func tableOf(opt Options) (labelTable, error) {
 	return readLabels(opt.Labels)
 }
 
-// loadFolder decodes every file once, to know which are good and what they contain. info
-// may bring the classes of the training set. limit, if positive, bounds the number of
-// images.
+// loadFolder decodes every file once, to know which are good and what they contain; with a
+// positive limit, the number of images, only as many as it takes. info may bring the classes
+// of the training set.
 func loadFolder(ctx context.Context, dir string, files []string, opt Options, fit imageio.Fit, table labelTable, info Info, limit int) (*folder, []string, error) {
 	f := &folder{fit: fit, maxPixels: opt.MaxPixels, tiled: opt.Tiles}
 	info.Channels, info.Height, info.Width = opt.Channels, opt.Height, opt.Width
@@ -183,6 +183,7 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 	work := make(chan int)
 	var mu sync.Mutex
 	var done, kept int64
+	var found int // images
 	var wg sync.WaitGroup
 	for range folderWorkers {
 		wg.Go(func() {
@@ -199,6 +200,7 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 					}
 				}
 				done++
+				found += len(pix)
 				if opt.Progress != nil {
 					opt.Progress(info.Name, done, int64(len(files)))
 				}
@@ -206,8 +208,14 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 			}
 		})
 	}
+	enough := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return limit > 0 && found >= limit
+	}
 	for i := range files {
-		if ctx.Err() != nil {
+		// Files are handed out in their order, so the first images are among those found.
+		if ctx.Err() != nil || enough() {
 			break
 		}
 		work <- i
@@ -222,6 +230,9 @@ func loadFolder(ctx context.Context, dir string, files []string, opt Options, fi
 	h := sha256.New()
 	fmt.Fprintf(h, "aekit folder 1\n%d %d %d\n", info.Channels, info.Height, info.Width)
 	for i, r := range results {
+		if limit > 0 && len(good) == limit {
+			break
+		}
 		if r.err != nil {
 			skipped = append(skipped, r.err.Error())
 			continue

@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -106,6 +107,34 @@ func TestFolderTrainTest(t *testing.T) {
 	}
 	if _, l := read(t, d.Test); !slices.Equal(l, []int{1, 2}) {
 		t.Errorf("test labels %v, want [1 2]", l)
+	}
+}
+
+// TestFolderLimit: the first images are those that a limit asks for, bad files between them
+// are counted, and what comes after them is not read.
+func TestFolderLimit(t *testing.T) {
+	files := map[string][]byte{"00.png": []byte("x")}
+	for i := 1; i < 60; i++ {
+		files[fmt.Sprintf("%02d.png", i)] = uniformPNG(t, 8, 8, color.Gray{uint8(i)})
+	}
+	files["03.png"], files["40.png"] = []byte("y"), []byte("z")
+	dir := writeFiles(t, files)
+	var read int64
+	d, err := OpenFolder(context.Background(), dir, Options{N: 5, Width: 8, Height: 8, Progress: func(_ string, done, _ int64) { read = done }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pix := make([]float32, 5*64)
+	if err := d.Train.Read(context.Background(), []int{0, 1, 2, 3, 4}, pix, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float32{1, 2, 4, 5, 6} {
+		if got := pix[64*i] * 255; got < want-0.01 || got > want+0.01 {
+			t.Errorf("image %d has the level %g, want %g", i, got, want)
+		}
+	}
+	if d.Train.Len() != 5 || len(d.Skipped) != 2 || read > 7+2*folderWorkers {
+		t.Errorf("%d images, skipped %q, %d files read", d.Train.Len(), d.Skipped, read)
 	}
 }
 
