@@ -180,6 +180,10 @@ func TestResizeValues(t *testing.T) {
 			[]*tensor.Tensor{of(t, []float32{1, 2}), of(t, []float32{2})}, []float32{1, 1.5, 2, 2}},
 		{"scale that float32 rounds", "Resize", 13, nil,
 			[]*tensor.Tensor{of(t, make([]float32, 10)), nil, of(t, []float32{0.7})}, make([]float32, 7)},
+		{"aligned corners of a fractional extent", "Resize", 13, []*onnx.Attribute{attrString("mode", "linear"), attrString("coordinate_transformation_mode", "align_corners")},
+			[]*tensor.Tensor{of(t, []float32{1, 2, 3, 4}), nil, of(t, []float32{0.9})}, []float32{1, 2.5, 4}},
+		{"position that float32 rounds to an integer", "Resize", 13, []*onnx.Attribute{attrString("nearest_mode", "floor"), attrString("coordinate_transformation_mode", "asymmetric")},
+			[]*tensor.Tensor{of(t, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}), nil, of(t, []float32{0.6})}, []float32{0, 1, 3, 5, 6, 8, 10}},
 	}
 	for _, c := range tests {
 		o, err := makeOp(t, newResize, c.typ, c.opset, c.attrs...)

@@ -42,10 +42,12 @@ func (o *interpolation) source(a *resizeAxis, i int) float64 {
 	case "asymmetric":
 		return a.unscale(x)
 	case "align_corners":
-		if a.width == 1 {
+		// length_resized is that of the result, not its extent before rounding, as in
+		// PyTorch and ONNX Runtime; the ONNX reference takes the latter.
+		if a.out == 1 {
 			return 0
 		}
-		return x * last / (a.width - 1)
+		return x * last / float64(a.out-1)
 	case "pytorch_half_pixel":
 		if a.out <= 1 {
 			return 0
@@ -69,9 +71,10 @@ func (o *interpolation) outside(a *resizeAxis, x float64) bool {
 	return o.transform == "tf_crop_and_resize" && (x < 0 || x > float64(a.in-1))
 }
 
-// nearestIndex returns the source index of element i, or -1 outside the region.
+// nearestIndex returns the source index of element i, or -1 outside the region. Positions are
+// rounded to float32, the type of the scales, so that 3/0.6 is 5.
 func (o *interpolation) nearestIndex(a *resizeAxis, i int) int {
-	x := o.source(a, i)
+	x := float64(float32(o.source(a, i)))
 	if o.outside(a, x) {
 		return -1
 	}
