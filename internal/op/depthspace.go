@@ -118,8 +118,12 @@ func (o *depthSpace) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	// The result is written in its own order.
 	order := "nchrwq"
 	switch {
+	case o.inverse && o.last && o.crd:
+		order = "nhwcrq"
 	case o.inverse && o.last:
 		order = "nhwrqc"
+	case o.inverse && o.crd:
+		order = "ncrqhw"
 	case o.inverse:
 		order = "nrqchw"
 	case o.last:

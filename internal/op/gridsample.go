@@ -157,7 +157,10 @@ func (o *gridSample) axis(v float64, extent int, idx *[4]int, w *[4]float64) int
 	if x < lo || x > hi {
 		switch o.padding {
 		case "border":
-			x = min(max(x, 0), last)
+			// Beyond the border cubic interpolation still has neighbours on both sides of it.
+			if o.mode != "cubic" {
+				x = min(max(x, 0), last)
+			}
 		case "reflection":
 			x = reflect(x, lo, hi)
 		}
