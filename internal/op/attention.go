@@ -13,7 +13,8 @@ import (
 // attention is Attention: inputs Q, K, V, attn_mask, past_key, past_value and
 // nonpad_kv_seqlen; outputs Y, present_key, present_value and qk_matmul_output. Q, K and V
 // are [batch heads length size], or [batch length heads·size]. Several heads of Q may share
-// one of K and V.
+// one of K and V. At opsets 23 and 24 a mask is added before scores are capped, as ONNX 1.20.1
+// defines, later the other way round; what is hidden stays hidden in both.
 type attention struct {
 	types           Types
 	causal          bool
@@ -22,13 +23,15 @@ type attention struct {
 	scale, softcap  float32
 	hasScale        bool
 	padMask         bool // a mask that is shorter than the keys hides the rest of them
+	capFirst        bool // the scores are capped before the mask is added
+	left, right     int  // how far before and after its own position a query sees; −1: any distance
 }
 
 // Steps that qk_matmul_output can show.
 const (
-	attentionRaw = iota
-	attentionMasked
-	attentionCapped
+	attentionRaw   = iota
+	attentionFirst // after the first of mask and softcap
+	attentionBoth
 	attentionSoftmax
 )
 
@@ -36,7 +39,13 @@ func newAttention(a *Attrs) (Op, error) {
 	o := &attention{
 		types: a.Types(), causal: a.Bool("is_causal", false), kvHeads: a.Int("kv_num_heads", 0), qHeads: a.Int("q_num_heads", 0),
 		mode: a.Int("qk_matmul_output_mode", 0), scale: a.Float("scale", 0), softcap: a.Float("softcap", 0), hasScale: a.Has("scale"),
-		padMask: a.Opset() >= 24,
+		padMask: a.Opset() >= 24, capFirst: a.Opset() >= 25, left: -1, right: -1,
+	}
+	if a.Opset() >= 25 {
+		o.left, o.right = a.Int("left_window_size", -1), a.Int("right_window_size", -1)
+		if o.left < -1 || o.right < -1 {
+			a.Fail("left_window_size %d or right_window_size %d is out of range", o.left, o.right)
+		}
 	}
 	// Intermediate results have at least the precision that this asks for.
 	a.Int("softmax_precision", int(tensor.Float32))
@@ -376,14 +385,16 @@ func (r *attentionRun[T]) Do(chunk, _ int) {
 		}
 	}
 	show(attentionRaw)
-	r.addMask(s, b, h)
-	show(attentionMasked)
-	if c := T(r.op.softcap); c != 0 {
-		for i, x := range s {
-			s[i] = c * T(math.Tanh(float64(x/c)))
-		}
+	if r.op.capFirst {
+		r.cap(s)
+		show(attentionFirst)
+		r.addMask(s, b, h)
+	} else {
+		r.addMask(s, b, h)
+		show(attentionFirst)
+		r.cap(s)
 	}
-	show(attentionCapped)
+	show(attentionBoth)
 	for i := range rows {
 		attentionRow(s[i*total : (i+1)*total])
 	}
@@ -391,28 +402,53 @@ func (r *attentionRun[T]) Do(chunk, _ int) {
 	strideGemm(false, rows, r.vSize, total, 1, s, total, v, r.vSize, r.y[min(yAt, len(r.y)):], yStep)
 }
 
-// addMask adds the mask, and −∞ to what the causal order and padding hide.
+// cap bounds the scores; what is hidden stays so.
+func (r *attentionRun[T]) cap(s []T) {
+	c := T(r.op.softcap)
+	if c == 0 {
+		return
+	}
+	hidden := T(math.Inf(-1))
+	for i, x := range s {
+		if x != hidden {
+			s[i] = c * T(math.Tanh(float64(x/c)))
+		}
+	}
+}
+
+// addMask adds the mask, and puts −∞ where it, the causal order, the window or padding hide a key.
 func (r *attentionRun[T]) addMask(s []T, b, h int) {
 	hidden := T(math.Inf(-1))
+	valid, offset := r.total, r.past
+	if r.nonpad != nil {
+		valid = int(min(max(r.nonpad[b], 0), int64(r.total)))
+		offset = valid - r.q
+	}
 	for i := range r.q {
 		row := s[i*r.total : (i+1)*r.total]
 		if r.maskPresent == 1 {
 			at := b*r.maskBatch + h*r.maskHeads + i*r.maskRows
 			for j := range row {
-				if j >= r.maskLength {
+				switch {
+				case j >= r.maskLength || r.mask[at+j*r.maskCols] == hidden:
 					row[j] = hidden
-				} else {
+				default:
 					row[j] += r.mask[at+j*r.maskCols]
 				}
 			}
 		}
+		from, to := 0, valid
 		if r.op.causal {
-			for j := min(i+r.past+1, len(row)); j < len(row); j++ {
-				row[j] = hidden
-			}
+			to = min(to, i+offset+1)
 		}
-		if r.nonpad != nil {
-			for j := int(min(max(r.nonpad[b], 0), int64(len(row)))); j < len(row); j++ {
+		if w := r.op.right; w >= 0 && w < r.total {
+			to = min(to, i+offset+w+1)
+		}
+		if w := r.op.left; w >= 0 && w < r.total+r.q {
+			from = max(from, i+offset-w)
+		}
+		for j := range row {
+			if j < from || j >= to {
 				row[j] = hidden
 			}
 		}

@@ -46,6 +46,57 @@ func attentionReference(q, k, v *tensor.Tensor, mask func(b, h, i, j int) float6
 	return out
 }
 
+// testAttentionHidden hides keys by windows, by the causal order after a cache of known length,
+// and by masks, each of which holds for scores that are capped too.
+func testAttentionHidden(t *testing.T, r *rand.Rand) {
+	t.Helper()
+	d := tensor.Float32
+	q, k, v := randomOf(r, d, 2, 4, 3, 8), randomOf(r, d, 2, 2, 6, 8), randomOf(r, d, 2, 2, 6, 5)
+	scale, hidden := 1/math.Sqrt(8), math.Inf(-1)
+	valid := []int64{6, 4}
+	window := node{typ: "Attention", opset: 25, attrs: []*onnx.Attribute{attrInt("left_window_size", 1), attrInt("right_window_size", 2)}}
+	wantNear(t, "Attention in a window", window.eval(t, q, k, v)[0], attentionReference(q, k, v, func(_, _, i, j int) float64 {
+		if j < i-1 || j > i+2 {
+			return hidden
+		}
+		return 0
+	}, scale, 0), 1e-5)
+	cached := node{typ: "Attention", opset: 25, attrs: []*onnx.Attribute{attrInt("is_causal", 1), attrInt("left_window_size", 2)}}
+	wantNear(t, "Attention, causal, to a cache", cached.eval(t, q, k, v, nil, nil, nil, ints(valid...))[0],
+		attentionReference(q, k, v, func(b, _, i, j int) float64 {
+			if p := i + int(valid[b]) - 3; j > p || j < p-2 {
+				return hidden
+			}
+			return 0
+		}, scale, 0), 1e-5)
+	// More queries than keys: the first see none of them.
+	few := node{typ: "Attention", opset: 24, attrs: []*onnx.Attribute{attrInt("is_causal", 1)}}
+	y := few.eval(t, q, k, v, nil, nil, nil, ints(2, 0))[0]
+	want := attentionReference(q, k, v, func(_, _, i, j int) float64 {
+		if j > i-1 {
+			return hidden
+		}
+		return 0
+	}, scale, 0)
+	for i, w := range want {
+		if row := i / 5 % 3; row == 0 || i >= len(want)/2 {
+			w = 0
+		}
+		if math.Abs(float64(y.Float32s()[i])-w) > 1e-5 {
+			t.Fatalf("Attention with more queries than keys: element %d is %v, want %v", i, y.Float32s()[i], w)
+		}
+	}
+	seen := tensor.Must(tensor.Of([]bool{true, false, true, true, false, true}, 6))
+	for _, opset := range []int{23, 25} {
+		capped := node{typ: "Attention", opset: opset, attrs: []*onnx.Attribute{attrFloat("softcap", 0.5)}}
+		some := func(x *tensor.Tensor) *tensor.Tensor {
+			return node{typ: "Gather", attrs: []*onnx.Attribute{attrInt("axis", 2)}}.eval(t, x, ints(0, 2, 3, 5))[0]
+		}
+		wantNear(t, "Attention with softcap and a mask", capped.eval(t, q, k, v, seen)[0],
+			attentionReference(q, some(k), some(v), func(_, _, _, _ int) float64 { return 0 }, scale, 0.5), 1e-5, opset)
+	}
+}
+
 func TestAttention(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	none := func(b, h, i, j int) float64 { return 0 }
@@ -95,6 +146,7 @@ func TestAttention(t *testing.T) {
 		wantNear(t, "present_key", got[1], floats(allK), 0)
 		wantNear(t, "present_value", got[2], floats(allV), 0)
 	}
+	testAttentionHidden(t, r)
 	q := randomOf(r, tensor.Float32, 1, 2, 3, 4)
 	for _, bad := range [][]*tensor.Tensor{
 		{q, q, randomOf(r, tensor.Float32, 1, 3, 3, 4)}, {q, randomOf(r, tensor.Float32, 1, 2, 3, 5), q}, {q, q, q, randomOf(r, tensor.Float32, 3, 4)},
