@@ -35,6 +35,8 @@ type binary struct {
 	kind  binaryKind
 	// perChannel is 1 plus the index of an operand of shape [C 1 …] that is read as [C].
 	perChannel int
+	// floored: Mod of floating-point values is defined without attribute fmod too.
+	floored bool
 }
 
 //go:noinline
@@ -44,6 +46,7 @@ func newBinary(kind binaryKind) func(*Attrs) (Op, error) {
 		if kind == binMod && a.Bool("fmod", false) {
 			o.kind = binFmod
 		}
+		o.floored = a.Opset() >= 28
 		legacyBroadcast(a)
 		return o, nil
 	}
@@ -81,7 +84,7 @@ func (o *binary) Infer(in []Fact) ([]Fact, error) {
 	if err := wantSame(in, 0, 1); err != nil {
 		return nil, err
 	}
-	if o.kind == binMod && in[0].DType.IsFloat() {
+	if o.kind == binMod && in[0].DType.IsFloat() && !o.floored {
 		return nil, errors.New("floating-point types need attribute \"fmod\" set to 1")
 	}
 	a, b := in[0], in[1]
@@ -233,8 +236,10 @@ func floatFunc[T floating](kind binaryKind) func(a, b T) T {
 		return func(a, b T) T { return max(a, b) }
 	case binMin:
 		return func(a, b T) T { return min(a, b) }
-	case binFmod, binMod:
+	case binFmod:
 		return func(a, b T) T { return T(math.Mod(float64(a), float64(b))) }
+	case binMod:
+		return func(a, b T) T { return T(floorMod(float64(a), float64(b))) }
 	case binPow:
 		return func(a, b T) T { return T(math.Pow(float64(a), float64(b))) }
 	case binPRelu:
@@ -246,6 +251,19 @@ func floatFunc[T floating](kind binaryKind) func(a, b T) T {
 		}
 	}
 	return nil
+}
+
+// floorMod returns a - floor(a/b)·b, with the sign of b.
+func floorMod(a, b float64) float64 {
+	r := math.Mod(a, b)
+	switch {
+	case r == 0:
+		return math.Copysign(0, b)
+	case (r < 0) != (b < 0):
+		// Between finite operands r+b has the magnitude of b at most; b may be infinite.
+		return r + b
+	}
+	return r
 }
 
 // integerFunc returns the function of a kind for an integer type. Results wrap around;
@@ -290,6 +308,7 @@ func integerFunc[T int64 | uint64](kind binaryKind) func(a, b T) T {
 	case binXor:
 		return func(a, b T) T { return a ^ b }
 	case binShiftLeft:
+		// As a uint64 a negative shift is one beyond the width.
 		return func(a, b T) T { return a << uint64(b) }
 	case binShiftRight:
 		return func(a, b T) T { return a >> uint64(b) }

@@ -297,6 +297,7 @@ func TestIntegerArithmetic(t *testing.T) {
 	fmod := []*onnx.Attribute{attrInt("fmod", 1)}
 	left, right := []*onnx.Attribute{attrString("direction", "LEFT")}, []*onnx.Attribute{attrString("direction", "RIGHT")}
 	f32 := func(v ...float32) *tensor.Tensor { return tensor.Must(tensor.Of(v, len(v))) }
+	inf := float32(math.Inf(1))
 	tests := []struct {
 		node
 		a, b *tensor.Tensor
@@ -311,6 +312,10 @@ func TestIntegerArithmetic(t *testing.T) {
 		{node{typ: "Mod", attrs: fmod}, f32(-4.3, 7.2, 5), f32(2.1, -3.4, 8), []float64{-0.1, 0.4, 5}},
 		{node{typ: "BitShift", attrs: left}, u8(16, 4, 1, 1), u8(1, 2, 3, 9), []float64{32, 16, 8, 0}},
 		{node{typ: "BitShift", attrs: right}, u8(16, 4, 255, 255), u8(1, 2, 3, 200), []float64{8, 1, 31, 0}},
+		{node{typ: "BitShift", attrs: left, opset: 28}, i8(-3, 64, 5, 1, -1), i8(1, 1, -1, 8, 7), []float64{-6, -128, 0, 0, -128}},
+		{node{typ: "BitShift", attrs: right, opset: 28}, i8(-3, 64, -5, 5, -1), i8(1, 9, -1, -1, 7), []float64{-2, 0, -1, 0, -1}},
+		{node{typ: "BitShift", attrs: right, opset: 28}, i64(-1<<40, 1<<40), i64(8, 64), []float64{-1 << 32, 0}},
+		{node{typ: "Mod", opset: 28}, f32(-4.25, 7.5, 5, -5, 3, -3), f32(2, -3, 8, 8, inf, inf), []float64{1.75, -1.5, 5, 3, 3, math.Inf(1)}},
 		{node{typ: "BitwiseAnd"}, u8(12, 255), u8(10, 7), []float64{8, 7}},
 		{node{typ: "BitwiseOr"}, u8(12, 255), u8(10, 7), []float64{14, 255}},
 		{node{typ: "BitwiseXor"}, i8(12, -1), i8(10, 7), []float64{6, -8}},
@@ -331,6 +336,9 @@ func TestIntegerArithmetic(t *testing.T) {
 	}
 	if _, err := (node{typ: "Mod"}).try(t, f32(1), f32(2)); err == nil {
 		t.Error("Mod of floats without fmod gave no error")
+	}
+	if _, err := (node{typ: "BitShift", attrs: left}).try(t, i8(1), i8(2)); err == nil {
+		t.Error("BitShift of signed integers gave no error before opset 28")
 	}
 	if _, err := (node{typ: "Add"}).try(t, f32(1), i64(2)); err == nil {
 		t.Error("Add of different types gave no error")

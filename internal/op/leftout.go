@@ -14,7 +14,7 @@ const (
 		"LpNormalization LpPool MatMulInteger MaxRoiPool MaxUnpool MeanVarianceNormalization " +
 		"MelWeightMatrix Multinomial NonMaxSuppression NonZero OneHot QLinearConv QLinearMatMul RNN " +
 		"ReverseSequence RoiAlign RotaryEmbedding STFT Scan Scatter ScatterElements ScatterND " +
-		"TensorScatter TopK Trilu Unique"
+		"TensorScatter TfIdfVectorizer TopK Trilu Unique"
 	leftOutMicrosoft = "BiasGelu DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu " +
 		"MatMulIntegerToFloat QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv " +
 		"QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid " +

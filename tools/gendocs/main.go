@@ -93,10 +93,9 @@ func opsets(k op.Key, vs []op.Version) string {
 	return s
 }
 
-// typeNames lists the types of the newest version, in short where they are a common set.
+// typeNames lists the types of the newest version that is covered, in short where they are a common set.
 func typeNames(vs []op.Version) string {
-	t := vs[len(vs)-1].Types
-	s := t.String()
+	s := covered(vs).Types.String()
 	for _, g := range []struct{ name, types string }{
 		{"floats", "float32 float16 float64 bfloat16"},
 		{"integers", "uint8 int8 uint16 int16 int32 int64 uint32 uint64"},
@@ -113,10 +112,20 @@ func typeNames(vs []op.Version) string {
 	return strings.ReplaceAll(s, " ", ", ")
 }
 
+// covered returns the newest version of an operator that is not beyond what is covered, or the first one.
+func covered(vs []op.Version) op.Version {
+	for i := len(vs) - 1; i > 0; i-- {
+		if vs[i].Since <= newest {
+			return vs[i]
+		}
+	}
+	return vs[0]
+}
+
 // hasInt8 reports whether the operator or its quantised form works on int8.
 func hasInt8(set op.Set, k op.Key) bool {
 	vs := set[k]
-	if vs[len(vs)-1].Types.Has(tensor.Int8) || strings.Contains(k.Type, "Integer") || strings.HasPrefix(k.Type, "QLinear") || strings.Contains(k.Type, "Quantize") || k.Type == "QGemm" {
+	if covered(vs).Types.Has(tensor.Int8) || strings.Contains(k.Type, "Integer") || strings.HasPrefix(k.Type, "QLinear") || strings.Contains(k.Type, "Quantize") || k.Type == "QGemm" {
 		return true
 	}
 	for _, q := range []op.Key{{Type: "QLinear" + k.Type}, {Type: k.Type + "Integer"}, {Domain: "com.microsoft", Type: "QLinear" + k.Type}, {Domain: "com.microsoft", Type: "Q" + k.Type}} {
