@@ -124,13 +124,19 @@ func (s *islands) equal(a, b quantised) bool {
 // if the operator does not accept the inputs, or gives another type or shape than out has.
 func (s *islands) emit(like *graph.Node, opType string, o op.Op, in []graph.ValueID, out graph.ValueID) bool {
 	n := &graph.Node{Name: like.Name, OpType: opType, Op: o, In: in, Out: []graph.ValueID{out}}
-	f, err := o.Infer(s.inFacts(n))
-	if err != nil || len(f) == 0 || f[0].DType != s.facts[out].DType || !f[0].Shape.Equal(s.facts[out].Shape) {
+	if !s.accepts(o, s.inFacts(n), out) {
 		return false
 	}
 	s.g.Nodes = append(s.g.Nodes, n)
 	s.makers[out] = n
 	return true
+}
+
+// accepts reports whether an operator takes these inputs, and gives the type and shape that
+// out has.
+func (s *islands) accepts(o op.Op, in []op.Fact, out graph.ValueID) bool {
+	f, err := o.Infer(in)
+	return err == nil && len(f) > 0 && f[0].DType == s.facts[out].DType && f[0].Shape.Equal(s.facts[out].Shape)
 }
 
 // dataMovers give elements of input 0 as they are, and nothing else.
@@ -252,10 +258,11 @@ func (s *islands) enlarges(p *graph.Node) bool {
 }
 
 // early lets the QuantizeLinear n behind a node that enlarges a picture quantise the small one.
+// What it adds before a later refusal has no reader and is removed with the other dead nodes.
 func (s *islands) early(n, p *graph.Node, y quantised) (bool, error) {
 	small := s.g.AddValue(graph.Value{Name: s.g.Value(y.value).Name + "_small"})
 	s.setFact(small, op.Fact{DType: s.facts[y.value].DType, Shape: s.facts[p.In[0]].Shape})
-	if f, err := p.Op.Infer(append([]op.Fact{s.facts[small]}, s.inFacts(p)[1:]...)); err != nil || f[0].DType != s.facts[y.value].DType {
+	if !s.accepts(p.Op, append([]op.Fact{s.facts[small]}, s.inFacts(p)[1:]...), y.value) {
 		return false, nil
 	}
 	q := *n
