@@ -145,7 +145,10 @@ func TestONNXRuntime(t *testing.T) {
 					b = plain
 				}
 				in := inputsOf(t, m, 3, 8)
-				ties := f.exact && layerByLayer(t, f, q, b, in)
+				var ties []string
+				if f.exact {
+					ties = layerByLayer(t, f, q, b, in)
+				}
 				endToEnd(t, f, q, b, in, ties)
 			}
 		})
@@ -153,9 +156,9 @@ func TestONNXRuntime(t *testing.T) {
 }
 
 // endToEnd compares the outputs of a model in both runtimes: at most 2 quantisation steps
-// apart and 99.9 % equal, or close where they are not quantised. Behind a tie that the two
-// round to different sides, whole rows of sums move, and equal shares are not asked for.
-func endToEnd(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor, ties bool) {
+// apart and 99.9 % equal, or close where they are not quantised. Behind ties that the two
+// round to different sides, whole rows of sums move: there, 85 % are equal.
+func endToEnd(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor, ties []string) {
 	t.Helper()
 	ours, theirs := run(t, q, nil, in), run(t, q, b, in)
 	for name, x := range ours {
@@ -179,13 +182,17 @@ func endToEnd(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[str
 				differ++
 			}
 		}
+		allowed := 0.001
+		if slices.ContainsFunc(ties, func(tie string) bool { return dependsOn(q, name, tie) }) {
+			allowed = 0.15
+		}
 		switch {
 		case step == 0:
 			// A value that is rounded to the other side moves a sum by one step of many.
 			if worst > 1e-4*max(1, top) {
 				t.Errorf("%s: output %q: largest difference %g of %g", f.name, name, worst, top)
 			}
-		case worst > 2.01*step || !ties && float64(differ) > 0.001*float64(x.Elems()):
+		case worst > 2.01*step || float64(differ) > allowed*float64(x.Elems()):
 			t.Errorf("%s: output %q: largest difference %.2f steps, %d of %d values differ", f.name, name, worst/step, differ, x.Elems())
 		}
 	}
@@ -211,6 +218,15 @@ func outputStep(m *onnx.Model, name string) float64 {
 	}
 }
 
+// dependsOn reports whether a value is another one, or computed from it.
+func dependsOn(m *onnx.Model, name, from string) bool {
+	if name == from {
+		return true
+	}
+	n := producerOf(m, name)
+	return n != nil && slices.ContainsFunc(n.Inputs, func(in string) bool { return dependsOn(m, in, from) })
+}
+
 func producerOf(m *onnx.Model, name string) *onnx.Node {
 	for _, n := range m.Graph.Nodes {
 		if slices.Contains(n.Outputs, name) {
@@ -222,8 +238,8 @@ func producerOf(m *onnx.Model, name string) *onnx.Node {
 
 // layerByLayer cuts out every part of a model between two quantised values and gives both
 // runtimes the same integers. The results are equal, but where ONNX Runtime computes in
-// float32, and it reports whether a value of an activation was a tie (see [isTie]).
-func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor) (ties bool) {
+// float32, and it reports the activations of which a value was a tie (see [isTie]).
+func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map[string]*tensor.Tensor) (ties []string) {
 	t.Helper()
 	full := *q
 	g := *q.Graph
@@ -263,20 +279,23 @@ func layerByLayer(t *testing.T, f form, q *onnx.Model, b runtime.Backend, in map
 			given[v] = values[v]
 		}
 		x, y := run(t, part, nil, given)[name], run(t, part, b, given)[name]
-		steps, differ := 0, 0
+		steps, differ, tied := 0, 0, false
 		for i, v := range x.Bytes() {
 			d := int(v) - int(y.Bytes()[i])
 			if x.DType() == tensor.Int8 {
 				d = int(int8(v)) - int(int8(y.Bytes()[i]))
 			}
 			if (d == 1 || d == -1) && isTie(part, given[from[0]], i) {
-				ties = true
+				tied = true
 				continue
 			}
 			steps = max(steps, d, -d)
 			if d != 0 {
 				differ++
 			}
+		}
+		if tied {
+			ties = append(ties, name)
 		}
 		allowed := 0
 		for _, o := range ops {
