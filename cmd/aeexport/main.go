@@ -14,26 +14,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
-	"github.com/aekit/aekit/internal/atomicfile"
 	"github.com/aekit/aekit/internal/cli"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	go func() {
-		<-ctx.Done()
-		// A second signal ends the program at once; so does work that does not stop.
-		stop()
-		time.Sleep(10 * time.Second)
-		atomicfile.Cleanup()
-		os.Exit(cli.Failed)
-	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	cli.Main(10*time.Second, func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 func usagef(format string, args ...any) error { return cli.Usagef(format, args...) }

@@ -15,28 +15,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/aekit/aekit/internal/atomicfile"
 	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/cpufeat"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	go func() {
-		<-ctx.Done()
-		// A second signal ends the program at once; so does work that does not stop.
-		stop()
-		time.Sleep(3 * time.Second)
-		atomicfile.Cleanup()
-		os.Exit(cli.Failed)
-	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	cli.Main(3*time.Second, func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
 }
 
 // verb is one of the program's commands.

@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"internal/atomicfile": {},
 	"internal/cpufeat":    {"golang.org/x/sys/cpu"},
 	// Flags and help texts of the programs.
-	"internal/cli":       {"github.com/spf13/pflag"},
+	"internal/cli":       {"internal/atomicfile", "github.com/spf13/pflag"},
 	"internal/golden":    {}, // tests only
 	"internal/impl":      {},
 	"internal/imageio":   {"tensor"},
