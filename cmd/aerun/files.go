@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/aekit/aekit/internal/atomicfile"
+	"github.com/aekit/aekit/internal/cli"
 	"github.com/aekit/aekit/internal/imagefile"
 	"github.com/aekit/aekit/internal/imageio"
 )
@@ -18,16 +19,24 @@ import (
 // imageExt are the file names that count as images in a folder.
 var imageExt = []string{".png", ".jpg", ".jpeg", ".gif", ".pgm", ".ppm", ".pnm"}
 
+// imageName is where an image is read from.
+type imageName struct {
+	path string // "-" for standard input
+	// found says that the path was not named but found in a folder: if the file is no image
+	// that can be read, it is passed over.
+	found bool
+}
+
 // imageFiles replaces folders among args by the images in them and in their subfolders, in
 // the order of their names. "-" is standard input, once.
-func imageFiles(args []string) ([]string, error) {
-	var out []string
+func imageFiles(args []string) ([]imageName, error) {
+	var out []imageName
 	for i, arg := range args {
 		if arg == "-" {
 			if slices.Contains(args[:i], "-") {
 				return nil, usagef("standard input is named twice")
 			}
-			out = append(out, arg)
+			out = append(out, imageName{path: arg})
 			continue
 		}
 		st, err := os.Stat(arg)
@@ -35,20 +44,20 @@ func imageFiles(args []string) ([]string, error) {
 			return nil, err
 		}
 		if !st.IsDir() {
-			out = append(out, arg)
+			out = append(out, imageName{path: arg})
 			continue
 		}
-		found := len(out)
+		before := len(out)
 		err = filepath.WalkDir(arg, func(name string, e fs.DirEntry, err error) error {
 			if err == nil && !e.IsDir() && slices.Contains(imageExt, strings.ToLower(filepath.Ext(name))) {
-				out = append(out, name)
+				out = append(out, imageName{name, true})
 			}
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		if len(out) == found {
+		if len(out) == before {
 			return nil, fmt.Errorf("%s: no images (%s) in this folder", arg, strings.Join(imageExt, " "))
 		}
 	}
@@ -67,23 +76,43 @@ func (a *app) image(name string) (image.Image, error) {
 	return img, nil
 }
 
-// eachImages reads the files in groups of at most size and calls f with each group.
-func (a *app) eachImages(files []string, size int, f func(names []string, images []image.Image) error) error {
-	for names := range slices.Chunk(files, max(1, size)) {
+// eachImages reads the files in groups of at most size and calls f with each group that is
+// not empty. Damaged files of folders are passed over and counted on standard error; if
+// nothing is left, that is an error.
+func (a *app) eachImages(files []imageName, size int, f func(names []string, images []image.Image) error) error {
+	read, skipped := 0, 0
+	var first error // of those passed over
+	for group := range slices.Chunk(files, max(1, size)) {
+		var names []string
 		var images []image.Image
-		for _, name := range names {
+		for _, file := range group {
 			if err := a.ctx.Err(); err != nil {
 				return err
 			}
-			img, err := a.image(name)
+			img, err := a.image(file.path)
+			if err != nil && file.found {
+				if skipped++; first == nil {
+					first = err
+				}
+				continue
+			}
 			if err != nil {
 				return err
 			}
-			images = append(images, img)
+			names, images = append(names, file.path), append(images, img)
+		}
+		if read += len(images); len(images) == 0 {
+			continue
 		}
 		if err := f(names, images); err != nil {
 			return err
 		}
+	}
+	if read == 0 && first != nil {
+		return first
+	}
+	if skipped > 0 {
+		fmt.Fprintf(a.stderr, "aerun: %d files skipped, the first: %s\n", skipped, cli.OneLine(first.Error()))
 	}
 	return nil
 }

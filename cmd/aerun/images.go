@@ -128,22 +128,23 @@ func runInterpolate(a *app, args []string) error {
 		return err
 	}
 	defer m.Close()
-	return a.eachImages(rest[1:], 2, func(_ []string, ends []image.Image) error {
+	ends := []imageName{{path: rest[1]}, {path: rest[2]}}
+	return a.eachImages(ends, 2, func(_ []string, images []image.Image) error {
 		path := autoencoder.Linear
 		if *slerp {
 			path = autoencoder.Spherical
 		}
-		images, err := m.Interpolate(a.ctx, ends[0], ends[1], *steps, path)
+		way, err := m.Interpolate(a.ctx, images[0], images[1], *steps, path)
 		if err != nil {
 			return named(rest[0], err)
 		}
 		if strings.EqualFold(filepath.Ext(sf.out), ".gif") && !isFolder(sf.out) {
-			return a.writeGIF(sf, images, *delay)
+			return a.writeGIF(sf, way, *delay)
 		}
 		if sf.sheet.Columns == 0 {
 			sf.sheet.Columns = *steps
 		}
-		return a.writeImages(sf.out, images, sf.sheet)
+		return a.writeImages(sf.out, way, sf.sheet)
 	})
 }
 
@@ -212,11 +213,13 @@ func runReconstruct(a *app, args []string) error {
 	defer m.Close()
 	var pairs []image.Image
 	var mse, ssim float64
+	n := 0
 	err = a.eachImages(files, mf.batch(), func(names []string, images []image.Image) error {
 		rec, err := m.Reconstruct(a.ctx, images...)
 		if err != nil {
 			return named(rest[0], err)
 		}
+		n += len(rec)
 		for i, r := range rec {
 			mse += r.MSE
 			ssim += r.SSIM
@@ -232,9 +235,9 @@ func runReconstruct(a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	if n := float64(len(files)); n > 1 && !*asJSON {
-		mean := mse / n
-		fmt.Fprintf(a.stdout, "mean of %d: mse %.6g  psnr %.2f dB  ssim %.4f\n", len(files), mean, -10*math.Log10(mean), ssim/n)
+	if n > 1 && !*asJSON {
+		mean := mse / float64(n)
+		fmt.Fprintf(a.stdout, "mean of %d: mse %.6g  psnr %.2f dB  ssim %.4f\n", n, mean, -10*math.Log10(mean), ssim/float64(n))
 	}
 	if sf.out == "" {
 		return nil

@@ -91,11 +91,15 @@ func runEncode(a *app, args []string) error {
 	if err := encode(func(_ []string, l *autoencoder.Latents) error { return g.add(l, len(files)) }); err != nil {
 		return err
 	}
+	tensors, err := g.tensors()
+	if err != nil {
+		return err
+	}
 	return a.write(*out, true, func(w io.Writer) error {
 		if *format == "npy" {
-			return tensor.WriteNPY(w, g.z)
+			return tensor.WriteNPY(w, tensors["z"])
 		}
-		return writeSafetensors(w, g.named())
+		return writeSafetensors(w, tensors)
 	})
 }
 
@@ -163,8 +167,8 @@ type gathered struct {
 	rows                 int
 }
 
-// add appends l; n is the number of rows in the end.
-func (g *gathered) add(l *autoencoder.Latents, n int) error {
+// add appends l; most is the number of rows in the end, or more.
+func (g *gathered) add(l *autoencoder.Latents, most int) error {
 	rows := l.Z.Shape()[0]
 	for _, f := range []struct {
 		dst **tensor.Tensor
@@ -175,7 +179,7 @@ func (g *gathered) add(l *autoencoder.Latents, n int) error {
 		}
 		if *f.dst == nil {
 			shape := f.t.Shape().Clone()
-			shape[0] = n
+			shape[0] = most
 			t, err := tensor.New(f.t.DType(), shape...)
 			if err != nil {
 				return err
@@ -189,14 +193,23 @@ func (g *gathered) add(l *autoencoder.Latents, n int) error {
 	return nil
 }
 
-func (g *gathered) named() map[string]*tensor.Tensor {
-	out := map[string]*tensor.Tensor{"z": g.z}
-	for name, t := range map[string]*tensor.Tensor{"mu": g.mu, "logvar": g.logvar, "codes": g.codes} {
-		if t != nil {
-			out[name] = t
+// tensors returns the rows that were added, by name.
+func (g *gathered) tensors() (map[string]*tensor.Tensor, error) {
+	out := map[string]*tensor.Tensor{}
+	for name, t := range map[string]*tensor.Tensor{"z": g.z, "mu": g.mu, "logvar": g.logvar, "codes": g.codes} {
+		if t == nil {
+			continue
 		}
+		shape := t.Shape().Clone()
+		size := len(t.Bytes()) / shape[0]
+		shape[0] = g.rows
+		cut, err := tensor.FromBytes(t.DType(), t.Bytes()[:g.rows*size], shape...)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = cut
 	}
-	return out
+	return out, nil
 }
 
 func runDecode(a *app, args []string) error {

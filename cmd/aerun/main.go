@@ -182,6 +182,7 @@ the version; `+"`aerun completion bash`"+` (or zsh, fish) prints a script for th
 
 An IMAGE is a PNG, JPEG, GIF (its first frame), PGM or PPM file, a folder, which
 stands for all images in it and in its subfolders, or - for standard input.
+Damaged files of a folder are skipped and counted.
 
 Exit status: 0 on success; 1 if the work failed or a check did not hold; 2 for a
 command line that makes no sense.

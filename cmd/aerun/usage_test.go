@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/aekit/aekit/internal/cli"
+	"github.com/aekit/aekit/tensor"
 )
 
 func TestErrors(t *testing.T) {
@@ -172,8 +173,10 @@ func TestImagesOfFolders(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "album/a/rows.PNG"), rows)
 	writeFile(t, filepath.Join(dir, "album/b/c/rows.png"), rows)
 	writeFile(t, filepath.Join(dir, "album/notes.txt"), nil)
+	writeFile(t, filepath.Join(dir, "album/b/bad.png"), []byte("x"))
+	const note = "aerun: 1 files skipped, the first: "
 	status, out, errs := aerunIn(t, dir, string(rows), "score", "model.onnx", "album", "-", "rows.png")
-	if status != 0 || errs != "" {
+	if status != 0 || !strings.HasPrefix(errs, note) || !strings.Contains(errs, "bad.png") || strings.Count(errs, "\n") != 1 {
 		t.Fatalf("status %d, %s", status, errs)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
@@ -186,5 +189,27 @@ func TestImagesOfFolders(t *testing.T) {
 		if lines[i] != name+": "+score {
 			t.Errorf("line %d is %q, want %q", i, lines[i], name+": "+score)
 		}
+	}
+	for _, args := range [][]string{{"reconstruct", "model.onnx", "album"}, {"encode", "-o", "z.npy", "model.onnx", "album"}, {"compare", "model.onnx", "model.onnx", "album"}} {
+		status, out, errs := aerun(t, dir, args...)
+		if status != 0 || !strings.HasPrefix(errs, note) || args[0] == "reconstruct" && !strings.Contains(out, "mean of 2: mse 0 ") {
+			t.Errorf("%s: status %d, %q, %q", args[0], status, out, errs)
+		}
+	}
+	f, err := os.Open(filepath.Join(dir, "z.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := tensor.ReadNPY(f, 0)
+	if err != nil || z.Shape()[0] != 2 {
+		t.Errorf("latent vectors of a folder with two good images: %v, %v", z, err)
+	}
+	if status, _, errs := aerun(t, dir, "score", "model.onnx", "album/b/bad.png"); status != cli.Failed || !strings.Contains(errs, "bad.png") {
+		t.Errorf("a damaged file that is named: status %d, %q", status, errs)
+	}
+	writeFile(t, filepath.Join(dir, "broken/1.png"), []byte("x"))
+	if status, _, errs := aerun(t, dir, "score", "model.onnx", "broken"); status != cli.Failed || !strings.Contains(errs, "1.png") {
+		t.Errorf("a folder without good images: status %d, %q", status, errs)
 	}
 }
