@@ -108,6 +108,9 @@ func tableU8AVX2(dst, src *uint8, n int, rows *uint8)
 func tableU8VBMI(dst, src *uint8, n int, values *uint8)
 
 func binaryQ8(dst, a, b []uint8, p *Binary8, mul bool) {
+	if useAVX512I8 && !mul && addQ8(dst, a, b, p) {
+		return
+	}
 	n := len(dst) &^ (byteStep - 1)
 	if useAVX2I8 && n > 0 {
 		lo, hi := p.bounds()
@@ -126,6 +129,32 @@ func binaryQ8(dst, a, b []uint8, p *Binary8, mul bool) {
 	}
 	binaryQ8Generic(dst, a, b, p, mul)
 }
+
+// addQ8 is binaryQ8 for sums, unless they might be no numbers, too large, or inexact. It reports whether it was.
+func addQ8(dst, a, b []uint8, p *Binary8) bool {
+	p.bounds()
+	recip, rest, ok := quotient(p.Scale)
+	if !ok || len(dst) == 0 || !(512*(abs1(p.AScale)+abs1(p.BScale)) < p.Scale*(1<<20)) {
+		return false
+	}
+	if p.Signed {
+		addS8AVX512(&dst[0], &a[0], &b[0], len(dst), p.AScale, p.BScale, recip, rest, p.AZero, p.BZero, p.Zero)
+	} else {
+		addU8AVX512(&dst[0], &a[0], &b[0], len(dst), p.AScale, p.BScale, recip, rest, p.AZero, p.BZero, p.Zero)
+	}
+	return true
+}
+
+// addU8AVX512 is the loop of binaryQ8Generic for sums, with a scale of which [quotient] is recip and rest, and any positive
+// n. No sum is 2²⁰ times the scale.
+//
+//go:noescape
+func addU8AVX512(dst, a, b *uint8, n int, aScale, bScale, recip, rest float32, aZero, bZero, zero int32)
+
+// addS8AVX512 is addU8AVX512 for int8 values.
+//
+//go:noescape
+func addS8AVX512(dst, a, b *uint8, n int, aScale, bScale, recip, rest float32, aZero, bZero, zero int32)
 
 // addU8AVX2 is the loop of binaryQ8Generic for sums, with lo and hi less zero; n is a positive multiple of 32.
 //

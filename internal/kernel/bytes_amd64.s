@@ -872,6 +872,120 @@ done:
 	VZEROUPPER
 	RET
 
+// func addU8AVX512(dst *uint8, a *uint8, b *uint8, n int, aScale float32, bScale float32, recip float32, rest float32, aZero int32, bZero int32, zero int32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·addU8AVX512(SB), NOSPLIT, $0-60
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS recip+40(FP), Z0
+	VBROADCASTSS rest+44(FP), Z1
+	VBROADCASTSS zero+56(FP), Z2
+	VBROADCASTSS aScale+32(FP), Z3
+	VBROADCASTSS aZero+48(FP), Z4
+	VBROADCASTSS bScale+36(FP), Z5
+	VBROADCASTSS bZero+52(FP), Z6
+	VPACKSSDW    Z2, Z2, Z7
+	VMOVUPS      wordOrder<>+0(SB), Z8
+	SUBQ         $0x40, BX
+	JLT          rest
+
+next:
+	VPMOVZXBD   (CX), Z9
+	VPMOVZXBD   (DX), Z10
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z10, Z10
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z5, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	VMULPS      Z1, Z9, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VCVTPS2DQ   Z10, Z10
+	VPMOVZXBD   16(CX), Z9
+	VPMOVZXBD   16(DX), Z11
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z11, Z11
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z5, Z11, Z11
+	VADDPS      Z11, Z9, Z9
+	VMULPS      Z1, Z9, Z11
+	VFMADD231PS Z9, Z0, Z11
+	VCVTPS2DQ   Z11, Z11
+	VPMOVZXBD   32(CX), Z9
+	VPMOVZXBD   32(DX), Z12
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z12, Z12
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z5, Z12, Z12
+	VADDPS      Z12, Z9, Z9
+	VMULPS      Z1, Z9, Z12
+	VFMADD231PS Z9, Z0, Z12
+	VCVTPS2DQ   Z12, Z12
+	VPMOVZXBD   48(CX), Z9
+	VPMOVZXBD   48(DX), Z13
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z13, Z13
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z5, Z13, Z13
+	VADDPS      Z13, Z9, Z9
+	VMULPS      Z1, Z9, Z13
+	VFMADD231PS Z9, Z0, Z13
+	VCVTPS2DQ   Z13, Z13
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z7, Z10, Z10
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z7, Z12, Z12
+	VPACKUSWB   Z12, Z10, Z10
+	VPERMD      Z10, Z8, Z10
+	VMOVDQU32   Z10, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x40, BX
+	JGE         next
+
+rest:
+	ADDQ $0x40, BX
+	JEQ  done
+	MOVQ $-1, SI
+
+part:
+	BZHIQ       BX, SI, DI
+	KMOVQ       DI, K1
+	VPMOVZXBD.Z (CX), K1, Z7
+	VPMOVZXBD.Z (DX), K1, Z8
+	VPSUBD      Z4, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z3, Z7, Z7
+	VPSUBD      Z6, Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z5, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	VMULPS      Z1, Z7, Z8
+	VFMADD231PS Z7, Z0, Z8
+	VCVTPS2DQ   Z8, Z8
+	VPADDD      Z2, Z8, Z8
+	VPMAXSD     const00000000<>+0(SB), Z8, Z8
+	VPMOVUSDB   Z8, K1, (AX)
+	ADDQ        $0x10, AX
+	ADDQ        $0x10, CX
+	ADDQ        $0x10, DX
+	SUBQ        $0x10, BX
+	JGT         part
+
+done:
+	VZEROUPPER
+	RET
+
 // func quantizeS8AVX512(dst *uint8, x *float32, n int, recip float32, rest float32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, BMI2
 TEXT ·quantizeS8AVX512(SB), NOSPLIT, $0-36
@@ -1031,6 +1145,119 @@ part:
 	ADDQ        $0x40, AX
 	ADDQ        $0x10, CX
 	SUBQ        $0x10, DX
+	JGT         part
+
+done:
+	VZEROUPPER
+	RET
+
+// func addS8AVX512(dst *uint8, a *uint8, b *uint8, n int, aScale float32, bScale float32, recip float32, rest float32, aZero int32, bZero int32, zero int32)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·addS8AVX512(SB), NOSPLIT, $0-60
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS recip+40(FP), Z0
+	VBROADCASTSS rest+44(FP), Z1
+	VBROADCASTSS zero+56(FP), Z2
+	VBROADCASTSS aScale+32(FP), Z3
+	VBROADCASTSS aZero+48(FP), Z4
+	VBROADCASTSS bScale+36(FP), Z5
+	VBROADCASTSS bZero+52(FP), Z6
+	VPACKSSDW    Z2, Z2, Z7
+	VMOVUPS      wordOrder<>+0(SB), Z8
+	SUBQ         $0x40, BX
+	JLT          rest
+
+next:
+	VPMOVSXBD   (CX), Z9
+	VPMOVSXBD   (DX), Z10
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z10, Z10
+	VCVTDQ2PS   Z10, Z10
+	VMULPS      Z5, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	VMULPS      Z1, Z9, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VCVTPS2DQ   Z10, Z10
+	VPMOVSXBD   16(CX), Z9
+	VPMOVSXBD   16(DX), Z11
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z11, Z11
+	VCVTDQ2PS   Z11, Z11
+	VMULPS      Z5, Z11, Z11
+	VADDPS      Z11, Z9, Z9
+	VMULPS      Z1, Z9, Z11
+	VFMADD231PS Z9, Z0, Z11
+	VCVTPS2DQ   Z11, Z11
+	VPMOVSXBD   32(CX), Z9
+	VPMOVSXBD   32(DX), Z12
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z12, Z12
+	VCVTDQ2PS   Z12, Z12
+	VMULPS      Z5, Z12, Z12
+	VADDPS      Z12, Z9, Z9
+	VMULPS      Z1, Z9, Z12
+	VFMADD231PS Z9, Z0, Z12
+	VCVTPS2DQ   Z12, Z12
+	VPMOVSXBD   48(CX), Z9
+	VPMOVSXBD   48(DX), Z13
+	VPSUBD      Z4, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z3, Z9, Z9
+	VPSUBD      Z6, Z13, Z13
+	VCVTDQ2PS   Z13, Z13
+	VMULPS      Z5, Z13, Z13
+	VADDPS      Z13, Z9, Z9
+	VMULPS      Z1, Z9, Z13
+	VFMADD231PS Z9, Z0, Z13
+	VCVTPS2DQ   Z13, Z13
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z7, Z10, Z10
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z7, Z12, Z12
+	VPACKSSWB   Z12, Z10, Z10
+	VPERMD      Z10, Z8, Z10
+	VMOVDQU32   Z10, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x40, BX
+	JGE         next
+
+rest:
+	ADDQ $0x40, BX
+	JEQ  done
+	MOVQ $-1, SI
+
+part:
+	BZHIQ       BX, SI, DI
+	KMOVQ       DI, K1
+	VPMOVSXBD.Z (CX), K1, Z7
+	VPMOVSXBD.Z (DX), K1, Z8
+	VPSUBD      Z4, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z3, Z7, Z7
+	VPSUBD      Z6, Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z5, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	VMULPS      Z1, Z7, Z8
+	VFMADD231PS Z7, Z0, Z8
+	VCVTPS2DQ   Z8, Z8
+	VPADDD      Z2, Z8, Z8
+	VPMOVSDB    Z8, K1, (AX)
+	ADDQ        $0x10, AX
+	ADDQ        $0x10, CX
+	ADDQ        $0x10, DX
+	SUBQ        $0x10, BX
 	JGT         part
 
 done:

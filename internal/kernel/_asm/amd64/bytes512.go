@@ -19,6 +19,7 @@ func byteVectors512(g *gen) {
 	for _, signed := range []bool{false, true} {
 		g.quantize512(signed, order)
 		g.dequantize512(signed)
+		g.add512(signed, order)
 	}
 	g.table512()
 }
@@ -157,6 +158,74 @@ func (g *gen) dequantize512(signed bool) {
 		g.storeMasked(v, mask, Mem{Base: p[0]})
 		g.ADDQ(U8(64), p[0])
 		g.ADDQ(U8(16), p[1])
+	})
+}
+
+// add512 emits sums of 8-bit values that are divided as quantize512 divides. None of them is so large that its conversion
+// gives another value.
+func (g *gen) add512(signed bool, order Mem) {
+	name, pack, most := "addU8AVX512", g.VPACKUSWB, g.VPMOVUSDB
+	extend, masked := g.VPMOVZXBD, g.VPMOVZXBD_Z
+	if signed {
+		name, pack, most = "addS8AVX512", g.VPACKSSWB, g.VPMOVSDB
+		extend, masked = g.VPMOVSXBD, g.VPMOVSXBD_Z
+	}
+	g.text(name, "func(dst, a, b *uint8, n int, aScale, bScale, recip, rest float32, aZero, bZero, zero int32)")
+	p := g.pointers("dst", "a", "b", "n")
+	recip, rest, zero := g.broadcast("recip"), g.broadcast("rest"), g.broadcast("zero")
+	var scales, zeros [2]Op
+	for i, x := range []string{"a", "b"} {
+		scales[i], zeros[i] = g.broadcast(x+"Scale"), g.broadcast(x+"Zero")
+	}
+	words := g.vec()
+	g.VPACKSSDW(zero, zero, words)
+	perm := g.load(order)
+	integer := func(x [2]VecVirtual) VecVirtual {
+		for k, v := range x {
+			g.VPSUBD(zeros[k], v, v)
+			g.VCVTDQ2PS(v, v)
+			g.VMULPS(scales[k], v, v)
+		}
+		g.VADDPS(x[1], x[0], x[0])
+		g.VMULPS(rest, x[0], x[1])
+		g.VFMADD231PS(x[0], recip, x[1])
+		g.VCVTPS2DQ(x[1], x[1])
+		return x[1]
+	}
+	advance := func(step int) {
+		for _, r := range p[:3] {
+			g.ADDQ(U8(step), r)
+		}
+	}
+	g.byRows(p[3], 16, func() {
+		var v [4]VecVirtual
+		for i := range v {
+			x := [2]VecVirtual{g.vec(), g.vec()}
+			for k := range x {
+				extend(Mem{Base: p[1+k], Disp: 16 * i}, x[k])
+			}
+			v[i] = integer(x)
+		}
+		for _, i := range []int{0, 2} {
+			g.VPACKSSDW(v[i+1], v[i], v[i])
+			g.VPADDSW(words, v[i], v[i])
+		}
+		pack(v[2], v[0], v[0])
+		g.VPERMD(v[0], perm, v[0])
+		g.VMOVDQU32(v[0], Mem{Base: p[0]})
+		advance(64)
+	}, func(mask Op) {
+		x := [2]VecVirtual{g.vec(), g.vec()}
+		for k := range x {
+			masked(Mem{Base: p[1+k]}, mask, x[k])
+		}
+		v := integer(x)
+		g.VPADDD(zero, v, v)
+		if !signed {
+			g.VPMAXSD(g.bits(0), v, v)
+		}
+		most(v, mask, Mem{Base: p[0]})
+		advance(16)
 	})
 }
 
