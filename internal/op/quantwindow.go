@@ -81,8 +81,13 @@ func planWindows(s *convShape, last, alone bool) windowPlan {
 	p.pitch = mulSize(p.width, s.c)
 	inRows := func(rows int) int { return mulSize(rows-1, h.stride) + h.span() }
 	p.rows, p.images = s.dst[1], 1
-	for p.rows > 1 && mulSize(inRows(p.rows), p.pitch, 2) > bandBytes {
-		p.rows = (p.rows + 1) / 2
+	for p.rows > 1 {
+		bytes, half := mulSize(inRows(p.rows), p.pitch, 2), (p.rows+1)/2
+		// Rows that two bands read are copied twice. Where they would be many, bands take more of the cache.
+		if bytes <= bandBytes || bytes <= 4*bandBytes && inRows(half) > mulSize(half, h.stride, 3)/2 {
+			break
+		}
+		p.rows = half
 	}
 	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
 		p.rows = max(1, min(p.rows, s.dst[1]/want))
