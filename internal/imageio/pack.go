@@ -20,25 +20,12 @@ func (l Layout) String() string {
 
 var layoutNames = [...]string{"NCHW", "NHWC"}
 
-// ParseLayout is the inverse of [Layout.String].
-func ParseLayout(s string) (Layout, error) {
-	for i, n := range layoutNames {
-		if s == n {
-			return Layout(i), nil
-		}
-	}
-	return 0, fmt.Errorf("imageio: unknown layout %q, want NCHW or NHWC", s)
-}
-
 // Norm relates a sample b, 0 to 255, to the number x that a model sees:
 // x = (b/255 - Mean) / Std. Mean and Std have one element for each channel, or one for
 // all; empty they stand for 0 and 1. The zero Norm gives [0, 1].
 type Norm struct {
 	Mean, Std []float32
 }
-
-// SignedNorm returns the Norm whose range is [-1, 1].
-func SignedNorm() Norm { return Norm{Mean: []float32{0.5}, Std: []float32{0.5}} }
 
 // channel returns the mean and standard deviation of channel c.
 func (n Norm) channel(c int) (mean, std float32) {

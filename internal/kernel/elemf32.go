@@ -49,9 +49,6 @@ func AffinesF32(dst, x, scale, shift []float32) {
 	affinesF32(dst, x[:n], scale[:n], shift[:n])
 }
 
-// MulAddF32 adds a[i]*b[i] to dst[i]. Some tiers round once, others twice.
-func MulAddF32(dst, a, b []float32) { n := len(dst); mulAddF32(dst, a[:n], b[:n]) }
-
 func absF32Generic(dst, x []float32) {
 	x = x[:len(dst)]
 	for i, v := range x {

@@ -15,22 +15,7 @@ func AUC(scores []float64, positive []bool) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return roc.area(1), nil
-}
-
-// PartialAUC is the area under the receiver operating characteristic for false positive
-// rates up to maxFPR, in (0, 1], standardised so that a useless score gives 0.5 and a
-// perfect one 1 (McClish: "Analyzing a portion of the ROC curve", 1989).
-func PartialAUC(scores []float64, positive []bool, maxFPR float64) (float64, error) {
-	if !(maxFPR > 0 && maxFPR <= 1) {
-		return 0, fmt.Errorf("metric: false positive rate %g is not in (0, 1]", maxFPR)
-	}
-	roc, err := newROC(scores, positive)
-	if err != nil {
-		return 0, err
-	}
-	least := maxFPR * maxFPR / 2
-	return 0.5 * (1 + (roc.area(maxFPR)-least)/(maxFPR-least)), nil
+	return roc.area(), nil
 }
 
 // roc holds the corners of the curve, from (0, 0) to (1, 1).
@@ -81,19 +66,11 @@ func newROC(scores []float64, positive []bool) (*roc, error) {
 	return r, nil
 }
 
-// area integrates the curve, linear between corners, up to the false positive rate limit.
-func (r *roc) area(limit float64) float64 {
+// area integrates the curve, linear between corners.
+func (r *roc) area() float64 {
 	sum := 0.0
 	for i := 1; i < len(r.fpr); i++ {
-		x0, x1, y0, y1 := r.fpr[i-1], r.fpr[i], r.tpr[i-1], r.tpr[i]
-		if x0 >= limit {
-			break
-		}
-		if x1 > limit {
-			y1 = y0 + (y1-y0)*(limit-x0)/(x1-x0)
-			x1 = limit
-		}
-		sum += (x1 - x0) * (y0 + y1) / 2
+		sum += (r.fpr[i] - r.fpr[i-1]) * (r.tpr[i-1] + r.tpr[i]) / 2
 	}
 	return sum
 }

@@ -24,16 +24,6 @@ func MSE(a, b []float32) float64 {
 	return s / float64(len(a))
 }
 
-// MAE is the mean absolute difference; NaN for empty slices.
-func MAE(a, b []float32) float64 {
-	checkLen(a, b)
-	var s float64
-	for i, x := range a {
-		s += math.Abs(float64(x) - float64(b[i]))
-	}
-	return s / float64(len(a))
-}
-
 // PSNR is the peak signal-to-noise ratio in decibels, 10·log10(peak²/mse), of a mean
 // squared error; +Inf for an mse of 0. peak is the range of the values: 1 for [0, 1].
 func PSNR(mse, peak float64) float64 {

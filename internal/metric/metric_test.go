@@ -32,13 +32,13 @@ func near(t *testing.T, name string, got, want, tol float64) {
 // itself) and, for 11×11, of the formula written out in numpy.
 func TestAgainstScikitImage(t *testing.T) {
 	for _, tc := range []struct {
-		c, h, w        int
-		ssim, mse, mae float64
+		c, h, w   int
+		ssim, mse float64
 	}{
-		{1, 40, 50, 0.755510146510, 0.005701776318, 0.063149020032},
-		{1, 28, 28, 0.521519955335, 0.005883883146, 0.064175671287},
-		{3, 32, 32, 0.625841218525, 0.005796834003, 0.063920802896},
-		{1, 11, 11, 0.238988834009, 0.005496169943, 0.059244856854},
+		{1, 40, 50, 0.755510146510, 0.005701776318},
+		{1, 28, 28, 0.521519955335, 0.005883883146},
+		{3, 32, 32, 0.625841218525, 0.005796834003},
+		{1, 11, 11, 0.238988834009, 0.005496169943},
 	} {
 		a, b := pair(tc.c, tc.h, tc.w)
 		s, err := SSIM(a, b, tc.c, tc.h, tc.w, 1)
@@ -47,7 +47,6 @@ func TestAgainstScikitImage(t *testing.T) {
 		}
 		near(t, "SSIM", s, tc.ssim, 1e-9)
 		near(t, "MSE", MSE(a, b), tc.mse, 1e-11)
-		near(t, "MAE", MAE(a, b), tc.mae, 1e-11)
 	}
 }
 
@@ -144,7 +143,7 @@ func TestCosine(t *testing.T) {
 	}
 }
 
-// The last case is compared with scikit-learn 1.9 (roc_auc_score, max_fpr).
+// The last case is compared with scikit-learn 1.9 (roc_auc_score).
 func TestAUC(t *testing.T) {
 	bools := func(s string) (b []bool) {
 		for _, c := range s {
@@ -181,13 +180,6 @@ func TestAUC(t *testing.T) {
 		t.Fatal(err)
 	}
 	near(t, "AUC", got, 0.610038200340, 1e-11)
-	for f, want := range map[float64]float64{0.05: 0.557746724130, 0.1: 0.561779555000, 0.5: 0.582431380872, 1: 0.610038200340} {
-		got, err := PartialAUC(scores, labels, f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		near(t, "PartialAUC", got, want, 1e-11)
-	}
 	for _, tc := range []struct {
 		scores []float64
 		labels string
@@ -196,15 +188,10 @@ func TestAUC(t *testing.T) {
 			t.Errorf("AUC(%v, %s) gave no error", tc.scores, tc.labels)
 		}
 	}
-	for _, f := range []float64{0, -1, 1.1, math.NaN()} {
-		if _, err := PartialAUC(scores, labels, f); err == nil {
-			t.Errorf("PartialAUC up to %g gave no error", f)
-		}
-	}
 }
 
 func TestLengthsMustMatch(t *testing.T) {
-	for name, f := range map[string]func(a, b []float32) float64{"MSE": MSE, "MAE": MAE, "Cosine": Cosine} {
+	for name, f := range map[string]func(a, b []float32) float64{"MSE": MSE, "Cosine": Cosine} {
 		func() {
 			defer func() {
 				if recover() == nil {
