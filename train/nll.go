@@ -23,7 +23,8 @@ const (
 // src, in nats per image, by importance sampling from the encoder (Burda et al. 2016, §2 and
 // §5, with 5,000 samples): -log 1/k Σ p(x|z)·p(z)/q(z|x), averaged over images. samples, k,
 // is rounded up to a multiple of 50. The estimate is an upper bound in expectation. It needs
-// an objective with a likelihood: [ELBO] or [IWAE].
+// an objective with a likelihood: [ELBO] or [IWAE]. The encoder sees the images without
+// Config.Noise.
 func (t *Trainer) NLL(ctx context.Context, src dataset.Source, samples int) (float64, error) {
 	var o IWAE
 	switch e := t.cfg.Objective.(type) {
@@ -45,7 +46,7 @@ func (t *Trainer) NLL(ctx context.Context, src dataset.Source, samples int) (flo
 	rounds := (samples + nllSamples - 1) / nllSamples
 	var n noises
 	g := t.plain.Clone()
-	b, err := newLossBuilder(g, t.meta, &t.kit, &n, t.cfg.Noise.Kind != "")
+	b, err := newLossBuilder(g, t.meta, &t.kit, &n, false)
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +58,7 @@ func (t *Trainer) NLL(ctx context.Context, src dataset.Source, samples int) (flo
 	p := newProgram(b, t.image, t.pool)
 	p.fixed = []*tensor.Tensor{nil}
 	f, err := newFeed(src, feedOptions{
-		seed: t.cfg.Seed, stream: streamEvaluate, noises: &n, noise: t.cfg.Noise, binarize: t.cfg.Binarize,
+		seed: t.cfg.Seed, stream: streamEvaluate, noises: &n, binarize: t.cfg.Binarize,
 		loader: dataset.LoaderOptions{Batch: nllRows / nllSamples, Epochs: rounds, InOrder: true},
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/aekit/aekit/internal/meta"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
+	"github.com/aekit/aekit/train/arch"
 	"github.com/aekit/aekit/train/dataset"
 )
 
@@ -57,7 +58,8 @@ func TestNLLOfLinearModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := lineSource{}
-	tr := newTrainer(t, Config{Model: m, Objective: ELBO{Likelihood: Gaussian, Sigma: sigma}, Data: src, Epochs: 1, Batch: 3, LR: 1e-3, Seed: 3})
+	cfg := Config{Model: m, Objective: ELBO{Likelihood: Gaussian, Sigma: sigma}, Data: src, Epochs: 1, Batch: 3, LR: 1e-3, Seed: 3}
+	tr := newTrainer(t, cfg)
 	got, err := tr.NLL(context.Background(), src, 5000)
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +75,10 @@ func TestNLLOfLinearModel(t *testing.T) {
 	}
 	if math.Abs(got-want) > 0.01 {
 		t.Errorf("estimate %.4f nats, the exact value is %.4f", got, want)
+	}
+	cfg.Noise = arch.Noise{Kind: "gaussian", Level: 0.3}
+	if noisy, err := newTrainer(t, cfg).NLL(context.Background(), src, 5000); err != nil || noisy != got {
+		t.Errorf("trained on noisy images: estimate %v, %v; without noise it is %v", noisy, err, got)
 	}
 	if _, err := tr.NLL(context.Background(), src, 0); err == nil {
 		t.Error("0 samples were accepted")
