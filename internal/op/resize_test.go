@@ -182,6 +182,8 @@ func TestResizeValues(t *testing.T) {
 			[]*tensor.Tensor{of(t, make([]float32, 10)), nil, of(t, []float32{0.7})}, make([]float32, 7)},
 		{"aligned corners of a fractional extent", "Resize", 13, []*onnx.Attribute{attrString("mode", "linear"), attrString("coordinate_transformation_mode", "align_corners")},
 			[]*tensor.Tensor{of(t, []float32{1, 2, 3, 4}), nil, of(t, []float32{0.9})}, []float32{1, 2.5, 4}},
+		{"half pixel that float32 rounds to an integer", "Resize", 13, []*onnx.Attribute{attrString("nearest_mode", "floor")},
+			[]*tensor.Tensor{of(t, []float32{0, 1, 2, 3, 4, 5}), nil, of(t, []float32{0.6})}, []float32{0, 2, 3}},
 		{"position that float32 rounds to an integer", "Resize", 13, []*onnx.Attribute{attrString("nearest_mode", "floor"), attrString("coordinate_transformation_mode", "asymmetric")},
 			[]*tensor.Tensor{of(t, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}), nil, of(t, []float32{0.6})}, []float32{0, 1, 3, 5, 6, 8, 10}},
 	}
@@ -194,6 +196,13 @@ func TestResizeValues(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
+	// The region ends at the last element, but for the rounding of 0.2 and 1.2 to float32.
+	crop, err := makeOp(t, newResize, "Resize", 13, attrString("mode", "linear"), attrString("coordinate_transformation_mode", "tf_crop_and_resize"), attrFloat("extrapolation_value", 9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ramp := of(t, []float32{0, 1, 2, 3, 4, 5})
+	wantClose(t, runOp(t, crop, nil, false, ramp, of(t, []float32{0.2, 1.2}), nil, ints(11))[0].Float32s(), []float32{1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 9, 9}, 1e-6)
 	o, _ := makeOp(t, newResize, "Resize", 13, attrString("mode", "linear"))
 	got := tensor.Data[uint8](runOp(t, o, nil, false, of(t, []uint8{10, 13}), nil, of(t, []float32{2}))[0])
 	if want := []uint8{10, 10, 12, 13}; !slices.Equal(got, want) {

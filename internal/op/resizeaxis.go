@@ -66,15 +66,33 @@ func (o *interpolation) source(a *resizeAxis, i int) float64 {
 	return a.unscale(x+0.5) - 0.5
 }
 
-// outside reports whether a position takes the extrapolation value.
+// outside reports whether a position takes the extrapolation value. It is rounded to float32,
+// the type of regions, so that what ends at the last element does not pass it.
 func (o *interpolation) outside(a *resizeAxis, x float64) bool {
-	return o.transform == "tf_crop_and_resize" && (x < 0 || x > float64(a.in-1))
+	return o.transform == "tf_crop_and_resize" && (float32(x) < 0 || float32(x) > float32(a.in-1))
 }
 
-// nearestIndex returns the source index of element i, or -1 outside the region. Positions are
-// rounded to float32, the type of the scales, so that 3/0.6 is 5.
+// nearestSource is source in float32, the type of the scales, with a rounding after each step:
+// 3/0.6 is then 5, and 1.5/0.6 - 0.5 is 2.
+func (o *interpolation) nearestSource(a *resizeAxis, i int) float64 {
+	switch o.transform {
+	case "half_pixel", "pytorch_half_pixel":
+		if o.transform == "half_pixel" || a.out > 1 {
+			return float64(float32(a.unscale(float64(i)+0.5)) - 0.5)
+		}
+	case "tf_crop_and_resize":
+		if a.out > 1 {
+			from, last := float32(a.start), float32(a.in-1)
+			step := float32(float32(float32(i)*(float32(a.end)-from))*last) / float32(a.out-1)
+			return float64(float32(from*last) + step)
+		}
+	}
+	return float64(float32(o.source(a, i)))
+}
+
+// nearestIndex returns the source index of element i, or -1 outside the region.
 func (o *interpolation) nearestIndex(a *resizeAxis, i int) int {
-	x := float64(float32(o.source(a, i)))
+	x := o.nearestSource(a, i)
 	if o.outside(a, x) {
 		return -1
 	}
