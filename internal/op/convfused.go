@@ -11,7 +11,8 @@ import (
 // activation.
 type fusedConv struct {
 	conv
-	act kernel.Epilogue
+	act   kernel.Epilogue
+	after *unary // an activation that the kernels do not have
 }
 
 func newFusedConv(a *Attrs) (Op, error) {
@@ -38,6 +39,8 @@ func newFusedConv(a *Attrs) (Op, error) {
 		o.act.Act = kernel.ActSigmoid
 	case "Tanh":
 		o.act.Act = kernel.ActTanh
+	case "HardSigmoid":
+		o.after = &unary{fn: fnHardSigmoid, alpha: param(0, 0.2), beta: param(1, 0.5)}
 	default:
 		a.Fail("attribute %q: value %q is not supported", "activation", act)
 	}
@@ -108,6 +111,10 @@ func (o *fusedConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if o.act.Act != kernel.ActNone {
 		y := out[0].Float32s()
 		kernel.ActivateF32(y, y, &o.act)
+	}
+	if o.after != nil {
+		y := out[0].Float32s()
+		o.after.fn.f32(o.after, y, y)
 	}
 	return nil
 }

@@ -59,4 +59,15 @@ func TestFusedConv(t *testing.T) {
 		}
 		wantClose(t, channelsFirst(runOp(t, v, nil, true, in...)[0]).Float32s(), want, 1e-6)
 	}
+	hard := node{typ: "FusedConv", domain: "com.microsoft", opset: 1, attrs: []*onnx.Attribute{pads, attrString("activation", "HardSigmoid"), onnx.AttrFs("activation_params", 0.3, 0.4)}}
+	for _, in := range [][]*tensor.Tensor{{x, w, b}, {x, w, b, z}} {
+		var want []float64
+		for i, v := range sum {
+			if len(in) > 3 {
+				v += z.Float32s()[i]
+			}
+			want = append(want, min(max(0.3*float64(v)+0.4, 0), 1))
+		}
+		wantNear(t, "FusedConv with HardSigmoid", hard.eval(t, in...)[0], want, 1e-6, len(in))
+	}
 }

@@ -94,12 +94,11 @@ func (e epilogue) kernel(k *kernel.Epilogue, in []*tensor.Tensor) {
 }
 
 // namedActivation reads the attributes with which com.microsoft operators name a fused
-// activation.
-func namedActivation(a *Attrs) epilogue {
-	var e epilogue
+// activation. after is one that no epilogue has, or nil.
+func namedActivation(a *Attrs) (e epilogue, after *unary) {
 	alpha := a.Float("activation_alpha", 0.01)
 	beta := a.Float("activation_beta", 0)
-	a.Float("activation_gamma", 0)
+	gamma := a.Float("activation_gamma", 0)
 	switch s := a.String("activation", ""); s {
 	case "":
 	case "Relu":
@@ -112,8 +111,20 @@ func namedActivation(a *Attrs) epilogue {
 		e.act, e.alpha = kernel.ActLeakyRelu, alpha
 	case "Clip":
 		e.act, e.lo, e.hi = kernel.ActClip, alpha, beta
+	case "Elu":
+		e.act, e.alpha = kernel.ActElu, alpha
+	case "Softplus":
+		e.act = kernel.ActSoftplus
+	case "HardSigmoid":
+		after = &unary{fn: fnHardSigmoid, alpha: alpha, beta: beta}
+	case "Selu":
+		after = &unary{fn: fnSelu, alpha: alpha, beta: gamma}
+	case "Softsign":
+		after = &unary{fn: fnSoftsign}
+	case "ThresholdedRelu":
+		after = &unary{fn: fnThresholdedRelu, alpha: alpha}
 	default:
 		a.Fail("attribute \"activation\": %q is not supported", s)
 	}
-	return e
+	return e, after
 }

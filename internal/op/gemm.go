@@ -28,12 +28,34 @@ func newGemm(a *Attrs) (Op, error) {
 }
 
 func newFusedGemm(a *Attrs) (Op, error) {
-	ep := namedActivation(a)
+	ep, after := namedActivation(a)
 	o, err := newGemm(a)
 	if g, ok := o.(*gemm); ok {
 		g.ep = ep
+		if after != nil {
+			return &activatedGemm{*g, after}, err
+		}
 	}
 	return o, err
+}
+
+// activatedGemm is a Gemm whose results go through a function that the kernels do not have.
+type activatedGemm struct {
+	gemm
+	act *unary
+}
+
+// Fuse hides that of the product.
+func (o *activatedGemm) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) { return nil, 0, false }
+
+// Run implements [Op].
+func (o *activatedGemm) Run(ctx *Context, out, in []*tensor.Tensor) error {
+	if err := o.gemm.Run(ctx, out, in); err != nil {
+		return err
+	}
+	y := out[0].Float32s()
+	o.act.fn.f32(o.act, y, y)
+	return nil
 }
 
 // extents returns the dimensions of the product of shapes a and b.

@@ -221,6 +221,20 @@ func TestFusedContrib(t *testing.T) {
 	want := node{typ: "LeakyRelu", attrs: []*onnx.Attribute{attrFloat("alpha", 0.3)}}.eval(t, plain)[0]
 	got := node{typ: "FusedGemm", domain: "com.microsoft", opset: 1, attrs: []*onnx.Attribute{trans, attrString("activation", "LeakyRelu"), attrFloat("activation_alpha", 0.3)}}.eval(t, a, b, c)[0]
 	wantNear(t, "FusedGemm", got, floats(want), 1e-5)
+	for _, act := range []struct {
+		name  string
+		attrs []*onnx.Attribute
+	}{
+		{"Elu", []*onnx.Attribute{attrFloat("alpha", 0.7)}}, {"Softplus", nil}, {"Softsign", nil}, {"HardSigmoid", []*onnx.Attribute{attrFloat("alpha", 0.3), attrFloat("beta", 0.4)}},
+		{"Selu", []*onnx.Attribute{attrFloat("alpha", 1.5), attrFloat("gamma", 1.1)}}, {"ThresholdedRelu", []*onnx.Attribute{attrFloat("alpha", 0.3)}},
+	} {
+		fused := []*onnx.Attribute{trans, attrString("activation", act.name)}
+		for _, at := range act.attrs {
+			fused = append(fused, attrFloat("activation_"+at.Name, at.Float))
+		}
+		got := node{typ: "FusedGemm", domain: "com.microsoft", opset: 1, attrs: fused}.eval(t, a, b, c)[0]
+		wantNear(t, "FusedGemm with "+act.name, got, floats(node{typ: act.name, attrs: act.attrs}.eval(t, plain)[0]), 1e-5)
+	}
 	got = node{typ: "FusedMatMul", domain: "com.microsoft", opset: 1, attrs: []*onnx.Attribute{trans, attrFloat("alpha", 0.5)}}.eval(t, a, b)[0]
 	wantNear(t, "FusedMatMul", got, product2(floats(a), scaled(floats(b), 0.5), 3, 4, 5, false, true), 1e-5)
 	x, bias := randomOf(r, tensor.Float32, 2, 3, 5), c
