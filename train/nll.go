@@ -19,22 +19,35 @@ const (
 	nllRows    = 5000
 )
 
+// HasLikelihood reports whether an objective says a likelihood that [Trainer.NLL] can estimate:
+// [ELBO], [IWAE] and [TCVAE] do.
+func HasLikelihood(o Objective) bool {
+	_, ok := likelihoodOf(o)
+	return ok
+}
+
+// likelihoodOf returns the importance-weighted form of an objective's likelihood.
+func likelihoodOf(o Objective) (IWAE, bool) {
+	switch e := o.(type) {
+	case ELBO:
+		return IWAE{Likelihood: e.Likelihood, Sigma: e.Sigma}, true
+	case IWAE:
+		return e, true
+	case TCVAE:
+		return IWAE{Likelihood: e.Likelihood, Sigma: e.Sigma}, true
+	}
+	return IWAE{}, false
+}
+
 // NLL estimates the negative log-likelihood of a variational autoencoder on the images of
 // src, in nats per image, by importance sampling from the encoder (Burda et al. 2016, §2 and
 // §5, with 5,000 samples): -log 1/k Σ p(x|z)·p(z)/q(z|x), averaged over images. samples, k,
 // is rounded up to a multiple of 50. The estimate is an upper bound in expectation. It needs
-// an objective with a likelihood: [ELBO] or [IWAE]. The encoder sees the images without
-// Config.Noise.
+// an objective for which [HasLikelihood] holds, and a model without labels. The encoder sees
+// the images without Config.Noise.
 func (t *Trainer) NLL(ctx context.Context, src dataset.Source, samples int) (float64, error) {
-	var o IWAE
-	switch e := t.cfg.Objective.(type) {
-	case ELBO:
-		o = IWAE{Likelihood: e.Likelihood, Sigma: e.Sigma}
-	case IWAE:
-		o = e
-	case TCVAE:
-		o = IWAE{Likelihood: e.Likelihood, Sigma: e.Sigma}
-	default:
+	o, ok := likelihoodOf(t.cfg.Objective)
+	if !ok {
 		return 0, fmt.Errorf("train: objective %v says no likelihood that could be estimated", t.cfg.Objective)
 	}
 	if samples < 1 || samples > math.MaxInt32-nllSamples || src.Len() == 0 {

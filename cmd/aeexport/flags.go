@@ -208,6 +208,42 @@ func parse(args []string) (*options, error) {
 // file says so.
 var notFrom = []string{"arch", "hidden", "latent", "codes", "weights", "opset", "ir-version"}
 
+// ofTraining are flags that have no effect where nothing is trained, ofTuning those that have
+// none in --qat either.
+var (
+	ofTuning = []string{"checkpoint", "resume", "plot", "metrics", "tensorboard", "log-every", "learning-curve", "find-lr", "time-limit", "steps", "nll",
+		"epochs", "schedule", "warmup", "ema"}
+	ofTraining = []string{"batch", "lr", "objective", "beta", "optimizer", "clip", "patience", "val-fraction", "freeze", "noise", "augment"}
+	// ofNewFiles are flags for files that are written beside a new model, not beside one that
+	// is quantised with --from.
+	ofNewFiles = []string{"report", "split", "save-weights", "testdata", "picture-rows"}
+)
+
+// withoutEffect returns the first flag of the command line that has no effect with the others,
+// and why.
+func (o *options) withoutEffect() (name, why string) {
+	var idle []string
+	switch {
+	case o.quant.from != "" && o.quant.form != "":
+		why, idle = "with --from and --quantize nothing is trained", slices.Concat(ofTuning, ofNewFiles)
+	case o.weights != "":
+		why, idle = "with --weights nothing is trained", ofTuning
+	default:
+		return "", ""
+	}
+	if o.quant.qat == 0 {
+		idle = slices.Concat(idle, ofTraining)
+	} else {
+		why += " but by --qat"
+	}
+	for _, n := range idle {
+		if o.typed[n] {
+			return n, why
+		}
+	}
+	return "", ""
+}
+
 func (o *options) check() error {
 	for _, f := range []struct {
 		name  string
@@ -244,6 +280,9 @@ func (o *options) check() error {
 		return usagef("--resume continues training, --weights replaces it: give one of them")
 	case o.dataDir != "" && !slices.Contains(dataset.Names()[1:], o.data) && !slices.Contains(dataset.Names()[1:], o.quant.calibration):
 		return usagef("--data-dir is for --data %s", strings.Join(dataset.Names()[1:], ", "))
+	}
+	if name, why := o.withoutEffect(); name != "" {
+		return usagef("--%s has no effect: %s", name, why)
 	}
 	if err := (export.Options{Opset: o.opset, IRVersion: o.ir}).Check(); err != nil {
 		return cli.UsageError{Msg: err.Error()}

@@ -223,6 +223,9 @@ func (j *job) train(ctx context.Context, model *onnx.Model, sample *probe) (*onn
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := j.checkMeasures(&cfg, model); err != nil {
+		return nil, nil, err
+	}
 	limited, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
 	steps, at := 0, 0

@@ -107,9 +107,6 @@ func (j *job) learningCurve(ctx context.Context, model *onnx.Model) ([]report.Cu
 	if test == nil || test.Len() == 0 {
 		test = j.used.Val
 	}
-	if test == nil {
-		return nil, usagef("--learning-curve needs test or validation images: --test-fraction or --val-fraction")
-	}
 	augments := []*dataset.Augment{nil}
 	if j.source.augment != nil {
 		augments = append(augments, j.source.augment)

@@ -62,7 +62,12 @@ func TestMisuse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir("empty", 0o777); err != nil {
+	for _, name := range []string{"empty", "images"} {
+		if err := os.Mkdir(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("images/1.pgm", []byte("P2 1 1 1 1"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	before := listing(t, dir)
@@ -100,8 +105,20 @@ func TestMisuse(t *testing.T) {
 		{"--from base.onnx base.onnx", cli.Misuse, "over itself"},
 		{"--from base.onnx --quantize int8 ./base.onnx", cli.Misuse, "over itself"},
 		{"--from broken.onnx --quantize int8 x.onnx", cli.Failed, "broken.onnx"},
+		{"--from base.onnx --quantize int8 --report r x.onnx", cli.Misuse, "--report has no effect"},
+		{"--from base.onnx --quantize int8 --lr 1 x.onnx", cli.Misuse, "--lr has no effect"},
+		{"--from base.onnx --quantize int8 --qat 1 --schedule cosine x.onnx", cli.Misuse, "--schedule has no effect"},
+		{"--weights file --epochs 2 x.onnx", cli.Misuse, "--epochs has no effect"},
+		{"--arch ae --nll 5 x.onnx", cli.Misuse, "no likelihood"},
+		{"--arch cvae --nll 5 x.onnx", cli.Misuse, "conditional"},
+		{"--data images --nll 5 x.onnx", cli.Misuse, "--test-fraction"},
+		{"--data images --report r --learning-curve x.onnx", cli.Misuse, "--test-fraction"},
 	} {
-		status, out, errs := call(t, append([]string{"--images", "64", "--steps", "1"}, strings.Fields(c.args)...)...)
+		args := append([]string{"--images", "64"}, strings.Fields(c.args)...)
+		if !strings.Contains(c.args, "--from") && !strings.Contains(c.args, "--weights") {
+			args = append([]string{"--steps", "1"}, args...)
+		}
+		status, out, errs := call(t, args...)
 		if status != c.status || out != "" || !strings.HasPrefix(errs, "aeexport: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: status %d, %q, %q; want status %d and %q on one line", c.args, status, out, errs, c.status, c.want)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aekit/aekit/internal/cli"
+	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/train"
 	"github.com/aekit/aekit/train/arch"
 )
@@ -74,9 +75,32 @@ func (z *zooOptions) apply(c *train.Config) error {
 	return err
 }
 
+// checkMeasures refuses what could not be measured after training.
+func (j *job) checkMeasures(c *train.Config, model *onnx.Model) error {
+	hasTest := j.data.Test != nil && j.data.Test.Len() > 0
+	if j.report.curve && !hasTest && c.Val == nil {
+		return usagef("--learning-curve needs test or validation images: --test-fraction or --val-fraction")
+	}
+	if j.zoo.nll == 0 {
+		return nil
+	}
+	d, err := train.Describe(model)
+	switch {
+	case err != nil:
+		return err
+	case !hasTest:
+		return usagef("--nll needs test images: --test-fraction")
+	case !train.HasLikelihood(c.Objective):
+		return usagef("--nll: the objective %v says no likelihood", c.Objective)
+	case d.Values.Label != "":
+		return usagef("--nll: the likelihood of conditional models is not estimated")
+	}
+	return nil
+}
+
 // likelihood estimates the negative log-likelihood of the test images, if --nll is given.
 func (j *job) likelihood(ctx context.Context, tr *train.Trainer) error {
-	if j.zoo.nll == 0 || j.data.Test == nil || j.data.Test.Len() == 0 {
+	if j.zoo.nll == 0 {
 		return nil
 	}
 	v, err := tr.NLL(ctx, j.data.Test, j.zoo.nll)

@@ -70,7 +70,7 @@ func runBench(a *app, args []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if f.trace != "" && !isStdout(f.trace) {
+	if f.trace != "" {
 		if err := checkFolder("--trace", f.trace); err != nil {
 			return err
 		}
@@ -105,6 +105,9 @@ func (f *benchFlags) check() error {
 	}
 	if !(f.seconds > 0 && f.seconds <= 3600) || f.runs < 0 || f.runs > 1<<24 {
 		return usagef("bench: --seconds %g --runs %d: want a time up to an hour, and at most %d runs", f.seconds, f.runs, 1<<24)
+	}
+	if f.trace == "-" {
+		return usagef("bench: --trace -: the figures go to standard output; name a file")
 	}
 	if (f.profile || f.trace != "") && !slices.Contains(f.backends, "native") {
 		return usagef("bench: --profile and --trace need the backend native")

@@ -55,6 +55,8 @@ func TestErrors(t *testing.T) {
 		{"encode -o nowhere/z.npy model.onnx rows.png", 1, "-o nowhere/z.npy"},
 		{"encode --label 1 model.onnx rows.png", 1, "takes no label"},
 		{"score --threshold -1 model.onnx rows.png", 2, "--threshold -1"},
+		{"bench --trace - model.onnx", 2, "name a file"},
+		{"bench --trace nowhere/t.json model.onnx", 1, "nowhere"},
 		{"completion", 2, "bash|zsh|fish"},
 		{"completion tcsh", 2, "tcsh"},
 		{"encode --format xml model.onnx rows.png", 2, "--format"},
