@@ -94,7 +94,7 @@ func newFlags(o *options, size, hidden *string) *cli.Flags {
 	all := cli.NewFlags("aeexport")
 	fs := all.Section(archFlags)
 	fs.StringVar(&o.preset, "arch", arch.Default, "architecture; --list describes them")
-	fs.BoolVar(&o.list, "list", false, "list the architectures and their defaults")
+	fs.BoolVar(&o.list, "list", false, "list the architectures and their defaults; with --quiet only their names")
 	fs.StringVar(hidden, "hidden", "", "`WIDTHS` of the encoder's hidden layers, from the image inwards, for example 400 or 64,32")
 	fs.IntVar(&o.latent, "latent", 0, "size of the latent vector; 0: the architecture's")
 
@@ -364,10 +364,14 @@ command line that makes no sense.
 ` + newFlags(&o, &size, &hidden).Help()
 }
 
-// presets lists the architectures, each with its defaults on a second line.
-func presets() string {
+// presets lists the architectures, each with its defaults on a second line, or only their names.
+func presets(names bool) string {
 	var b strings.Builder
 	for _, p := range arch.List() {
+		if names {
+			b.WriteString(p.Name + "\n")
+			continue
+		}
 		c, r := p.Config, p.Recipe
 		fmt.Fprintf(&b, "%-19s %s\n%20s%dx%dx%d, hidden %v, latent %d; %s, %d epochs, batch %d, rate %g\n",
 			p.Name, p.Doc, "", c.Width, c.Height, c.Channels, c.Hidden, c.Latent, r.Objective, r.Epochs, r.Batch, r.LR)

@@ -52,7 +52,7 @@ func execute(ctx context.Context, args []string, out *reporter) error {
 	case o.version:
 		return out.print(versionLine() + "\n")
 	case o.list:
-		return out.print(presets())
+		return out.print(presets(o.quiet))
 	case o.completion != "":
 		script, err := cli.Completion(o.completion, "aeexport", []cli.Verb{{Flags: o.flags}})
 		if err != nil {

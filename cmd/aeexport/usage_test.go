@@ -35,6 +35,10 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	status, list, _ := call(t, "--list")
+	_, names, _ := call(t, "--list", "--quiet")
+	if lines := strings.Fields(names); len(lines) != len(arch.List()) || lines[0] != arch.List()[0].Name {
+		t.Errorf("--list --quiet prints %q", names)
+	}
 	_, script, _ := call(t, "--completion", "bash")
 	for _, p := range arch.List() {
 		if status != cli.OK || !strings.Contains(list, "\n"+p.Name+" ") && !strings.HasPrefix(list, p.Name+" ") {
