@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/testdata":  {},
 	// Event files are protocol buffers.
 	"internal/tfevents":  {"google.golang.org/protobuf/encoding/protowire"},
-	"internal/onnxcases": {"onnx", "tensor"},
+	"internal/onnxcases": {"internal/atomicfile", "onnx", "tensor"},
 	"internal/parallel":  {},
 	"internal/hugepage":  {},
 	// Large pages are for packed weights and arenas; what of them Go's heap does not count, runtime's limits do.

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aekit/aekit/internal/atomicfile"
 	"github.com/aekit/aekit/onnx"
 )
 
@@ -262,27 +263,42 @@ func newSets(files map[string][]byte) ([]Set, error) {
 	return out, nil
 }
 
-// WriteSet writes a set of inputs and outputs as dir/test_data_set_N, creating folders. A
-// nil tensor writes no file.
+// WriteSet writes a set of inputs and outputs as dir/test_data_set_N, creating folders. Each
+// file appears whole or not at all; a nil tensor writes none. Other inputs and outputs, of a
+// set that was there before, are removed.
 func WriteSet(dir string, n int, inputs, outputs []*onnx.Tensor) error {
 	set := filepath.Join(dir, fmt.Sprintf("test_data_set_%d", n))
 	if err := os.MkdirAll(set, 0o777); err != nil {
 		return err
 	}
 	write := func(kind string, ts []*onnx.Tensor) error {
+		file := func(i int) string { return filepath.Join(set, fmt.Sprintf("%s_%d.pb", kind, i)) }
 		for i, t := range ts {
 			if t == nil {
+				if err := os.Remove(file(i)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
 				continue
 			}
 			b, err := onnx.EncodeTensor(t)
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(filepath.Join(set, fmt.Sprintf("%s_%d.pb", kind, i)), b, 0o666); err != nil {
+			err = atomicfile.WriteFile(file(i), func(w io.Writer) error {
+				_, err := w.Write(b)
+				return err
+			})
+			if err != nil {
 				return err
 			}
 		}
-		return nil
+		for i := len(ts); ; i++ {
+			if err := os.Remove(file(i)); errors.Is(err, fs.ErrNotExist) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
 	}
 	return errors.Join(write("input", inputs), write("output", outputs))
 }

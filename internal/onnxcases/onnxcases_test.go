@@ -159,8 +159,12 @@ func TestBadSets(t *testing.T) {
 func TestWriteSet(t *testing.T) {
 	dir := t.TempDir()
 	in := []*onnx.Tensor{onnx.NewTensor("x", tensor.Scalar(float32(1))), nil, onnx.NewTensor("z", tensor.Scalar(int64(2)))}
-	if err := WriteSet(dir, 3, in, in[:1]); err != nil {
-		t.Fatal(err)
+	// What was there before goes.
+	before := []*onnx.Tensor{in[0], in[0], in[0], in[0], in[0]}
+	for _, list := range [][]*onnx.Tensor{before, in} {
+		if err := WriteSet(dir, 3, list, list[:len(list)-2]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "model.onnx"), nil, 0o666); err != nil {
 		t.Fatal(err)
@@ -172,6 +176,9 @@ func TestWriteSet(t *testing.T) {
 	got, err := c.Sets[0].DecodeInputs()
 	if err != nil || len(got) != 3 || got[1] != nil || !got[0].Equal(in[0]) || !got[2].Equal(in[2]) {
 		t.Errorf("inputs %v, %v", got, err)
+	}
+	if n := len(c.Sets[0].Outputs); n != 1 {
+		t.Errorf("%d outputs, want 1", n)
 	}
 }
 
