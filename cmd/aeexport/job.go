@@ -195,6 +195,9 @@ func (j *job) trainConfig(model *onnx.Model) (train.Config, error) {
 	if c.Objective, err = train.ParseObjective(name, beta); err != nil {
 		return c, cli.UsageError{Msg: err.Error()}
 	}
+	if plain, err := train.ParseObjective(name, 0); err == nil && j.typed["beta"] && j.beta != 0 && fmt.Sprintf("%+v", plain) == fmt.Sprintf("%+v", c.Objective) {
+		return c, usagef("--beta has no effect on the objective %s", name)
+	}
 	optimizer := j.optimizer
 	if !j.given["optimizer"] && r.Optimizer != "" {
 		optimizer = r.Optimizer

@@ -113,6 +113,7 @@ func TestMisuse(t *testing.T) {
 		{"--from base.onnx --quantize int8 --lr 1 x.onnx", cli.Misuse, "--lr has no effect"},
 		{"--from base.onnx --quantize int8 --qat 1 --schedule cosine x.onnx", cli.Misuse, "--schedule has no effect"},
 		{"--weights file --epochs 2 x.onnx", cli.Misuse, "--epochs has no effect"},
+		{"--arch ae --beta 2 x.onnx", cli.Misuse, "--beta has no effect"},
 		{"--arch ae --nll 5 x.onnx", cli.Misuse, "no likelihood"},
 		{"--arch cvae --nll 5 x.onnx", cli.Misuse, "conditional"},
 		{"--data images --nll 5 x.onnx", cli.Misuse, "--test-fraction"},
