@@ -189,7 +189,6 @@ func (l *externalLoader) load(t *Tensor) error {
 	return nil
 }
 
-// visitTensors calls f with every tensor of the model until f fails.
 // Tensors calls f with every tensor of the model: initializers and the tensors of
 // attributes, in sub-graphs and functions too.
 func Tensors(m *Model, f func(*Tensor)) {
@@ -199,6 +198,7 @@ func Tensors(m *Model, f func(*Tensor)) {
 	})
 }
 
+// visitTensors calls visit with every tensor of the model until visit fails.
 func visitTensors(m *Model, visit func(*Tensor) error) error {
 	f := func(t *Tensor) error {
 		if t == nil {
