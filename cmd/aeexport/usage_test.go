@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -156,6 +157,20 @@ func TestFolderIsNotTold(t *testing.T) {
 	}
 	if bytes.Contains(b, []byte("secret")) || !bytes.Contains(b, []byte(`"name":"cats"`)) {
 		t.Error("the file does not name the data, or tells their path")
+	}
+}
+
+// TestCommandsPage: the page on what is printed for programs names every field.
+func TestCommandsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range reflect.TypeOf(line{}).NumField() {
+		name, _, _ := strings.Cut(reflect.TypeOf(line{}).Field(i).Tag.Get("json"), ",")
+		if !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("the page does not tell of %q", name)
+		}
 	}
 }
 
