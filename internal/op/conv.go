@@ -55,7 +55,8 @@ type convFacts struct {
 	winograd        bool // tiles; needs constant weights
 	banded          bool // gather, but the rows of windows are read from bands of the source
 	mapped          bool // gather, but the windows are found by tables instead of being copied
-	halving         bool // tiles; for weights that are not constant
+	halving         bool // tiles of 4×4 windows
+	constant        bool // weights
 }
 
 func (o *conv) facts(in []Fact) (f convFacts, err error) {
@@ -92,8 +93,10 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
 			f.banded = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesBands()
 			f.gather = f.mapped || f.banded || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
-			f.halving = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const == nil && f.shape.usesHalving()
-			f.winograd = f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32 && in[1].Const != nil && f.shape.usesWinograd()
+			f.constant = in[1].Const != nil
+			tiled := f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32
+			f.halving = tiled && f.shape.usesHalving(f.constant)
+			f.winograd = tiled && f.constant && f.shape.usesWinograd()
 		}
 	}
 	return f, nil
@@ -167,6 +170,8 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 		return "", false
 	case f.scatter:
 		return fmt.Sprintf("scatter t%v g%d", o.transposed, o.group), true
+	case Complete && f.halving:
+		return halvingKey(o.transposed, o.group), true
 	case f.winograd:
 		return winogradKey(o.group), true
 	case f.gather:
@@ -187,6 +192,11 @@ func (o *conv) Prepack(i int, in []Fact) (Packed, error) {
 	f, err := o.facts(in)
 	if err != nil {
 		return nil, err
+	}
+	if Complete && f.halving {
+		if p := packHalving(&f.shape, in[1].Const); p != nil {
+			return p, nil
+		}
 	}
 	if f.scatter {
 		return packScatter(nil, &f.shape, in[1].Const.Float32s()), nil
@@ -209,11 +219,20 @@ func (o *conv) Workspace(in []Fact) int {
 	if err != nil || !f.engine {
 		return 0
 	}
-	if Complete && f.halving {
-		var p halvingPlan
-		p.lay(&f.shape)
-		return p.need
+	if !Complete || !f.halving {
+		return o.workspaceOf(&f)
 	}
+	var p halvingPlan
+	p.lay(&f.shape)
+	if f.constant {
+		// Weights without transform are multiplied directly.
+		return max(p.work, o.workspaceOf(&f))
+	}
+	return p.need
+}
+
+// workspaceOf is Workspace for methods other than halving.
+func (o *conv) workspaceOf(f *convFacts) int {
 	if f.scatter {
 		var p scatterPlan
 		p.lay(&f.shape)
@@ -341,8 +360,12 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 		st.tiles.execute(ctx.Pool, m, x, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
+	if m, ok := packed.(*packedHalving); Complete && ok {
+		st.halves.execute(ctx.Pool, m, x, nil, y, bias, o.act, ctx.Scratch)
+		return nil
+	}
 	if Complete && f.halving && packed == nil && len(ctx.Scratch) >= st.halves.need {
-		st.halves.execute(ctx.Pool, x, in[1].Float32s(), y, bias, o.act, ctx.Scratch)
+		st.halves.execute(ctx.Pool, nil, x, in[1].Float32s(), y, bias, o.act, ctx.Scratch)
 		return nil
 	}
 	if f.scatter {
@@ -393,6 +416,8 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 		w = p.shape
 	case *packedWinograd:
 		w = p.shape
+	case *packedHalving:
+		w = p.shape
 	default:
 		w = in[1].Shape()
 	}
@@ -400,13 +425,15 @@ func (o *conv) prepare(st *convNode, out, in []*tensor.Tensor, packed Packed) er
 	f, err := o.facts([]Fact{{DType: tensor.Float32, Shape: st.x}, {DType: tensor.Float32, Shape: st.w}})
 	_, taps := packed.(*packedConv)
 	_, tiles := packed.(*packedWinograd)
-	f.gather = f.gather && !taps && !tiles
+	_, halves := packed.(*packedHalving)
+	f.gather = f.gather && !taps && !tiles && !halves
 	f.mapped, f.banded = f.mapped && f.gather, f.banded && f.gather
 	st.facts, st.ready = f, err == nil
-	if Complete && f.halving && packed == nil {
+	if Complete && (halves || f.halving && packed == nil) {
 		st.halves.lay(&f.shape)
 	}
 	switch {
+	case halves:
 	case f.scatter:
 		st.scatter.prepare(&f.shape)
 	case tiles:

@@ -1,16 +1,21 @@
 package op
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/parallel"
+	"github.com/aekit/aekit/tensor"
 )
 
 // A 4×4 convolution with stride 2, or a transposed one, takes nine products in place of sixteen
 // (see [kernel.HalvingInputF32]). Blocks of tiles are transformed, multiplied and transformed back
-// while they are in the second-level cache. The weights are not constant: they are transformed in
-// every run, which pays in training, where a run has many tiles.
+// while they are in the second-level cache. Constant weights are transformed once; others, those of
+// training, in every run, which pays where a run has many tiles.
 //
-// What is said of values that are not finite in convwinograd.go holds here too, of weights as well.
+// What is said of values that are not finite in convwinograd.go holds here too, of weights as well if
+// they are not constant.
 
 const (
 	// halvingMinChannels is the least number of channels, of either side, for which the transforms
@@ -18,16 +23,27 @@ const (
 	halvingMinChannels = 16
 	// halvingMinTiles is the least number of tiles for which it pays to transform the weights.
 	halvingMinTiles = 64
+	// halvingMinImageTiles is the least number of tiles of an image, and of a phase of it, where weights
+	// are constant: they have grown by 9/4 and are read once for a block of tiles. That it does not
+	// count images makes the method the same in every batch.
+	halvingMinImageTiles = 4
+	// Of the products of an image at most these hundredths may be left: tiles at the border can be
+	// half empty, and the transforms cost something.
+	halvingLeft = 65
 	// halvingFloats is how many values the matrices of a block aim at; halvingMinRows and
 	// halvingMaxRows bound its tiles.
 	halvingFloats  = 96 << 10
 	halvingMinRows = 48
 	halvingMaxRows = 192
 	halvingTaps    = 4 * 4
+	// halvingCols is the least number of channels of results that are worth a thread of their own, for
+	// which it transforms the operand once more.
+	halvingCols = 64
 )
 
-// usesHalving reports whether a convolution is better computed in tiles.
-func (s *convShape) usesHalving() bool {
+// usesHalving reports whether a convolution by weights that are constant or not is better computed in
+// tiles.
+func (s *convShape) usesHalving(constant bool) bool {
 	if s.rank != 2 || s.c < halvingMinChannels || s.o < halvingMinChannels || !kernel.HalvingIsFast() {
 		return false
 	}
@@ -38,7 +54,11 @@ func (s *convShape) usesHalving() bool {
 		}
 		small[i] = a.out
 	}
-	return mulSize(s.n, ceilDiv(small[0], 2), ceilDiv(small[1], 2)) >= halvingMinTiles
+	tiles := mulSize(ceilDiv(small[0], 2), ceilDiv(small[1], 2))
+	if constant {
+		return tiles >= halvingMinImageTiles && 100*kernel.HalvingTaps*tiles <= halvingLeft*4*small[0]*small[1]
+	}
+	return mulSize(s.n, tiles) >= halvingMinTiles
 }
 
 // halvingAxis is where the tiles of a phase lie along an axis: results first, first + step, …, of
@@ -51,7 +71,6 @@ type halvingPhase struct {
 	axes   [2]halvingAxis
 	tiles  int // of all images
 	blocks int
-	unit   int // of its first block
 }
 
 // halvingPlan is the division of a run into blocks of tiles, and the memory of one.
@@ -65,7 +84,7 @@ type halvingPlan struct {
 	inLen, outLen    int // elements of a slot
 	borderLen        int
 	tapsLen, fullLen int // elements of the weights by taps and transformed
-	need             int // bytes of scratch
+	work, need       int // bytes of scratch, with transformed weights and in all
 }
 
 // lay divides the work.
@@ -80,23 +99,46 @@ func (p *halvingPlan) lay(s *convShape) {
 	p.size = max(halvingMinRows, min(halvingFloats/per/winogradRows*winogradRows, halvingMaxRows))
 	p.phases = p.phases[:0]
 	p.units = 0
+	most := mulSize(s.n, ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2))
+	p.size = max(1, min(p.size, most))
 	for r := range s.residues(1) {
 		for q := range s.residues(2) {
-			f := halvingPhase{axes: [2]halvingAxis{p.axis(1, r), p.axis(2, q)}, unit: p.units}
+			f := halvingPhase{axes: [2]halvingAxis{p.axis(1, r), p.axis(2, q)}}
 			f.tiles = mulSize(s.n, f.axes[0].tiles, f.axes[1].tiles)
 			f.blocks = ceilDiv(f.tiles, p.size)
 			p.units += f.blocks * s.groups
 			p.phases = append(p.phases, f)
 		}
 	}
-	p.slots = max(1, min(p.units, winogradSlots))
+	p.slots = max(1, min(mulSize(p.units, ceilDiv(s.o, halvingCols)), winogradSlots))
 	p.inLen = mulSize(kernel.HalvingTaps, mulSize(p.size, p.depth)+winogradGap)
 	p.outLen = mulSize(kernel.HalvingTaps, mulSize(p.size, s.o)+winogradGap)
 	p.borderLen = mulSize(kernel.HalvingTaps, max(s.c, s.o))
 	p.tapsLen = mulSize(halvingTaps, s.c, s.o)
 	p.fullLen = mulSize(4, kernel.HalvingTaps, s.c, s.o)
-	work := scratchBytes(mulSize(p.slots, p.inLen), mulSize(p.slots, p.outLen), mulSize(p.slots, p.borderLen), p.o)
-	p.need = max(work, scratchBytes(p.tapsLen, p.fullLen))
+	p.work = scratchBytes(mulSize(p.slots, p.inLen), mulSize(p.slots, p.outLen), mulSize(p.slots, p.borderLen), p.o)
+	p.need = max(p.work, scratchBytes(p.tapsLen, p.fullLen))
+}
+
+// unit returns the phase, the group and the block of unit u. Units are in the order of the picture as far as all phases have as
+// many blocks: threads begin with shares that follow each other, and mostly read what they have written themselves in the
+// operator before.
+func (p *halvingPlan) unit(u int) (phase, group, block int) {
+	per := p.units / p.groups
+	group, u = u/per, u%per
+	common := p.phases[0].blocks
+	for i := range p.phases {
+		common = min(common, p.phases[i].blocks)
+	}
+	if n := len(p.phases); u < common*n {
+		return u % n, group, u / n
+	}
+	u -= common * len(p.phases)
+	for p.phases[phase].blocks-common <= u {
+		u -= p.phases[phase].blocks - common
+		phase++
+	}
+	return phase, group, common + u
 }
 
 func (p *halvingPlan) axis(i, r int) halvingAxis {
@@ -114,6 +156,7 @@ func (p *halvingPlan) axis(i, r int) halvingAxis {
 // halvingState is the task of a run.
 type halvingState struct {
 	halvingPlan
+	splits             int // of the channels of each unit's results
 	wave, chunks       int
 	first              int // unit of the wave
 	bySlot             bool
@@ -126,31 +169,70 @@ type halvingState struct {
 	packer             halvingPacker
 }
 
-// execute computes the convolution of the channels-last operand x with weights w. bias may be nil.
-func (t *halvingState) execute(pool *parallel.Pool, x, w, y, bias []float32, act kernel.Epilogue, scratch []byte) {
+// packedHalving is the transformed weights.
+type packedHalving struct {
+	matrices []*kernel.PackedF32 // [group, phase, position]
+	shape    tensor.Shape
+	bytes    int
+}
+
+// Bytes implements [Packed].
+func (p *packedHalving) Bytes() int { return p.bytes }
+
+func halvingKey(transposed bool, groups int) string {
+	return fmt.Sprintf("halving t%v g%d", transposed, groups)
+}
+
+// packHalving packs weights, or returns nil if they have no transform.
+func packHalving(s *convShape, w *tensor.Tensor) *packedHalving {
+	var t halvingState
+	t.lay(s)
+	t.w = w.Float32s()
+	if !t.pack(nil, make([]byte, t.need), true) {
+		return nil
+	}
+	p := &packedHalving{matrices: t.packed, shape: w.Shape().Clone()}
+	for _, m := range p.matrices {
+		p.bytes += m.Bytes()
+	}
+	return p
+}
+
+// execute computes the convolution of the channels-last operand x with weights w, unless packed are
+// they transformed. bias may be nil.
+func (t *halvingState) execute(pool *parallel.Pool, packed *packedHalving, x, w, y, bias []float32, act kernel.Epilogue, scratch []byte) {
 	t.x, t.y, t.bias, t.w, t.act = x, y, bias, w, act
-	t.pack(pool, scratch)
+	if packed != nil {
+		t.packed = packed.matrices
+	} else {
+		t.pack(pool, scratch, false)
+	}
 	t.ins, scratch = floatsOf(scratch, t.slots*t.inLen)
 	t.outs, scratch = floatsOf(scratch, t.slots*t.outLen)
 	t.borders, scratch = floatsOf(scratch, t.slots*t.borderLen)
 	t.zeros, _ = floatsOf(scratch, t.o)
 	clear(t.zeros)
+	t.splits = 1
+	if n := pool.Threads(); t.units < 2*n && t.units%n != 0 {
+		t.splits = min(n, ceilDiv(t.o, halvingCols)) // columns do not depend on how they are shared out
+	}
+	units := t.units * t.splits
 	t.bySlot = pool.Threads() > t.slots
-	wave := t.units
+	wave := units
 	if t.bySlot {
 		wave = t.slots
 	}
-	work := mulSize(t.size, kernel.HalvingTaps, t.depth, t.o)
-	for t.first = 0; t.first < t.units; t.first += wave {
-		t.wave = min(wave, t.units-t.first)
+	work := mulSize(t.size, kernel.HalvingTaps, t.depth, ceilDiv(t.o, t.splits))
+	for t.first = 0; t.first < units; t.first += wave {
+		t.wave = min(wave, units-t.first)
 		t.chunks = chunksFor(t.wave, mulSize(t.wave, work))
 		pool.Run(t.chunks, t)
 	}
 	t.x, t.y, t.bias, t.w, t.ins, t.outs, t.borders, t.zeros = nil, nil, nil, nil, nil, nil, nil, nil
 }
 
-// pack transforms the weights and packs them.
-func (t *halvingState) pack(pool *parallel.Pool, scratch []byte) {
+// pack transforms the weights and packs them. If they must be finite it returns false if they are not.
+func (t *halvingState) pack(pool *parallel.Pool, scratch []byte, finite bool) bool {
 	if n := t.groups * len(t.phases) * kernel.HalvingTaps; len(t.packed) != n {
 		t.packed = make([]*kernel.PackedF32, n)
 	}
@@ -162,11 +244,15 @@ func (t *halvingState) pack(pool *parallel.Pool, scratch []byte) {
 		k.units, k.stage = t.c, (*halvingPacker).channels
 		k.chunks = chunksFor(k.units, mulSize(copyCost, t.tapsLen+t.fullLen))
 		pool.Run(k.chunks, k)
+		if finite && slices.ContainsFunc(t.full, func(v float32) bool { return v-v != 0 }) {
+			return false
+		}
 		k.units, k.stage = len(t.phases)*kernel.HalvingTaps, (*halvingPacker).matrices
 		k.chunks = chunksFor(k.units, mulSize(copyCost, t.fullLen))
 		pool.Run(k.chunks, k)
 	}
 	k.t, t.taps, t.full = nil, nil, nil
+	return true
 }
 
 // halvingPacker is the task of making the weights of a group ready.
@@ -224,19 +310,15 @@ func (t *halvingState) Do(chunk, worker int) {
 		if t.bySlot {
 			slot = u
 		}
-		t.unit(t.first+u, t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen])
+		t.compute(t.first+u, t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen])
 	}
 }
 
-// unit computes a block of tiles of one phase of one group.
-func (t *halvingState) unit(u int, in, out, border []float32) {
-	phase := 0
-	for phase+1 < len(t.phases) && u >= t.phases[phase+1].unit {
-		phase++
-	}
+// compute computes a block of tiles of one phase of one group, or some of its channels.
+func (t *halvingState) compute(u int, in, out, border []float32) {
+	split := u % t.splits
+	phase, g, b := t.unit(u / t.splits)
 	p := &t.phases[phase]
-	u -= p.unit
-	g, b := u/p.blocks, u%p.blocks
 	t0, t1 := chunkRange(p.tiles, p.blocks, b)
 	n := t1 - t0
 	ldi, ldo := n*t.depth+winogradGap, n*t.o+winogradGap
@@ -245,16 +327,22 @@ func (t *halvingState) unit(u int, in, out, border []float32) {
 			t.input(in[at*t.depth+part*t.c:], ldi, p, g, image, part, ty, tx, run, border)
 		}
 	})
+	first, last := 0, t.o
 	for f := range kernel.HalvingTaps {
 		w := t.packed[(g*len(t.phases)+phase)*kernel.HalvingTaps+f]
-		kernel.GemmPackedF32(n, in[f*ldi:], t.depth, w, 0, w.Panels(), out[f*ldo:], t.o, false, nil)
+		p0, p1 := split*w.Panels()/t.splits, (split+1)*w.Panels()/t.splits
+		first, last = p0*w.NR, min(p1*w.NR, t.o)
+		kernel.GemmPackedF32(n, in[f*ldi:], t.depth, w, p0, p1, out[f*ldo:], t.o, false, nil)
+	}
+	if first == last {
+		return
 	}
 	bias := t.zeros
 	if t.bias != nil {
 		bias = t.bias[g*t.o:][:t.o]
 	}
 	p.segments(t0, t1, func(at, image, ty, tx, run int) {
-		t.output(out[at*t.o:], ldo, p, g, image, ty, tx, run, bias, border)
+		t.output(out[at*t.o+first:], ldo, p, g, image, ty, tx, run, first, last-first, bias[first:], border)
 	})
 }
 
@@ -278,22 +366,22 @@ func (t *halvingState) input(dst []float32, ldf int, p *halvingPhase, g, image, 
 	m.HalvingInput(dst, ldf, t.depth, p.axes[0].origin+2*ty*pitch+part/2, p.axes[1].origin+2*tx*pitch+part%2, pitch, run, border)
 }
 
-// output transforms products of a row of tiles to results.
-func (t *halvingState) output(src []float32, ldf int, p *halvingPhase, g, image, ty, tx, run int, bias, border []float32) {
-	o, all, h, w := t.o, t.o*t.groups, t.dst[1], t.dst[2]
-	y := t.y[image*h*w*all+g*o:]
+// output transforms products of a row of tiles to channels [first, first+o) of the results.
+func (t *halvingState) output(src []float32, ldf int, p *halvingPhase, g, image, ty, tx, run, first, o int, bias, border []float32) {
+	all, h, w := t.o*t.groups, t.dst[1], t.dst[2]
+	y := t.y[image*h*w*all+g*t.o+first:]
 	v, u := &p.axes[0], &p.axes[1]
 	at := func(j, k int) int { return ((v.first+v.step*j)*w + u.first + u.step*k) * all }
 	whole := 0
 	if 2*ty+2 <= v.count {
 		whole = min(run, (u.count-2*tx)/2)
 		if whole > 0 {
-			kernel.HalvingOutputF32(y[at(2*ty, 2*tx):], v.step*w*all, u.step*all, src, ldf, o, whole, o, bias, &t.act)
+			kernel.HalvingOutputF32(y[at(2*ty, 2*tx):], v.step*w*all, u.step*all, src, ldf, t.o, whole, o, bias, &t.act)
 		}
 	}
 	for i := whole; i < run; i++ {
 		tile := border[:4*o]
-		kernel.HalvingOutputF32(tile, 2*o, o, src[i*o:], ldf, o, 1, o, bias, &t.act)
+		kernel.HalvingOutputF32(tile, 2*o, o, src[i*t.o:], ldf, t.o, 1, o, bias, &t.act)
 		for r := range min(2, v.count-2*ty) {
 			for k := range min(2, u.count-2*(tx+i)) {
 				copy(y[at(2*ty+r, 2*(tx+i)+k):][:o], tile[(2*r+k)*o:])

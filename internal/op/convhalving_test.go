@@ -122,7 +122,96 @@ func TestConvHalving(t *testing.T) {
 	}
 }
 
-// TestConvHalvingKeeps checks what has too few tiles or channels, or constant weights.
+// TestConvHalvingConstant compares constant weights with float64, to a millionth of the largest result, and the bits of several
+// numbers of threads, of which some share the channels of a block.
+func TestConvHalvingConstant(t *testing.T) {
+	if !kernel.HalvingIsFast() {
+		t.Skip("the transforms are not vector code here")
+	}
+	var pools []*parallel.Pool
+	for _, n := range []int{2, 3, 16} {
+		p := parallel.New(n)
+		defer p.Close()
+		pools = append(pools, p)
+	}
+	cases := append(halvingCases(), convCase{n: 1, c: 20, o: 200, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, bias: true},
+		convCase{n: 1, c: 16, o: 130, groups: 2, in: []int{12, 8}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
+		convCase{n: 3, c: 64, o: 96, groups: 1, in: []int{4, 4}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, transposed: true, bias: true})
+	tiled := 0
+	for _, c := range cases {
+		r := rand.New(rand.NewPCG(1, 2))
+		x, w := randTensor(r, append([]int{c.n, c.c}, c.in...)...), randTensor(r, c.weightShape()...)
+		in := []*tensor.Tensor{channelsLast(x), w}
+		var bias []float32
+		if c.bias {
+			b := randTensor(r, c.o)
+			in, bias = append(in, b), b.Float32s()
+		}
+		o := c.op(t)
+		o.last, o.act = true, kernel.Epilogue{Act: kernel.ActLeakyRelu, Alpha: 0.25}
+		run := newOpRun(t, o, nil, true, in...)
+		if _, ok := run.ctx.Packed[1].(*packedHalving); !ok {
+			continue
+		}
+		tiled++
+		f, err := o.facts([]Fact{{DType: tensor.Float32, Shape: in[0].Shape()}, FactOf(w)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var begin []int
+		for _, a := range f.ax {
+			begin = append(begin, a.begin)
+		}
+		want := c.reference(x, w, bias, begin, toChannelsFirst(f.out))
+		scale := 0.0
+		for _, v := range want {
+			scale = max(scale, math.Abs(float64(v)))
+		}
+		kernel.ActivateF32(want, want, &o.act)
+		run.run(t)
+		for i, v := range channelsFirst(run.out[0]).Float32s() {
+			if d := math.Abs(float64(v) - float64(want[i])); !(d <= 1e-6*scale) {
+				t.Fatalf("%+v: result %d is %v, want %v ± %v", c, i, v, want[i], 1e-6*scale)
+			}
+		}
+		for _, p := range pools {
+			if got := runOp(t, o, p, true, in...)[0]; !slices.Equal(got.Float32s(), run.out[0].Float32s()) {
+				t.Fatalf("%+v: %d threads give other bits than one", c, p.Threads())
+			}
+		}
+	}
+	if tiled < 12 {
+		t.Errorf("%d of %d convolutions are computed in tiles", tiled, len(cases))
+	}
+}
+
+// TestConvHalvingInfiniteWeights checks that constant weights that are not finite are multiplied directly.
+func TestConvHalvingInfiniteWeights(t *testing.T) {
+	if !kernel.HalvingIsFast() {
+		t.Skip("the transforms are not vector code here")
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	c := halvingCases()[0]
+	x, w := randTensor(r, 1, 16, 16, 16), randTensor(r, c.weightShape()...)
+	for i := range x.Float32s() {
+		x.Float32s()[i] += 2
+	}
+	w.Float32s()[(3*16+2)*halvingTaps+5] = float32(math.Inf(1)) // channel 2 to 3, a tap that no window has outside
+	o := c.op(t)
+	o.last = true
+	run := newOpRun(t, o, nil, true, x, w)
+	if _, ok := run.ctx.Packed[1].(*packedHalving); ok {
+		t.Fatal("an infinity was transformed")
+	}
+	run.run(t)
+	for i, v := range run.out[0].Float32s() {
+		if math.IsInf(float64(v), 1) != (i%16 == 3) {
+			t.Fatalf("result %d of an infinite weight to channel 3 is %v", i, v)
+		}
+	}
+}
+
+// TestConvHalvingKeeps checks what has too few tiles or channels.
 func TestConvHalvingKeeps(t *testing.T) {
 	for _, c := range []convCase{
 		{n: 1, c: 16, o: 16, groups: 1, in: []int{30, 30}},
@@ -137,12 +226,17 @@ func TestConvHalvingKeeps(t *testing.T) {
 			t.Errorf("%+v is computed in tiles, %v", c, err)
 		}
 	}
-	c := halvingCases()[0]
-	o := c.op(t)
-	o.last = true
-	w := FactOf(tensor.Must(tensor.New(tensor.Float32, c.weightShape()...)))
-	if f, err := o.facts([]Fact{{DType: tensor.Float32, Shape: tensor.Shape{c.n, 16, 16, c.c}}, w}); err != nil || f.halving {
-		t.Errorf("constant weights are transformed in every run, %v", err)
+	for _, c := range []convCase{
+		{n: 64, c: 16, o: 16, groups: 1, in: []int{2, 2}, transposed: true, pads: []int{1, 1, 1, 1}},
+		{n: 64, c: 16, o: 16, groups: 1, in: []int{7, 7}, transposed: true, pads: []int{1, 1, 1, 1}},
+	} {
+		c.kernel, c.strides = []int{4, 4}, []int{2, 2}
+		o := c.op(t)
+		o.last = true
+		w := FactOf(tensor.Must(tensor.New(tensor.Float32, c.weightShape()...)))
+		if f, err := o.facts([]Fact{{DType: tensor.Float32, Shape: tensor.Shape{c.n, c.in[0], c.in[1], c.c}}, w}); err != nil || f.halving {
+			t.Errorf("%+v with constant weights is computed in tiles, %v", c, err)
+		}
 	}
 }
 
