@@ -12,11 +12,24 @@ type cpuSet [1024 / bits.UintSize]uintptr
 
 // place is what it takes to let a thread wake up on another processor than the one that wakes it. Kernels put a thread that
 // another has woken beside that one, expecting it to go to sleep; some leave it there for milliseconds.
+//
+// Both sets are read when the thread is woken, and the first is restored only if nobody has replaced the second meanwhile: what
+// others say about where the thread may run holds, unless they say it between two system calls that follow each other.
 type place struct {
 	tid   uintptr
 	cpus  cpuSet  // where the thread may run
-	size  uintptr // bytes of the set that the kernel has, 0 if they are not known
+	fewer cpuSet  // where it may run until it has woken up
+	size  uintptr // bytes of the sets that the kernel has
 	moved bool    // until it has woken up, it may not run everywhere
+}
+
+// allowed sets c to where a thread may run, 0 being this one, and returns how many bytes of it the kernel has, or 0.
+func (c *cpuSet) allowed(tid uintptr) uintptr {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, tid, unsafe.Sizeof(*c), uintptr(unsafe.Pointer(c)))
+	if errno != 0 {
+		return 0
+	}
+	return n
 }
 
 // Operations of the futex system call.
@@ -31,10 +44,6 @@ func (s *sleeper) suspend(ready func() bool) bool {
 	defer goruntime.UnlockOSThread()
 	p := &s.place
 	p.tid, _, _ = syscall.RawSyscall(syscall.SYS_GETTID, 0, 0, 0)
-	n, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(p.cpus), uintptr(unsafe.Pointer(&p.cpus)))
-	if p.size = n; errno != 0 {
-		p.size = 0
-	}
 	s.state.Store(suspended)
 	if ready() && s.state.CompareAndSwap(suspended, awake) {
 		return true
@@ -51,7 +60,10 @@ func (s *sleeper) suspend(ready func() bool) bool {
 	}
 	if p.moved {
 		p.moved = false
-		syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, p.size, uintptr(unsafe.Pointer(&p.cpus)))
+		var now cpuSet
+		if now.allowed(0) == p.size && now == p.fewer {
+			syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, p.size, uintptr(unsafe.Pointer(&p.cpus)))
+		}
 	}
 	return true
 }
@@ -61,9 +73,13 @@ func (s *sleeper) resume() {
 	p := &s.place
 	var cpu uint32
 	_, _, errno := syscall.RawSyscall(sysGetcpu, uintptr(unsafe.Pointer(&cpu)), 0, 0)
-	if others, ok := p.cpus.without(cpu); ok && errno == 0 && p.size > 0 {
-		_, _, errno = syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, p.tid, p.size, uintptr(unsafe.Pointer(&others)))
-		p.moved = errno == 0
+	p.cpus = cpuSet{}
+	if p.size = p.cpus.allowed(p.tid); p.size > 0 && errno == 0 {
+		var ok bool
+		if p.fewer, ok = p.cpus.without(cpu); ok {
+			_, _, errno = syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, p.tid, p.size, uintptr(unsafe.Pointer(&p.fewer)))
+			p.moved = errno == 0
+		}
 	}
 	s.state.Store(awake)
 	syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&s.state)), futexWake, 1, 0, 0, 0)

@@ -20,6 +20,49 @@ func processor() (cpu uint32) {
 	return cpu
 }
 
+// TestPlaceKeeps changes where a thread may run while it sleeps, and again after it has been moved: the changes hold.
+func TestPlaceKeeps(t *testing.T) {
+	if goruntime.GOMAXPROCS(0) < 2 {
+		t.Skip("one processor")
+	}
+	all := affinity(t)
+	here := processor()
+	one := cpuSet{}
+	one[here/bits.UintSize] = 1 << (here % bits.UintSize)
+	for _, late := range []bool{false, true} {
+		s := newSleeper()
+		sets := make(chan cpuSet)
+		go func() {
+			goruntime.LockOSThread() // and end the thread, whose set is changed, with the goroutine
+			s.sleep(2, func() bool { return false })
+			sets <- affinity(t)
+		}()
+		for s.state.Load() != suspended {
+			goruntime.Gosched()
+		}
+		p := &s.place
+		if late {
+			// As if it had been woken, moved, and then placed by somebody else before it ran.
+			p.size, p.cpus, p.moved = p.cpus.allowed(p.tid), all, true
+			p.fewer, _ = all.without(here)
+		}
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, p.tid, unsafe.Sizeof(one), uintptr(unsafe.Pointer(&one))); errno != 0 {
+			s.wake()
+			<-sets
+			t.Skip("threads cannot be placed here: ", errno)
+		}
+		if late {
+			s.state.Store(awake)
+			syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&s.state)), futexWake, 1, 0, 0, 0)
+		} else {
+			s.wake()
+		}
+		if got := <-sets; got != one {
+			t.Errorf("moved %t: a thread that may run on %x may run on %x after waking up", late, one, got)
+		}
+	}
+}
+
 // TestPlace wakes a thread: it wakes up on another processor than that of the waker, and may run everywhere again afterwards.
 func TestPlace(t *testing.T) {
 	if goruntime.GOMAXPROCS(0) < 2 {
