@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/aekit/aekit/internal/atomicfile"
 	"github.com/aekit/aekit/internal/imagefile"
@@ -105,7 +106,7 @@ func annotate(m *onnx.Model, rep *quantReport, q quantOptions, images int) error
 // print writes the report as a table.
 func (rep *quantReport) print(w io.Writer) {
 	e := rep.Evaluation
-	fmt.Fprintf(w, "bytes %d -> %d; fully integer: %s; %.3g s -> %.3g s a batch\n", rep.Bytes[0], rep.Bytes[1], map[bool]string{true: "yes", false: "no"}[rep.FullyInteger], e.Times[0], e.Times[1])
+	fmt.Fprintf(w, "bytes %d -> %d; fully integer: %s; %v -> %v a batch\n", rep.Bytes[0], rep.Bytes[1], map[bool]string{true: "yes", false: "no"}[rep.FullyInteger], threeDigits(e.Times[0]), threeDigits(e.Times[1]))
 	if r := e.Reconstruction; r != nil {
 		fmt.Fprintf(w, "reconstruction MSE %.6g -> %.6g (%+.2f%%)\n", r[0], r[1], 100*rep.Loss)
 	}
@@ -145,6 +146,16 @@ func (rep *quantReport) print(w io.Writer) {
 		fmt.Fprintf(tw, "%s\t%.1f dB\t%.6f\t%.3g\n", d.Name, d.SQNR, d.Cosine, d.Max)
 	}
 	tw.Flush()
+}
+
+// threeDigits returns a time in seconds, rounded to three digits.
+func threeDigits(seconds float64) time.Duration {
+	d := time.Duration(seconds * float64(time.Second))
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }
 
 // writeComparison shows images, in each row one with its reconstructions by two models and

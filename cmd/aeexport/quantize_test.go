@@ -97,3 +97,11 @@ func TestQuantize(t *testing.T) {
 		t.Errorf("--quantize int4: status %d, want %d", status, cli.Misuse)
 	}
 }
+
+func TestThreeDigits(t *testing.T) {
+	for seconds, want := range map[float64]string{0.00013887: "139µs", 0.0000066449: "6.64µs", 1.2345: "1.23s", 59.96: "1m0s", 0: "0s"} {
+		if got := threeDigits(seconds).String(); got != want {
+			t.Errorf("%g s is %s, want %s", seconds, got, want)
+		}
+	}
+}
