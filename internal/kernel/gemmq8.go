@@ -19,6 +19,7 @@ type gemmQ8 struct {
 	narrow bool // for up to nr columns where that takes fewer steps of 64 products than wide tiles of half their columns
 	pairs  bool // sums of two products must fit in 16 bits, whatever the left values are
 	two    bool // tiles take rows of two lines
+	chain  bool // panels can be chained
 }
 
 // gemmQ8Kernels is the list for dispatch, tests and benchmarks, best first. It is empty on processors where products are
@@ -69,7 +70,15 @@ type tileQ8 struct {
 	// Memory that kernels with a hint for it bring into the second-level cache while they multiply, as far as they get;
 	// fetch moves on.
 	fetch, fetchEnd uintptr
+	then, thenEnd   uintptr // what is fetched afterwards, unless then is 0; it is when that begins
+
+	chain int     // panels after the first one where the kernel has chains; panels is 1 then
+	prev2 uintptr // for the kernel
+	pair  uint32  // the low half of words, twice
 }
+
+// chainRows and chainSteps are the least numbers of rows and of groups of steps in a segment for which there are chains.
+const chainRows, chainSteps = 5, 4
 
 // second returns where the second half of a tile's rows begins, within the same line.
 func (t *tileQ8) second() (a unsafe.Pointer, dst *uint8) {
@@ -340,21 +349,26 @@ func (f *Fetch) AddF32(x []float32) {
 	}
 }
 
-// give has the next tile fetch.
+// give has tiles fetch.
 func (f *Fetch) give(t *tileQ8) {
 	if f.at < f.n {
 		t.fetch, t.fetchEnd = f.parts[f.at][0], f.parts[f.at][1]
 	}
+	if f.at+1 < f.n {
+		t.then, t.thenEnd = f.parts[f.at+1][0], f.parts[f.at+1][1]
+	}
 }
 
-// take notes what a tile has fetched.
+// take notes what tiles have fetched.
 func (f *Fetch) take(t *tileQ8) {
-	if f.at == f.n {
-		return
-	}
-	if f.parts[f.at][0] = t.fetch; t.fetch >= t.fetchEnd {
+	if f.at+1 < f.n && t.then == 0 {
+		f.parts[f.at][0] = f.parts[f.at][1]
 		f.at++
-		f.give(t)
+	}
+	if f.at < f.n {
+		if f.parts[f.at][0] = t.fetch; t.fetch >= t.fetchEnd {
+			f.at++
+		}
 	}
 }
 
@@ -398,6 +412,8 @@ func (p *PackedQ8) runLines(lines []LineQ8, m int, a []byte, stride, segStride i
 	if f != nil {
 		f.give(&t)
 	}
+	chains := g.chain && t.fits == 1 && t.k >= chainSteps
+	t.pair = uint32(t.words)&0xffff | uint32(t.words)<<16
 	for p0 < full {
 		n := min(step, full-p0)
 		b, init, scale := unsafe.Pointer(&p.panels[p0*p.size]), &c.init[p0*p.NR], &c.scale[p0*p.NR]
@@ -416,13 +432,16 @@ func (p *PackedQ8) runLines(lines []LineQ8, m int, a []byte, stride, segStride i
 				} else {
 					t.a2, t.dst2 = t.second()
 				}
-				archTileQ8(g.id, &t)
-				if f != nil {
-					f.take(&t)
+				if chains && n > 1 && t.rows >= chainRows {
+					t.panels, t.chain = 1, n-1
 				}
+				archTileQ8(g.id, &t)
 			}
 		}
 		p0 += n
+	}
+	if f != nil {
+		f.take(&t)
 	}
 	if full == p1 {
 		return

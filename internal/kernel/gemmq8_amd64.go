@@ -19,7 +19,7 @@ func archGemmQ8() []gemmQ8 {
 		{name: "vnni-14x4", id: tileVNNI4, use: &useVNNI, mr: 14, nr: 4, kr: 16, a: leftU8, exact: true, narrow: true},
 		{name: "vnni-14x8", id: tileVNNI8, use: &useVNNI, mr: 14, nr: 8, kr: 16, a: leftU8, exact: true, narrow: true},
 		{name: "vnni-9x12", id: tileVNNI12, use: &useVNNI, mr: 9, nr: 12, kr: 16, a: leftU8, exact: true, narrow: true},
-		{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, kr: 4, a: leftU8, exact: true, two: true},
+		{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, kr: 4, a: leftU8, exact: true, two: true, chain: true},
 		{name: "avxvnni-6x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: 6, nr: 16, kr: 4, a: leftU8, two: true},
 		{name: "avx2-pairs-5x16", id: tilePairs, use: &useAVX2I8, mr: 5, nr: 16, kr: 4, a: leftU8, pairs: true, two: true},
 		{name: "avx2-6x16", id: tileWide, use: &useAVX2I8, mr: 6, nr: 16, kr: 2, a: leftI16, two: true},

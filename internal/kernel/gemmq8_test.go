@@ -20,9 +20,10 @@ func TestTileQ8Layout(t *testing.T) {
 		unsafe.Offsetof(x.rs), unsafe.Offsetof(x.ds), unsafe.Offsetof(x.zero), unsafe.Offsetof(x.lo), unsafe.Offsetof(x.hi), unsafe.Offsetof(x.half),
 		unsafe.Offsetof(x.cols), unsafe.Offsetof(x.nan), unsafe.Offsetof(x.low),
 		unsafe.Offsetof(x.fits), unsafe.Offsetof(x.words), unsafe.Offsetof(x.flip), unsafe.Offsetof(x.column), unsafe.Offsetof(x.a2), unsafe.Offsetof(x.dst2),
-		unsafe.Offsetof(x.fetch), unsafe.Offsetof(x.fetchEnd),
+		unsafe.Offsetof(x.fetch), unsafe.Offsetof(x.fetchEnd), unsafe.Offsetof(x.then), unsafe.Offsetof(x.thenEnd),
+		unsafe.Offsetof(x.chain), unsafe.Offsetof(x.prev2), unsafe.Offsetof(x.pair),
 	}
-	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156, 160, 168, 176, 184, 192} {
+	for i, want := range []uintptr{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 100, 104, 112, 120, 128, 136, 144, 152, 156, 160, 168, 176, 184, 192, 200, 208, 216, 224, 232} {
 		if got[i] != want {
 			t.Errorf("field %d of tileQ8 is at offset %d, the assembly reads %d", i, got[i], want)
 		}
@@ -35,6 +36,9 @@ func TestPackedQ8(t *testing.T) {
 	shapes := []shape{{1, 1, 784, 64, 784, 0}, {3, 1, 1, 1, 1, 0}, {13, 3, 3, 33, 2, 30}, {20, 2, 8, 128, 4, 40}, {9, 4, 12, 17, 6, 50}, {30, 1, 256, 48, 260, 0}, {70, 2, 5, 20, 3, 300}}
 	for m := range 30 {
 		shapes = append(shapes, shape{m, 1, 11, 35, 12, 0}, shape{m, 3, 6, 64, 7, 300})
+	}
+	for m := 4; m < 17; m++ { // chains of panels
+		shapes = append(shapes, shape{m, 1, 64, 160, 64, 0}, shape{m, 3, 17 + m, 130, 20, 300}, shape{m, 2, 32, 128, 32, 900})
 	}
 	for m := range 20 {
 		shapes = append(shapes, shape{m, 2, 40, 12, 33, 700}, shape{m, 3, 16, 7, 18, 400}, shape{m, 1, 70, 4, 70, 0})
@@ -264,8 +268,8 @@ func TestFetch(t *testing.T) {
 		f.AddF32(make([]float32, 16))
 		f.AddF32(make([]float32, 1000)) // has no room
 		begin := f.parts
-		// Sixteen times four steps of a panel fetch four lines each.
-		for i, want := range [][2]uintptr{{64, 0}, {100, 0}, {100, 4}, {100, 4}} {
+		// Sixteen times four steps of a panel fetch four lines each; of the second part there is one.
+		for i, want := range [][2]uintptr{{64, 0}, {100, 4}, {100, 4}} {
 			p.RunFetching(m, a, k, 0, c, 0, 1, dst, n, &f)
 			for j := range want {
 				if got := (f.parts[j][0] - begin[j][0]) / 64; got != want[j] {

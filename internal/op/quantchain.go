@@ -379,10 +379,11 @@ func (t *quantChainState) block(r0, r1 int, buffer []byte, pool *parallel.Pool) 
 		return p
 	}
 	var fetch kernel.Fetch
-	if t.dequantize {
+	// What fits in one block may be in the cache still.
+	if t.dequantize && t.m > t.most {
 		fetch.AddF32(t.y[r0*t.lastWidth : r1*t.lastWidth])
 	}
-	if t.quantize {
+	if t.quantize && r1 < t.m {
 		fetch.AddF32(t.x[r1*t.inWidth : min(t.m, r1+m)*t.inWidth])
 	}
 	values := [2][]byte{take(m * t.wide), take(m * t.wide)}

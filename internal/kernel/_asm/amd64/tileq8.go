@@ -16,7 +16,8 @@ const (
 	q8Rows, q8Panels, q8RS, q8DS, q8Zero, q8Lo, q8Hi = 64, 72, 80, 88, 96, 100, 104
 	q8Half, q8Cols, q8Fits                           = 112, 120, 144
 	q8Words, q8Flip, q8Column, q8A2, q8Dst2          = 152, 156, 160, 168, 176
-	q8Fetch, q8FetchEnd                              = 184, 192
+	q8Fetch, q8FetchEnd, q8Then, q8ThenEnd           = 184, 192, 200, 208
+	q8Chain, q8Prev2, q8Pair                         = 216, 224, 232
 )
 
 // rFetch is where a tile fetches memory that others will need, and fetchLines how many lines in four steps.
@@ -166,6 +167,9 @@ func (g *gen) rowsQ8(d dotQ8, rows, halves int, order Mem) {
 		g.zero(g.phys(i))
 	}
 	g.segments(rows, sets, 1, true, g.t.wide, name, step)
+	if g.t.wide && halves == 2 && rows >= chainRows {
+		g.chainQ8(rows, name, func(row, half int) VecPhysical { return acc(0, row, half) }, order)
+	}
 	for w := sets / 2; w > 0; w /= 2 {
 		for s := range w {
 			for i := range rows {
@@ -234,7 +238,7 @@ func (g *gen) segments(rows, sets, lanes int, two, fetch bool, name func(string)
 			g.PREFETCHT1(Mem{Base: rFetch, Disp: 64 * i})
 		}
 		g.ADDQ(U32(64*fetchLines), rFetch)
-		g.Label(name("fetched"))
+		g.Label(name("steps"))
 	}
 	for u := range 4 {
 		next(u % sets)
@@ -255,6 +259,20 @@ func (g *gen) segments(rows, sets, lanes int, two, fetch bool, name func(string)
 	}
 	g.DECQ(rKS)
 	g.JNE(LabelRef(name("segment")))
+	if !fetch {
+		return
+	}
+	g.JMP(LabelRef(name("sums")))
+	// What is fetched next.
+	g.Label(name("fetched"))
+	g.CMPQ(Mem{Base: rT, Disp: q8Then}, U8(0))
+	g.JEQ(LabelRef(name("steps")))
+	g.MOVQ(Mem{Base: rT, Disp: q8Then}, rFetch)
+	g.MOVQ(Mem{Base: rT, Disp: q8ThenEnd}, rTemp)
+	g.MOVQ(rTemp, Mem{Base: rT, Disp: q8FetchEnd})
+	g.MOVQ(U32(0), Mem{Base: rT, Disp: q8Then})
+	g.JMP(LabelRef(name("steps")))
+	g.Label(name("sums"))
 }
 
 // loadHalves reads the vectors of one panel of the array at a field.
