@@ -17,9 +17,10 @@ import (
 var allocates = func() map[string]string {
 	m := map[string]string{}
 	for reason, ops := range map[string]string{
-		"the size of the output is the value of the first input": "BlackmanWindow ConstantOfShape EyeLike HammingWindow HannWindow MelWeightMatrix",
-		"the size of the output depends on data":                 "MaxUnpool NonMaxSuppression NonZero Unique",
-		"tables and intermediate values":                         "AffineGrid Attention Cast CastLike Col2Im DFT DeformConv Det Dropout Einsum GRU LSTM MeanVarianceNormalization OneHot Pow QLinearMatMul RNN RoiAlign",
+		"the size of the output is the value of the first input":          "BlackmanWindow ConstantOfShape HammingWindow HannWindow MelWeightMatrix",
+		"the size of the output depends on data":                          "NonMaxSuppression NonZero Unique",
+		"intermediate products, whose number and order an equation gives": "Einsum",
+		"the right operand of a stack of products is packed in each run":  "QLinearMatMul",
 	} {
 		for _, o := range strings.Fields(ops) {
 			m[o] = reason

@@ -243,51 +243,81 @@ func (o *attention) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return runAttention[float32](ctx, o, out, in)
 }
 
-// elementsAs returns the elements of t as T, converted if need be.
-func elementsAs[T floating](ctx *Context, t *tensor.Tensor) ([]T, error) {
-	if t == nil {
-		return nil, nil
+// Workspace implements [Workspacer]: inputs and outputs of other types than the one that is
+// computed in, the joined keys and values, and the scores of a few heads.
+func (o *attention) Workspace(in []Fact) int {
+	shapes := make([]tensor.Shape, len(in))
+	for i, f := range in {
+		if f.Present() {
+			shapes[i] = append(tensor.Shape{}, f.Shape...)
+		}
 	}
-	if t.DType() == tensor.DTypeOf[T]() {
-		return tensor.Data[T](t), nil
-	}
-	w, err := ctx.New(tensor.DTypeOf[T](), t.Shape())
+	d, err := o.dims(shapes)
 	if err != nil {
-		return nil, err
+		return 0
 	}
-	convert(w, t)
-	return tensor.Data[T](w), nil
+	size, wide := 4, tensor.Float32
+	if in[0].DType == tensor.Float64 && in[1].DType == tensor.Float64 && in[2].DType == tensor.Float64 {
+		size, wide = 8, tensor.Float64
+	}
+	var parts []int
+	for i := range min(len(in), 6) {
+		if present(in, i) && in[i].DType != wide {
+			parts = append(parts, elemsOf(in, i))
+		}
+	}
+	parts = append(parts, mulSize(d.batch, d.kvHeads, d.total, d.size), mulSize(d.batch, d.kvHeads, d.total, d.vSize), mulSize(d.slots(), d.q, d.total))
+	if in[0].DType != wide {
+		parts = append(parts, mulSize(d.batch, d.heads, d.q, d.vSize), mulSize(d.batch, d.heads, d.q, d.total))
+	}
+	return workBytes(size, parts...)
 }
 
-// attentionRun is one computation in the type T.
+// slots is how many heads at a time have memory for their scores.
+func (d *attentionDims) slots() int { return min(mulSize(d.batch, d.heads), 16) }
+
+// attentionRun is one computation in the type T. A node keeps it from run to run.
 type attentionRun[T floating] struct {
 	op *attention
 	attentionDims
-	query, k, v, y, qk []T // k and v are [batch kvHeads total size]
-	mask               []T // what is added to the scores
-	nonpad             []int64
-	scale              T
+	shapes                     []tensor.Shape
+	query, k, v, y, qk, scores []T // k and v are [batch kvHeads total size]; qk is nil if it is not wanted
+	mask                       []T // what is added to the scores
+	nonpad                     []int64
+	scale                      T
+	task                       slotTask
 }
 
 func runAttention[T floating](ctx *Context, o *attention, out, in []*tensor.Tensor) error {
-	r := &attentionRun[T]{op: o}
-	shapes := make([]tensor.Shape, len(in))
-	data := make([][]T, 7)
-	var err error
+	r := StateOf[attentionRun[T]](ctx)
+	r.op = o
+	if r.task.f == nil {
+		r.task.f = r.head
+	}
+	scratch := ctx.Scratch
+	r.shapes = r.shapes[:0]
+	var data [6][]T
 	for i, t := range in {
 		if t == nil {
+			r.shapes = append(r.shapes, nil)
 			continue
 		}
-		if shapes[i] = t.Shape(); shapes[i] == nil {
-			shapes[i] = tensor.Shape{}
+		s := t.Shape()
+		if s == nil {
+			s = tensor.Shape{}
 		}
-		if i < 6 {
-			if data[i], err = elementsAs[T](ctx, t); err != nil {
-				return err
-			}
+		r.shapes = append(r.shapes, s)
+		switch {
+		case i >= len(data):
+		case t.DType() == tensor.DTypeOf[T]():
+			data[i] = tensor.Data[T](t)
+		default:
+			data[i] = carve[T](&scratch, t.Elems())
+			numbersOf(data[i], t)
 		}
 	}
-	if r.attentionDims, err = o.dims(shapes); err != nil {
+	var err error
+	if r.attentionDims, err = o.dims(r.shapes); err != nil {
 		return err
 	}
 	r.query, r.mask = data[0], data[3]
@@ -299,6 +329,7 @@ func runAttention[T floating](ctx *Context, o *attention, out, in []*tensor.Tens
 			}
 		}
 	}
+	r.nonpad = nil
 	if t := given(in, 6); t != nil {
 		r.nonpad = t.Int64s()
 	}
@@ -306,42 +337,55 @@ func runAttention[T floating](ctx *Context, o *attention, out, in []*tensor.Tens
 	if !o.hasScale {
 		r.scale = T(1 / math.Sqrt(float64(r.size)))
 	}
-	result := func(i int, s tensor.Shape) ([]T, error) {
+	// result returns the elements of an output, or memory for what becomes them.
+	result := func(i, n int) []T {
 		if i < len(out) && out[i] != nil && out[i].DType() == tensor.DTypeOf[T]() {
-			return tensor.Data[T](out[i]), nil
+			return tensor.Data[T](out[i])
 		}
-		w, err := ctx.New(tensor.DTypeOf[T](), s)
-		if err != nil {
-			return nil, err
-		}
-		return tensor.Data[T](w), nil
+		return carve[T](&scratch, n)
 	}
-	if r.k, err = result(1, tensor.Shape{r.batch, r.kvHeads, r.total, r.size}); err != nil {
-		return err
-	}
-	if r.v, err = result(2, tensor.Shape{r.batch, r.kvHeads, r.total, r.vSize}); err != nil {
-		return err
-	}
-	if r.y, err = result(0, tensor.Shape{r.batch, r.heads * r.q, r.vSize}); err != nil {
-		return err
-	}
-	if r.qk, err = result(3, tensor.Shape{r.batch, r.heads, r.q, r.total}); err != nil {
-		return err
+	r.k = result(1, r.batch*r.kvHeads*r.total*r.size)
+	r.v = result(2, r.batch*r.kvHeads*r.total*r.vSize)
+	r.scores = carve[T](&scratch, r.slots()*r.q*r.total)
+	r.y = result(0, r.batch*r.heads*r.q*r.vSize)
+	if r.qk = nil; len(out) > 3 && out[3] != nil {
+		r.qk = result(3, r.batch*r.heads*r.q*r.total)
 	}
 	r.present(r.k, data[4], data[1], r.size)
 	r.present(r.v, data[5], data[2], r.vSize)
-	ctx.Pool.Run(r.batch*r.heads, r)
-	for i, v := range [][]T{r.y, r.k, r.v, r.qk} {
-		if i >= len(out) || out[i] == nil || out[i].DType() == tensor.DTypeOf[T]() {
-			continue
+	if n := r.batch * r.heads; n > 0 && r.q > 0 {
+		r.task.run(ctx.Pool, n, r.slots(), mulSize(n, r.q, r.total, r.size+r.vSize))
+	}
+	for i, v := range [4][]T{r.y, r.k, r.v, r.qk} {
+		if i < len(out) && out[i] != nil && out[i].DType() != tensor.DTypeOf[T]() {
+			fromFloat(out[i], 0, v)
 		}
-		t, err := tensor.Of(v, out[i].Shape()...)
-		if err != nil {
-			return err
-		}
-		convert(out[i], t)
 	}
 	return nil
+}
+
+// numbersOf converts the elements of any numeric type or bools to T.
+func numbersOf[T floating](dst []T, t *tensor.Tensor) {
+	switch t.DType() {
+	case tensor.Float32:
+		convertEach(dst, t.Float32s())
+	case tensor.Float64:
+		convertEach(dst, tensor.Data[float64](t))
+	case tensor.Float16, tensor.BFloat16:
+		var buf [256]float32
+		for at := 0; at < len(dst); at += len(buf) {
+			b := buf[:min(len(buf), len(dst)-at)]
+			widenFrom(b, t, at)
+			convertEach(dst[at:], b)
+		}
+	default:
+		var buf [256]int64
+		for at := 0; at < len(dst); at += len(buf) {
+			b := buf[:min(len(buf), len(dst)-at)]
+			integersOf(b, t, at)
+			convertEach(dst[at:], b)
+		}
+	}
 }
 
 // present joins the past and the new keys or values to [batch kvHeads total size].
@@ -362,44 +406,42 @@ func (r *attentionRun[T]) present(dst, past, now []T, size int) {
 	}
 }
 
-// Do implements [parallel.Task]: one head of one batch item.
-func (r *attentionRun[T]) Do(chunk, _ int) {
-	b, h := chunk/r.heads, chunk%r.heads
+// head computes one head of one batch item, with the scores of a slot.
+func (r *attentionRun[T]) head(unit, slot int) {
+	b, h := unit/r.heads, unit%r.heads
 	rows, total := r.q, r.total
-	if rows == 0 {
-		return
-	}
 	kv := b*r.kvHeads + h/(r.heads/r.kvHeads)
 	k, v := r.k[kv*total*r.size:(kv+1)*total*r.size], r.v[kv*total*r.vSize:(kv+1)*total*r.vSize]
-	qAt, qStep, yAt, yStep := chunk*rows*r.size, r.size, chunk*rows*r.vSize, r.vSize
+	qAt, qStep, yAt, yStep := unit*rows*r.size, r.size, unit*rows*r.vSize, r.vSize
 	if r.flat {
 		qAt, qStep = (b*rows*r.heads+h)*r.size, r.heads*r.size
 		yAt, yStep = (b*rows*r.heads+h)*r.vSize, r.heads*r.vSize
 	}
-	shown := r.qk[chunk*rows*total : (chunk+1)*rows*total]
-	s := make([]T, rows*total)
+	s := r.scores[slot*rows*total : (slot+1)*rows*total]
 	strideGemm(true, rows, total, r.size, r.scale, r.query[min(qAt, len(r.query)):], qStep, k, r.size, s, total)
-	show := func(step int) {
-		if r.op.mode == step {
-			copy(shown, s)
-		}
-	}
-	show(attentionRaw)
+	r.show(attentionRaw, unit, s)
 	if r.op.capFirst {
 		r.cap(s)
-		show(attentionFirst)
+		r.show(attentionFirst, unit, s)
 		r.addMask(s, b, h)
 	} else {
 		r.addMask(s, b, h)
-		show(attentionFirst)
+		r.show(attentionFirst, unit, s)
 		r.cap(s)
 	}
-	show(attentionBoth)
+	r.show(attentionBoth, unit, s)
 	for i := range rows {
 		attentionRow(s[i*total : (i+1)*total])
 	}
-	show(attentionSoftmax)
+	r.show(attentionSoftmax, unit, s)
 	strideGemm(false, rows, r.vSize, total, 1, s, total, v, r.vSize, r.y[min(yAt, len(r.y)):], yStep)
+}
+
+// show stores the scores of a head if this is the step that is to be seen.
+func (r *attentionRun[T]) show(step, unit int, s []T) {
+	if r.qk != nil && r.op.mode == step {
+		copy(r.qk[unit*len(s):], s)
+	}
 }
 
 // cap bounds the scores; what is hidden stays so.

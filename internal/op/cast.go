@@ -76,9 +76,9 @@ func convert(dst, src *tensor.Tensor) {
 	}
 	switch src.DType() {
 	case tensor.Float32:
-		fromFloat(dst, src.Float32s())
+		fromFloat(dst, 0, src.Float32s())
 	case tensor.Float64:
-		fromFloat(dst, tensor.Data[float64](src))
+		fromFloat(dst, 0, tensor.Data[float64](src))
 	case tensor.Float16, tensor.BFloat16:
 		if dst.DType() == tensor.Float32 {
 			widen(dst.Float32s(), src)
@@ -87,17 +87,17 @@ func convert(dst, src *tensor.Tensor) {
 		var buf [512]float32
 		for lo, n := 0, src.Elems(); lo < n; lo += len(buf) {
 			b := buf[:min(len(buf), n-lo)]
-			widen(b, part(src, lo, len(b)))
-			fromFloat(part(dst, lo, len(b)), b)
+			widenFrom(b, src, lo)
+			fromFloat(dst, lo, b)
 		}
 	case tensor.Int64:
-		fromInt(dst, src.Int64s())
+		fromInt(dst, 0, src.Int64s())
 	case tensor.Uint64:
-		fromInt(dst, tensor.Data[uint64](src))
+		fromInt(dst, 0, tensor.Data[uint64](src))
 	default:
 		switch {
 		case dst.DType() == tensor.Int64:
-			lengthen(dst.Int64s(), src)
+			lengthen(dst.Int64s(), src, 0)
 			return
 		case dst.DType() == tensor.Float32 && src.DType() == tensor.Uint8:
 			convertEach(dst.Float32s(), src.Bytes())
@@ -109,57 +109,50 @@ func convert(dst, src *tensor.Tensor) {
 		var buf [512]int64
 		for lo, n := 0, src.Elems(); lo < n; lo += len(buf) {
 			b := buf[:min(len(buf), n-lo)]
-			lengthen(b, part(src, lo, len(b)))
-			fromInt(part(dst, lo, len(b)), b)
+			lengthen(b, src, lo)
+			fromInt(dst, lo, b)
 		}
 	}
 }
 
-// part returns n elements of t from lo on, as a tensor of rank 1.
-func part(t *tensor.Tensor, lo, n int) *tensor.Tensor {
-	s := t.DType().Size()
-	var p tensor.Tensor
-	p.Set(t.DType(), t.Bytes()[lo*s:(lo+n)*s], tensor.Shape{n})
-	return &p
-}
-
-func fromFloat[S floating](dst *tensor.Tensor, src []S) {
+// fromFloat converts floating-point values to the elements of dst from at on.
+func fromFloat[S floating](dst *tensor.Tensor, at int, src []S) {
 	switch dst.DType() {
 	case tensor.Float32:
-		convertEach(tensor.Data[float32](dst), src)
+		convertEach(tensor.Data[float32](dst)[at:], src)
 	case tensor.Float64:
-		convertEach(tensor.Data[float64](dst), src)
+		convertEach(tensor.Data[float64](dst)[at:], src)
 	case tensor.Float16:
-		d := tensor.Data[tensor.F16](dst)
+		d := tensor.Data[tensor.F16](dst)[at:]
 		for i, v := range src {
 			d[i] = tensor.ToF16(roundToOdd(v))
 		}
 	case tensor.BFloat16:
-		d := tensor.Data[tensor.BF16](dst)
+		d := tensor.Data[tensor.BF16](dst)[at:]
 		for i, v := range src {
 			d[i] = tensor.ToBF16(roundToOdd(v))
 		}
 	case tensor.Bool:
-		d := tensor.Data[bool](dst)
+		d := tensor.Data[bool](dst)[at:]
 		for i, v := range src {
 			d[i] = v != 0
 		}
 	case tensor.Int8:
-		truncate(tensor.Data[int8](dst), src)
+		truncate(tensor.Data[int8](dst)[at:], src)
 	case tensor.Int16:
-		truncate(tensor.Data[int16](dst), src)
+		truncate(tensor.Data[int16](dst)[at:], src)
 	case tensor.Int32:
-		truncate(tensor.Data[int32](dst), src)
+		truncate(tensor.Data[int32](dst)[at:], src)
 	case tensor.Int64:
-		truncate(tensor.Data[int64](dst), src)
+		truncate(tensor.Data[int64](dst)[at:], src)
 	case tensor.Uint8:
-		truncate(tensor.Data[uint8](dst), src)
+		truncate(tensor.Data[uint8](dst)[at:], src)
 	case tensor.Uint16:
-		truncate(tensor.Data[uint16](dst), src)
+		truncate(tensor.Data[uint16](dst)[at:], src)
 	case tensor.Uint32:
-		truncate(tensor.Data[uint32](dst), src)
+		truncate(tensor.Data[uint32](dst)[at:], src)
 	case tensor.Uint64:
-		d := tensor.Data[uint64](dst)
+		d := tensor.Data[uint64](dst)[at:]
 		for i, v := range src {
 			switch {
 			case v >= 1<<64:
@@ -212,43 +205,44 @@ func toInt64(v float64) int64 {
 	return int64(v)
 }
 
-func fromInt[S int64 | uint64](dst *tensor.Tensor, src []S) {
+// fromInt converts integers to the elements of dst from at on.
+func fromInt[S int64 | uint64](dst *tensor.Tensor, at int, src []S) {
 	switch dst.DType() {
 	case tensor.Float32:
-		convertEach(tensor.Data[float32](dst), src)
+		convertEach(tensor.Data[float32](dst)[at:], src)
 	case tensor.Float64:
-		convertEach(tensor.Data[float64](dst), src)
+		convertEach(tensor.Data[float64](dst)[at:], src)
 	case tensor.Float16:
-		d := tensor.Data[tensor.F16](dst)
+		d := tensor.Data[tensor.F16](dst)[at:]
 		for i, v := range src {
 			d[i] = tensor.ToF16(oddOfInt(v))
 		}
 	case tensor.BFloat16:
-		d := tensor.Data[tensor.BF16](dst)
+		d := tensor.Data[tensor.BF16](dst)[at:]
 		for i, v := range src {
 			d[i] = tensor.ToBF16(oddOfInt(v))
 		}
 	case tensor.Bool:
-		d := tensor.Data[bool](dst)
+		d := tensor.Data[bool](dst)[at:]
 		for i, v := range src {
 			d[i] = v != 0
 		}
 	case tensor.Int8:
-		convertEach(tensor.Data[int8](dst), src)
+		convertEach(tensor.Data[int8](dst)[at:], src)
 	case tensor.Int16:
-		convertEach(tensor.Data[int16](dst), src)
+		convertEach(tensor.Data[int16](dst)[at:], src)
 	case tensor.Int32:
-		convertEach(tensor.Data[int32](dst), src)
+		convertEach(tensor.Data[int32](dst)[at:], src)
 	case tensor.Int64:
-		convertEach(tensor.Data[int64](dst), src)
+		convertEach(tensor.Data[int64](dst)[at:], src)
 	case tensor.Uint8:
-		convertEach(tensor.Data[uint8](dst), src)
+		convertEach(tensor.Data[uint8](dst)[at:], src)
 	case tensor.Uint16:
-		convertEach(tensor.Data[uint16](dst), src)
+		convertEach(tensor.Data[uint16](dst)[at:], src)
 	case tensor.Uint32:
-		convertEach(tensor.Data[uint32](dst), src)
+		convertEach(tensor.Data[uint32](dst)[at:], src)
 	case tensor.Uint64:
-		convertEach(tensor.Data[uint64](dst), src)
+		convertEach(tensor.Data[uint64](dst)[at:], src)
 	}
 }
 

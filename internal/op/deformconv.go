@@ -70,8 +70,17 @@ func (o *deformConv) Infer(in []Fact) ([]Fact, error) {
 // PackKey implements [Prepacker]: nothing is packed.
 func (o *deformConv) PackKey(i int, in []Fact) (string, bool) { return "", false }
 
-// Workspace implements [Workspacer].
-func (o *deformConv) Workspace(in []Fact) int { return 0 }
+// Workspace implements [Workspacer]: the interpolated values of a few positions.
+func (o *deformConv) Workspace(in []Fact) int {
+	f, err := o.geometry(in[0].Shape, in[1].Shape)
+	if err != nil {
+		return 0
+	}
+	return workBytes(8, mulSize(deformSlots, f.c, f.groups, f.ax[0].kernel, f.ax[1].kernel))
+}
+
+// deformSlots is how many positions at a time have memory for their values.
+const deformSlots = 16
 
 // Fuse implements [Fuser].
 func (o *deformConv) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) { return nil, 0, false }
@@ -90,54 +99,79 @@ func (o *deformConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return runDeformConv[float64](o, ctx, out, in)
 }
 
+// deformTask is one run; a unit is one position of one image.
+type deformTask[T floating] struct {
+	slotTask
+	op                          *deformConv
+	facts                       convFacts
+	xShape, wShape              tensor.Shape
+	x, weights, offset, y       []T
+	biases, mask                []T
+	values                      []float64 // of each slot, [channels taps]
+	taps, plane, area, channels int
+}
+
 func runDeformConv[T floating](o *deformConv, ctx *Context, out, in []*tensor.Tensor) error {
-	f, err := o.geometry(in[0].Shape(), in[1].Shape())
-	if err != nil {
-		return err
+	t := StateOf[deformTask[T]](ctx)
+	if t.slotTask.f == nil || !t.xShape.Equal(in[0].Shape()) || !t.wShape.Equal(in[1].Shape()) {
+		f, err := o.geometry(in[0].Shape(), in[1].Shape())
+		if err != nil {
+			return err
+		}
+		t.facts, t.xShape, t.wShape = f, in[0].Shape().Clone(), in[1].Shape().Clone()
+		t.slotTask.f = t.position
 	}
-	x, w, offset, y := tensor.Data[T](in[0]), tensor.Data[T](in[1]), tensor.Data[T](in[2]), tensor.Data[T](out[0])
-	var bias, mask []T
+	f := &t.facts
+	t.op, t.x, t.weights, t.offset, t.y = o, tensor.Data[T](in[0]), tensor.Data[T](in[1]), tensor.Data[T](in[2]), tensor.Data[T](out[0])
+	t.biases, t.mask = nil, nil
 	if b := given(in, 3); b != nil {
-		bias = tensor.Data[T](b)
+		t.biases = tensor.Data[T](b)
 	}
 	if m := given(in, 4); m != nil {
-		mask = tensor.Data[T](m)
+		t.mask = tensor.Data[T](m)
 	}
 	a, b := f.ax[0], f.ax[1]
-	taps, plane, area := a.kernel*b.kernel, a.out*b.out, a.in*b.in
-	c, m := f.c*f.groups, f.o*f.groups
-	spread(ctx.Pool, f.n*plane, mulSize(len(y), f.c, taps, 4), func(lo, hi int) {
-		values := make([]float64, c*taps)
-		for u := lo; u < hi; u++ {
-			n, p := u/plane, u%plane
-			for ch := range c {
-				src := x[(n*c+ch)*area:][:area]
-				g := ch / (c / o.offsets)
-				for k := range taps {
-					t := (n*o.offsets+g)*taps + k
-					py := float64(p/b.out*a.stride-a.begin+k/b.kernel*a.dilation) + float64(offset[2*t*plane+p])
-					px := float64(p%b.out*b.stride-b.begin+k%b.kernel*b.dilation) + float64(offset[(2*t+1)*plane+p])
-					v := zeroPadded(src, a.in, b.in, py, px)
-					if mask != nil {
-						v *= float64(mask[t*plane+p])
-					}
-					values[ch*taps+k] = v
-				}
-			}
-			for oc := range m {
-				row := w[oc*f.c*taps:][:f.c*taps]
-				sum := 0.0
-				for i, v := range values[oc/f.o*f.c*taps:][:f.c*taps] {
-					sum += v * float64(row[i])
-				}
-				if bias != nil {
-					sum += float64(bias[oc])
-				}
-				y[(n*m+oc)*plane+p] = T(sum)
-			}
-		}
-	})
+	t.taps, t.plane, t.area, t.channels = a.kernel*b.kernel, a.out*b.out, a.in*b.in, f.c*f.groups
+	scratch := ctx.Scratch
+	t.values = carve[float64](&scratch, deformSlots*t.channels*t.taps)
+	if n := f.n * t.plane; n > 0 {
+		t.run(ctx.Pool, n, deformSlots, mulSize(len(t.y), f.c, t.taps, 4))
+	}
+	t.x, t.weights, t.offset, t.y, t.biases, t.mask, t.values = nil, nil, nil, nil, nil, nil, nil
 	return nil
+}
+
+func (t *deformTask[T]) position(u, slot int) {
+	f, taps, plane := &t.facts, t.taps, t.plane
+	a, b := f.ax[0], f.ax[1]
+	c, m := t.channels, f.o*f.groups
+	values := t.values[slot*c*taps : (slot+1)*c*taps]
+	n, p := u/plane, u%plane
+	for ch := range c {
+		src := t.x[(n*c+ch)*t.area:][:t.area]
+		g := ch / (c / t.op.offsets)
+		for k := range taps {
+			at := (n*t.op.offsets+g)*taps + k
+			py := float64(p/b.out*a.stride-a.begin+k/b.kernel*a.dilation) + float64(t.offset[2*at*plane+p])
+			px := float64(p%b.out*b.stride-b.begin+k%b.kernel*b.dilation) + float64(t.offset[(2*at+1)*plane+p])
+			v := zeroPadded(src, a.in, b.in, py, px)
+			if t.mask != nil {
+				v *= float64(t.mask[at*plane+p])
+			}
+			values[ch*taps+k] = v
+		}
+	}
+	for oc := range m {
+		row := t.weights[oc*f.c*taps:][:f.c*taps]
+		sum := 0.0
+		for i, v := range values[oc/f.o*f.c*taps:][:f.c*taps] {
+			sum += v * float64(row[i])
+		}
+		if t.biases != nil {
+			sum += float64(t.biases[oc])
+		}
+		t.y[(n*m+oc)*plane+p] = T(sum)
+	}
 }
 
 // zeroPadded interpolates a plane linearly; outside, it is zero.

@@ -115,31 +115,31 @@ func newDFT(a *Attrs) (Op, error) {
 	return o, nil
 }
 
-// plan returns the axis, the length of the transform and the output shape.
-func (o *dft) plan(in []Fact) (axis, n int, out tensor.Shape, err error) {
+// plan returns the axis, the length of the transform, and whether it gives real values.
+func (o *dft) plan(in []Fact) (axis, n int, toReal bool, err error) {
 	x := in[0].Shape
 	if len(x) < 2 || x[len(x)-1] != 1 && x[len(x)-1] != 2 {
-		return 0, 0, nil, fmt.Errorf("input %v: want a last axis of 1 or 2 and another", x)
+		return 0, 0, false, fmt.Errorf("input %v: want a last axis of 1 or 2 and another", x)
 	}
-	toReal := o.onesided && o.inverse && x[len(x)-1] == 2
+	toReal = o.onesided && o.inverse && x[len(x)-1] == 2
 	if o.onesided && x[len(x)-1] == 2 && !toReal {
-		return 0, 0, nil, fmt.Errorf("one side of the spectrum of complex values is not defined")
+		return 0, 0, false, fmt.Errorf("one side of the spectrum of complex values is not defined")
 	}
 	at := o.axis
 	if present(in, 2) {
 		v, err := constInt(in, 2)
 		if err != nil {
-			return 0, 0, nil, err
+			return 0, 0, false, err
 		}
 		if at, err = toInt(v); err != nil {
-			return 0, 0, nil, err
+			return 0, 0, false, err
 		}
 	}
 	if axis, err = tensor.Axis(at, len(x)); err != nil {
-		return 0, 0, nil, err
+		return 0, 0, false, err
 	}
 	if axis == len(x)-1 {
-		return 0, 0, nil, fmt.Errorf("axis %d holds the parts of complex values", at)
+		return 0, 0, false, fmt.Errorf("axis %d holds the parts of complex values", at)
 	}
 	n = x[axis]
 	if toReal {
@@ -148,25 +148,17 @@ func (o *dft) plan(in []Fact) (axis, n int, out tensor.Shape, err error) {
 	if present(in, 1) {
 		v, err := constInt(in, 1)
 		if err != nil {
-			return 0, 0, nil, err
+			return 0, 0, false, err
 		}
 		if v < 1 || v > 1<<28 {
-			return 0, 0, nil, fmt.Errorf("length %d is out of range", v)
+			return 0, 0, false, fmt.Errorf("length %d is out of range", v)
 		}
 		n = int(v)
 	}
 	if n < 1 || n > 1<<28 {
-		return 0, 0, nil, fmt.Errorf("length %d is out of range", n)
+		return 0, 0, false, fmt.Errorf("length %d is out of range", n)
 	}
-	out = x.Clone()
-	out[axis], out[len(out)-1] = n, 2
-	switch {
-	case toReal:
-		out[len(out)-1] = 1
-	case o.onesided:
-		out[axis] = n/2 + 1
-	}
-	return axis, n, out, nil
+	return axis, n, toReal, nil
 }
 
 // Infer implements [Op].
@@ -177,9 +169,17 @@ func (o *dft) Infer(in []Fact) ([]Fact, error) {
 	if err := wantType(in, 0, o.types); err != nil {
 		return nil, err
 	}
-	_, _, out, err := o.plan(in)
+	axis, n, toReal, err := o.plan(in)
 	if err != nil {
 		return nil, err
+	}
+	out := in[0].Shape.Clone()
+	out[axis], out[len(out)-1] = n, 2
+	switch {
+	case toReal:
+		out[len(out)-1] = 1
+	case o.onesided:
+		out[axis] = n/2 + 1
 	}
 	return outFact(in[0].DType, out)
 }
@@ -189,31 +189,42 @@ func (o *dft) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if isHalf(in[0].DType()) {
 		return viaFloat32(ctx, out, in, o.Run)
 	}
-	facts := make([]Fact, len(in))
-	for i, t := range in {
-		facts[i] = FactOf(t)
+	st := StateOf[dftState](ctx)
+	st.facts = st.facts[:0]
+	for _, t := range in {
+		st.facts = append(st.facts, FactOf(t))
 	}
-	axis, n, shape, err := o.plan(facts)
+	axis, n, _, err := o.plan(st.facts)
+	clear(st.facts)
 	if err != nil {
 		return err
 	}
+	if st.f == nil || st.f.n != n {
+		st.f, st.row = newFourier(n, o.inverse), make([]complex128, n)
+	}
 	if in[0].DType() == tensor.Float32 {
-		runDFT(o, out[0].Float32s(), in[0].Float32s(), in[0].Shape(), shape, axis, n)
+		runDFT(o, st, out[0].Float32s(), in[0].Float32s(), in[0].Shape(), out[0].Shape(), axis)
 	} else {
-		runDFT(o, tensor.Data[float64](out[0]), tensor.Data[float64](in[0]), in[0].Shape(), shape, axis, n)
+		runDFT(o, st, tensor.Data[float64](out[0]), tensor.Data[float64](in[0]), in[0].Shape(), out[0].Shape(), axis)
 	}
 	return nil
 }
 
-func runDFT[T floating](o *dft, y, x []T, in, out tensor.Shape, axis, n int) {
+// dftState is what a DFT keeps between runs.
+type dftState struct {
+	facts []Fact
+	f     *fourier
+	row   []complex128
+}
+
+func runDFT[T floating](o *dft, st *dftState, y, x []T, in, out tensor.Shape, axis int) {
 	if len(y) == 0 {
 		return
 	}
-	f := newFourier(n, o.inverse)
+	f, row, n := st.f, st.row, st.f.n
 	parts := in[len(in)-1]
 	toReal := out[len(out)-1] == 1
 	outer, inner := product(in[:axis]), product(in[axis+1:len(in)-1])
-	row := make([]complex128, n)
 	scale := complex(1, 0)
 	if o.inverse {
 		scale = complex(1/float64(n), 0)

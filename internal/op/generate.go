@@ -145,20 +145,15 @@ func (o eyeLike) Infer(in []Fact) ([]Fact, error) {
 }
 
 func (o eyeLike) Run(_ *Context, out, _ []*tensor.Tensor) error {
-	b, s := out[0].Bytes(), out[0].Shape()
-	clear(b)
-	one, err := tensor.New(out[0].DType(), 1)
-	if err != nil {
-		return err
-	}
-	convert(one, tensor.Scalar(int8(1)))
-	size := len(one.Bytes())
+	s := out[0].Shape()
+	clear(out[0].Bytes())
 	if o.k <= -s[0] || o.k >= s[1] {
 		return nil
 	}
 	for r := range s[0] {
 		if c := r + o.k; c >= 0 && c < s[1] {
-			copy(b[(r*s[1]+c)*size:], one.Bytes())
+			one := [1]int64{1}
+			fromInt(out[0], r*s[1]+c, one[:])
 		}
 	}
 	return nil
@@ -221,21 +216,22 @@ func (o oneHot) Run(_ *Context, out, in []*tensor.Tensor) error {
 	dst, vals := out[0].Bytes(), in[2].Bytes()
 	size := len(vals) / 2
 	fill(dst, vals[:size])
-	idx, err := tensor.New(tensor.Int64, in[0].Shape()...)
-	if err != nil {
-		return err
-	}
-	convert(idx, in[0])
-	for i, k := range idx.Int64s() {
-		// Indices outside [-depth, depth-1] leave their row without a hot element.
-		if k < 0 {
-			k += int64(depth)
+	var buf [256]int64
+	for lo, n := 0, in[0].Elems(); lo < n; lo += len(buf) {
+		idx := buf[:min(len(buf), n-lo)]
+		integersOf(idx, in[0], lo)
+		for j, k := range idx {
+			// Indices outside [-depth, depth-1] leave their row without a hot element.
+			if k < 0 {
+				k += int64(depth)
+			}
+			if k < 0 || k >= int64(depth) {
+				continue
+			}
+			i := lo + j
+			at := (i/inner*depth+int(k))*inner + i%inner
+			copy(dst[at*size:], vals[size:])
 		}
-		if k < 0 || k >= int64(depth) {
-			continue
-		}
-		at := (i/inner*depth+int(k))*inner + i%inner
-		copy(dst[at*size:], vals[size:])
 	}
 	return nil
 }

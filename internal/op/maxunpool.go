@@ -80,19 +80,28 @@ func (o *maxUnpool) Infer(in []Fact) ([]Fact, error) {
 	return outFact(in[0].DType, out)
 }
 
+// maxUnpoolState is what a MaxUnpool keeps between runs.
+type maxUnpoolState struct {
+	shape, inverse tensor.Shape // of the input, and of the pool's inverse
+	steps          []int
+}
+
 // Run implements [Op].
 func (o *maxUnpool) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	facts := make([]Fact, len(in))
-	for i, t := range in {
-		facts[i] = FactOf(t)
+	st := StateOf[maxUnpoolState](ctx)
+	if s := in[0].Shape(); !st.shape.Equal(s) {
+		// The shape of the result is that of out.
+		inverse, _, err := o.shapes([]Fact{FactOf(in[0])})
+		if err != nil {
+			return err
+		}
+		st.shape, st.inverse = s.Clone(), inverse
 	}
-	inverse, shape, err := o.shapes(facts)
-	if err != nil {
-		return err
-	}
+	inverse := st.inverse
 	n, _ := inverse.Elems()
 	clear(out[0].Bytes())
-	steps := shape.Strides()
+	st.steps = rowMajor(st.steps[:0], out[0].Shape())
+	steps := st.steps
 	size := in[0].DType().Size()
 	x, y := in[0].Bytes(), out[0].Bytes()
 	for i, v := range in[1].Int64s() {

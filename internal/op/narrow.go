@@ -44,33 +44,34 @@ func (n narrowing) convert(dst, src *tensor.Tensor) {
 	var buf [512]float32
 	for lo, total := 0, src.Elems(); lo < total; lo += len(buf) {
 		b := buf[:min(len(buf), total-lo)]
-		s, d := part(src, lo, len(b)), part(dst, lo, len(b))
 		switch {
 		case from.IsNarrow():
-			widenNarrow(b, s)
+			for i, c := range src.Bytes()[lo : lo+len(b)] {
+				b[i] = tensor.NarrowFloat32(from, c)
+			}
 		case to >= tensor.Uint4 && to != tensor.Float4E2M1 && to != tensor.Float8E8M0:
-			n.lowBits(d, s)
+			n.lowBits(dst, src, lo, len(b))
 			continue
 		default:
-			oddFloats(b, s)
+			oddFloats(b, src, lo)
 		}
 		if !to.IsNarrow() {
-			fromFloat(d, b)
+			fromFloat(dst, lo, b)
 			continue
 		}
 		for i, v := range b {
-			d.Bytes()[i] = tensor.NarrowOf(to, v, n.saturate, n.round)
+			dst.Bytes()[lo+i] = tensor.NarrowOf(to, v, n.saturate, n.round)
 		}
 	}
 }
 
-// lowBits converts to integers of 4 and 2 bits, which are the low bits of larger ones.
-func (n narrowing) lowBits(dst, src *tensor.Tensor) {
-	var buf [512]int8
-	w := tensor.Must(tensor.Of(buf[:src.Elems()], src.Elems()))
-	convert(w, src)
-	for i, v := range buf[:src.Elems()] {
-		dst.Bytes()[i] = tensor.NarrowOf(dst.DType(), float32(v), true, 0)
+// lowBits converts count elements to integers of 4 and 2 bits, which are the low bits of larger ones.
+func (n narrowing) lowBits(dst, src *tensor.Tensor, at, count int) {
+	var buf [512]int64
+	b := buf[:count]
+	integersOf(b, src, at)
+	for i, v := range b {
+		dst.Bytes()[at+i] = tensor.NarrowOf(dst.DType(), float32(int8(v)), true, 0)
 	}
 }
 
@@ -82,26 +83,31 @@ func widenNarrow(dst []float32, src *tensor.Tensor) {
 	}
 }
 
-// oddFloats converts numbers to float32 such that a second rounding to a narrow type gives
-// what one rounding would.
-func oddFloats(dst []float32, src *tensor.Tensor) {
+// oddFloats converts numbers, as many as dst has, from at on, to float32 such that a second
+// rounding to a narrow type gives what one rounding would.
+func oddFloats(dst []float32, src *tensor.Tensor, at int) {
+	n := at + len(dst)
 	switch d := src.DType(); {
 	case d == tensor.Float32:
-		copy(dst, src.Float32s())
+		copy(dst, src.Float32s()[at:n])
 	case isHalf(d):
-		widen(dst, src)
+		widenFrom(dst, src, at)
 	case d == tensor.Float64:
-		for i, v := range tensor.Data[float64](src) {
+		for i, v := range tensor.Data[float64](src)[at:n] {
 			dst[i] = roundToOdd(v)
+		}
+	case d == tensor.Uint64:
+		for i, v := range tensor.Data[uint64](src)[at:n] {
+			dst[i] = roundToOdd(float64(v))
 		}
 	default:
 		// Integers beyond 2^24 round to more than any narrow type but powers of two holds,
 		// and for those float64 is exact enough.
-		var buf [512]float64
-		w := tensor.Must(tensor.Of(buf[:len(dst)], len(dst)))
-		convert(w, src)
-		for i := range dst {
-			dst[i] = roundToOdd(buf[i])
+		var buf [512]int64
+		b := buf[:len(dst)]
+		integersOf(b, src, at)
+		for i, v := range b {
+			dst[i] = roundToOdd(float64(v))
 		}
 	}
 }

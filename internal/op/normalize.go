@@ -109,58 +109,80 @@ func (o *meanVariance) Infer(in []Fact) ([]Fact, error) {
 	return []Fact{{DType: in[0].DType, Shape: in[0].Shape}}, nil
 }
 
+// Workspace implements [Workspacer]: mean and deviation of each group.
+func (o *meanVariance) Workspace(in []Fact) int {
+	s := in[0].Shape
+	set, err := axesOf(o.axes, len(s))
+	if err != nil {
+		return 0
+	}
+	groups := mulSize(reducedShape(s, set, true)...)
+	return workBytes(8, groups, groups)
+}
+
 func (o *meanVariance) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	switch in[0].DType() {
 	case tensor.Float32:
-		return meanVarianceRun[float32](o, out[0], in[0])
+		meanVarianceRun[float32](o, ctx, out[0], in[0])
 	case tensor.Float64:
-		return meanVarianceRun[float64](o, out[0], in[0])
+		meanVarianceRun[float64](o, ctx, out[0], in[0])
+	default:
+		return viaFloat32(ctx, out, in, o.Run)
 	}
-	return viaFloat32(ctx, out, in, o.Run)
+	return nil
 }
 
-func meanVarianceRun[T floating](o *meanVariance, out, in *tensor.Tensor) error {
-	s := in.Shape()
-	set, err := axesOf(o.axes, len(s))
-	if err != nil {
-		return err
-	}
-	kept := reducedShape(s, set, true)
-	groups := product(kept)
-	sum, sq := make([]float64, groups), make([]float64, groups)
-	dst, x := tensor.Data[T](out), tensor.Data[T](in)
+// meanVarianceState is what a MeanVarianceNormalization keeps between runs.
+type meanVarianceState struct {
+	loop
+	groups tensor.Shape // the input's shape with extent 1 along the axes
+}
+
+func meanVarianceRun[T floating](o *meanVariance, ctx *Context, out, in *tensor.Tensor) {
+	dst, x, s := tensor.Data[T](out), tensor.Data[T](in), in.Shape()
 	if len(x) == 0 {
-		return nil
+		return
 	}
+	st := StateOf[meanVarianceState](ctx)
+	st.groups = append(st.groups[:0], s...)
+	for _, a := range o.axes {
+		i, _ := tensor.Axis(a, len(s))
+		st.groups[i] = 1
+	}
+	groups, scratch := product(st.groups), ctx.Scratch
+	mean, dev := carve[float64](&scratch, groups), carve[float64](&scratch, groups)
+	clear(mean)
+	clear(dev)
+	count := float64(len(x) / groups)
 	// The second operand of the walk is the group that an element belongs to.
-	var l loop
-	visit := func(f func(i, group int)) {
-		l.init(s, s, kept, nil)
-		n, _, step, _ := l.inner()
-		for l.next() {
+	for pass := range 3 {
+		st.init(s, s, st.groups, nil)
+		n, _, step, _ := st.inner()
+		for st.next() {
 			for i := range n {
-				f(l.at+i, l.pos[1]+i*step)
+				e, g := st.at+i, st.pos[1]+i*step
+				d := float64(x[e]) - mean[g]
+				switch pass {
+				case 0:
+					dev[g] += float64(x[e])
+				case 1:
+					dev[g] += d * d
+				default:
+					dst[e] = T(d / dev[g])
+				}
+			}
+		}
+		switch pass {
+		case 0:
+			for g, v := range dev {
+				mean[g], dev[g] = v/count, 0
+			}
+		case 1:
+			for g, v := range dev {
+				dev[g] = math.Sqrt(v/count) + 1e-9
 			}
 		}
 	}
-	visit(func(i, g int) {
-		sum[g] += float64(x[i])
-	})
-	count := float64(len(x) / groups)
-	for g := range sum {
-		sum[g] /= count
-	}
-	visit(func(i, g int) {
-		d := float64(x[i]) - sum[g]
-		sq[g] += d * d
-	})
-	for g := range sq {
-		sq[g] = math.Sqrt(sq[g]/count) + 1e-9
-	}
-	visit(func(i, g int) {
-		dst[i] = T((float64(x[i]) - sum[g]) / sq[g])
-	})
-	return nil
 }
 
 // det is Det: the determinants of a stack of square matrices.
@@ -182,23 +204,22 @@ func (o det) Infer(in []Fact) ([]Fact, error) {
 	return outFact(in[0].DType, s[:len(s)-2].Clone())
 }
 
+// Workspace implements [Workspacer]: the matrices and their determinants.
+func (o det) Workspace(in []Fact) int {
+	s := in[0].Shape
+	return workBytes(8, elemsOf(in, 0), mulSize(s[:len(s)-2]...))
+}
+
 func (o det) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	x, err := ctx.New(tensor.Float64, in[0].Shape())
-	if err != nil {
-		return err
-	}
-	convert(x, in[0])
-	y, err := ctx.New(tensor.Float64, out[0].Shape())
-	if err != nil {
-		return err
-	}
+	scratch := ctx.Scratch
+	m, y := carve[float64](&scratch, in[0].Elems()), carve[float64](&scratch, out[0].Elems())
+	floats64(m[:0], in[0])
 	s := in[0].Shape()
 	n := s[len(s)-1]
-	m := tensor.Data[float64](x)
-	for i := range tensor.Data[float64](y) {
-		tensor.Data[float64](y)[i] = determinant(m[i*n*n:(i+1)*n*n], n)
+	for i := range y {
+		y[i] = determinant(m[i*n*n:(i+1)*n*n], n)
 	}
-	convert(out[0], y)
+	fromFloat(out[0], 0, y)
 	return nil
 }
 

@@ -32,5 +32,5 @@ func setNumbers(t *tensor.Tensor, v []float64) {
 	for i, x := range v {
 		v[i] = min(max(x, least), most) // a NaN stays, and is 0 as an integer
 	}
-	fromFloat(t, v)
+	fromFloat(t, 0, v)
 }

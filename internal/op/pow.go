@@ -14,6 +14,8 @@ func newPow(a *Attrs) (Op, error) {
 	return &pow{binary{name: a.OpType(), types: a.Types(), kind: binPow}}, nil
 }
 
+var _ Workspacer = (*pow)(nil)
+
 func (o *pow) Infer(in []Fact) ([]Fact, error) {
 	if err := arity(in, 2, 2); err != nil {
 		return nil, err
@@ -45,21 +47,35 @@ func (o *pow) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	return powVia[float64](ctx, out[0], a, b, math.Pow)
 }
 
+// Workspace implements [Workspacer]: both operands and the result in a type that holds them.
+func (o *pow) Workspace(in []Fact) int {
+	s, err := tensor.Broadcast(in[0].Shape, in[1].Shape)
+	if err != nil || in[0].DType == in[1].DType {
+		return 0
+	}
+	return workBytes(8, elemsOf(in, 0), elemsOf(in, 1), mulSize(s...))
+}
+
+// powState is what a Pow of two types keeps between runs.
+type powState struct {
+	loop
+	wide [3]tensor.Tensor
+}
+
 // powVia computes in a type that holds both operands.
 func powVia[T int64 | float64](ctx *Context, out, a, b *tensor.Tensor, f func(a, b T) T) error {
-	var t [3]*tensor.Tensor
-	for i, s := range []*tensor.Tensor{a, b, out} {
-		w, err := ctx.New(tensor.DTypeOf[T](), s.Shape())
-		if err != nil {
-			return err
-		}
-		t[i] = w
+	st := StateOf[powState](ctx)
+	scratch := ctx.Scratch
+	for i, s := range [3]*tensor.Tensor{a, b, out} {
+		n := 8 * s.Elems()
+		st.wide[i].Set(tensor.DTypeOf[T](), scratch[:n], s.Shape())
+		scratch = scratch[alignedBytes(n):]
 	}
-	convert(t[0], a)
-	convert(t[1], b)
-	var l loop
-	l.init(out.Shape(), a.Shape(), b.Shape(), nil)
-	broadcastRun(&l, tensor.Data[T](t[2]), tensor.Data[T](t[0]), tensor.Data[T](t[1]), f)
-	convert(out, t[2])
+	x, y, z := &st.wide[0], &st.wide[1], &st.wide[2]
+	convert(x, a)
+	convert(y, b)
+	st.init(out.Shape(), a.Shape(), b.Shape(), nil)
+	broadcastRun(&st.loop, tensor.Data[T](z), tensor.Data[T](x), tensor.Data[T](y), f)
+	convert(out, z)
 	return nil
 }

@@ -290,12 +290,21 @@ func (o *dropout) Infer(in []Fact) ([]Fact, error) {
 // InPlace implements [InPlacer].
 func (o *dropout) InPlace() []int { return []int{0} }
 
+// Workspace implements [Workspacer]: the mask, and a copy of half-precision data.
+func (o *dropout) Workspace(in []Fact) int {
+	n := elemsOf(in, 0)
+	if isHalf(in[0].DType) {
+		return workBytes(4, n, n)
+	}
+	return workBytes(4, n)
+}
+
 func (o *dropout) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	ratio, train := float64(o.ratio), o.train
 	if t := given(in, 1); t != nil {
-		r := tensor.Scalar(0.0)
-		convert(r, t)
-		ratio = tensor.Data[float64](r)[0]
+		var r [1]float64
+		floats64(r[:0], t)
+		ratio = r[0]
 	}
 	if t := given(in, 2); t != nil {
 		train = tensor.Data[bool](t)[0]
@@ -305,11 +314,8 @@ func (o *dropout) Run(ctx *Context, out, in []*tensor.Tensor) error {
 			return fmt.Errorf("ratio %g is not in [0, 1]", ratio)
 		}
 	}
-	keep, err := ctx.New(tensor.Float32, in[0].Shape())
-	if err != nil {
-		return err
-	}
-	k := keep.Float32s()
+	scratch := ctx.Scratch
+	k := carve[float32](&scratch, in[0].Elems())
 	if train && ratio > 0 {
 		o.stream(ctx).Bernoulli(k, 0, 1-ratio)
 	} else {
@@ -318,7 +324,7 @@ func (o *dropout) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		}
 	}
 	if len(out) > 1 && out[1] != nil {
-		convert(out[1], keep)
+		fromFloat(out[1], 0, k)
 	}
 	if out[0] == nil {
 		return nil
@@ -337,7 +343,7 @@ func (o *dropout) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	case tensor.Float64:
 		dropRun(tensor.Data[float64](out[0]), tensor.Data[float64](in[0]), k, scale)
 	default:
-		x := make([]float32, len(k))
+		x := carve[float32](&scratch, len(k))
 		widen(x, in[0])
 		dropRun(x, x, k, float32(scale))
 		narrow(out[0], x)

@@ -228,6 +228,18 @@ func (o *recurrent) Infer(in []Fact) ([]Fact, error) {
 	return out, nil
 }
 
+// Workspace implements [Workspacer]: the products with W and R, and the states.
+func (o *recurrent) Workspace(in []Fact) int {
+	seq, batch, _ := o.extents(in[0].Shape)
+	size := in[2].Shape[2]
+	stacked, state := mulSize(o.kind.gates(), size), mulSize(batch, size)
+	reset := 0
+	if o.kind == cellGRU {
+		reset = mulSize(2, size)
+	}
+	return workBytes(wideSize(in[0].DType), mulSize(seq, batch, stacked), mulSize(batch, stacked), state, state, reset)
+}
+
 func (o *recurrent) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	switch in[0].DType() {
 	case tensor.Float32:
@@ -262,7 +274,8 @@ func recurrentRun[T floating](ctx *Context, o *recurrent, out, in []*tensor.Tens
 			data[i] = tensor.Data[T](t)
 		}
 	}
-	l := &layer[T]{recurrent: o}
+	l := StateOf[layer[T]](ctx)
+	*l = layer[T]{recurrent: o}
 	l.seq, l.batch, l.features = o.extents(in[0].Shape())
 	l.size = in[2].Shape()[2]
 	for _, n := range lens {
@@ -278,9 +291,11 @@ func recurrentRun[T floating](ctx *Context, o *recurrent, out, in []*tensor.Tens
 	}
 	stacked := o.kind.gates() * l.size
 	state := l.batch * l.size
-	l.xw, l.h, l.c, l.hr = make([]T, l.seq*l.batch*stacked), make([]T, state), make([]T, state), make([]T, l.batch*stacked)
+	scratch := ctx.Scratch
+	l.xw, l.hr = carve[T](&scratch, l.seq*l.batch*stacked), carve[T](&scratch, l.batch*stacked)
+	l.h, l.c = carve[T](&scratch, state), carve[T](&scratch, state)
 	if o.kind == cellGRU {
-		l.reset = make([]T, 2*state)
+		l.reset = carve[T](&scratch, 2*l.size)
 	}
 	clear(res[0])
 	for dir := range o.dirs {
@@ -310,6 +325,7 @@ func recurrentRun[T floating](ctx *Context, o *recurrent, out, in []*tensor.Tens
 		finalState(o, res[1], l.h, dir, l.batch, l.size)
 		finalState(o, res[2], l.c, dir, l.batch, l.size)
 	}
+	*l = layer[T]{}
 	return nil
 }
 

@@ -74,50 +74,69 @@ func (o *roiAlign) Run(ctx *Context, out, in []*tensor.Tensor) error {
 }
 
 func runRoiAlign[T floating](o *roiAlign, ctx *Context, out, in []*tensor.Tensor) {
-	x, y, s := tensor.Data[T](in[0]), tensor.Data[T](out[0]), in[0].Shape()
-	if len(y) == 0 {
+	t := StateOf[roiTask[T]](ctx)
+	if t.f == nil {
+		t.f = t.regions
+	}
+	s := in[0].Shape()
+	t.op, t.x, t.y, t.images = o, tensor.Data[T](in[0]), tensor.Data[T](out[0]), in[2].Int64s()
+	if len(t.y) == 0 {
 		return
 	}
-	regions, images := floats64(nil, in[1]), in[2].Int64s()
-	channels, plane := s[1], s[2]*s[3]
-	spread(ctx.Pool, len(images), mulSize(len(y), 32), func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			box := regions[r*4:][:4]
-			x1, y1 := box[0]*o.scale-o.offset, box[1]*o.scale-o.offset
-			w, h := box[2]*o.scale-o.offset-x1, box[3]*o.scale-o.offset-y1
-			if o.offset == 0 { // regions have at least one pixel
-				w, h = max(w, 1), max(h, 1)
-			}
-			binW, binH := w/float64(o.width), h/float64(o.height)
-			nx, ny := o.samples(binW, s[3]), o.samples(binH, s[2])
-			for c := range channels {
-				src := x[(int(images[r])*channels+c)*plane:][:plane]
-				dst := y[(r*channels+c)*o.height*o.width:]
-				for by := range o.height {
-					for bx := range o.width {
-						sum, top := 0.0, math.Inf(-1)
-						for iy := range ny {
-							py := y1 + float64(by)*binH + (float64(iy)+0.5)*binH/float64(ny)
-							for ix := range nx {
-								px := x1 + float64(bx)*binW + (float64(ix)+0.5)*binW/float64(nx)
-								v, largest := bilinear(src, s[2], s[3], py, px)
-								sum += v
-								top = max(top, largest)
-							}
+	t.boxes = floats64(t.boxes[:0], in[1])
+	t.channels, t.height, t.width = s[1], s[2], s[3]
+	t.run(ctx.Pool, len(t.images), mulSize(len(t.y), 32))
+	t.x, t.y, t.images = nil, nil, nil
+}
+
+// roiTask is one run; a unit is one region.
+type roiTask[T floating] struct {
+	spreader
+	op                      *roiAlign
+	x, y                    []T
+	boxes                   []float64
+	images                  []int64
+	channels, height, width int
+}
+
+func (t *roiTask[T]) regions(lo, hi int) {
+	o, plane := t.op, t.height*t.width
+	for r := lo; r < hi; r++ {
+		box := t.boxes[r*4:][:4]
+		x1, y1 := box[0]*o.scale-o.offset, box[1]*o.scale-o.offset
+		w, h := box[2]*o.scale-o.offset-x1, box[3]*o.scale-o.offset-y1
+		if o.offset == 0 { // regions have at least one pixel
+			w, h = max(w, 1), max(h, 1)
+		}
+		binW, binH := w/float64(o.width), h/float64(o.height)
+		nx, ny := o.samples(binW, t.width), o.samples(binH, t.height)
+		for c := range t.channels {
+			src := t.x[(int(t.images[r])*t.channels+c)*plane:][:plane]
+			dst := t.y[(r*t.channels+c)*o.height*o.width:]
+			for by := range o.height {
+				for bx := range o.width {
+					sum, top := 0.0, math.Inf(-1)
+					for iy := range ny {
+						py := y1 + float64(by)*binH + (float64(iy)+0.5)*binH/float64(ny)
+						for ix := range nx {
+							px := x1 + float64(bx)*binW + (float64(ix)+0.5)*binW/float64(nx)
+							v, largest := bilinear(src, t.height, t.width, py, px)
+							sum += v
+							top = max(top, largest)
 						}
-						v := sum / float64(max(nx*ny, 1))
-						if o.maximum {
-							v = top
-						}
-						if nx*ny == 0 {
-							v = 0
-						}
-						dst[by*o.width+bx] = T(v)
 					}
+					v := sum / float64(max(nx*ny, 1))
+					if o.maximum {
+						v = top
+					}
+					if nx*ny == 0 {
+						v = 0
+					}
+					dst[by*o.width+bx] = T(v)
 				}
 			}
 		}
-	})
+	}
 }
 
 // samples returns how many samples a bin of the given size has along an axis.

@@ -22,8 +22,8 @@ func newCol2Im(a *Attrs) (Op, error) {
 // col2imAxis is one spatial axis.
 type col2imAxis struct{ image, block, dilation, begin, stride, positions int }
 
-// axes combines shapes and attributes, and checks them.
-func (o *col2im) axes(image, block tensor.Shape) ([]col2imAxis, error) {
+// axes appends what shapes and attributes say of each axis to out, after checking it.
+func (o *col2im) axes(out []col2imAxis, image, block tensor.Shape) ([]col2imAxis, error) {
 	n := len(image)
 	if len(block) != n || n == 0 || o.dilations != nil && len(o.dilations) != n || o.strides != nil && len(o.strides) != n || o.pads != nil && len(o.pads) != 2*n {
 		return nil, fmt.Errorf("image %v, block %v and the attributes differ in rank", image, block)
@@ -34,8 +34,7 @@ func (o *col2im) axes(image, block tensor.Shape) ([]col2imAxis, error) {
 		}
 		return v[i]
 	}
-	out := make([]col2imAxis, n)
-	for i := range out {
+	for i := range n {
 		begin, end := at(o.pads, i, 0), at(o.pads, i+n, 0)
 		a := col2imAxis{image[i], block[i], at(o.dilations, i, 1), begin, at(o.strides, i, 1), 0}
 		for _, v := range []int{a.image, a.block, a.dilation, a.stride} {
@@ -51,7 +50,7 @@ func (o *col2im) axes(image, block tensor.Shape) ([]col2imAxis, error) {
 			return nil, fmt.Errorf("block %v does not fit image %v", block, image)
 		}
 		a.positions = int(room/int64(a.stride)) + 1
-		out[i] = a
+		out = append(out, a)
 	}
 	return out, nil
 }
@@ -75,7 +74,7 @@ func (o *col2im) Infer(in []Fact) ([]Fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	axes, err := o.axes(image, block)
+	axes, err := o.axes(nil, image, block)
 	if err != nil {
 		return nil, err
 	}
@@ -91,24 +90,30 @@ func (o *col2im) Infer(in []Fact) ([]Fact, error) {
 }
 
 func (o *col2im) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	s := out[0].Shape()
-	block := make(tensor.Shape, 0, len(s)-2)
-	for _, v := range intsOf(in[2]) {
-		block = append(block, int(v))
-	}
-	axes, err := o.axes(s[2:], block)
-	if err != nil {
-		return err
-	}
-	switch in[0].DType() {
-	case tensor.Float32:
-		col2imRun(out[0].Float32s(), in[0].Float32s(), axes)
-	case tensor.Float64:
-		col2imRun(tensor.Data[float64](out[0]), tensor.Data[float64](in[0]), axes)
-	default:
+	if isHalf(in[0].DType()) {
 		return viaFloat32(ctx, out, in, o.Run)
 	}
+	st := StateOf[col2imState](ctx)
+	st.block = st.block[:0]
+	for _, v := range intsOf(in[2]) {
+		st.block = append(st.block, int(v))
+	}
+	var err error
+	if st.axes, err = o.axes(st.axes[:0], out[0].Shape()[2:], st.block); err != nil {
+		return err
+	}
+	if in[0].DType() == tensor.Float32 {
+		col2imRun(out[0].Float32s(), in[0].Float32s(), st.axes)
+	} else {
+		col2imRun(tensor.Data[float64](out[0]), tensor.Data[float64](in[0]), st.axes)
+	}
 	return nil
+}
+
+// col2imState is what a Col2Im keeps between runs.
+type col2imState struct {
+	axes  []col2imAxis
+	block tensor.Shape
 }
 
 func col2imRun[T floating](dst, src []T, axes []col2imAxis) {
@@ -173,17 +178,19 @@ func (o affineGrid) Infer(in []Fact) ([]Fact, error) {
 	return outFact(in[0].DType, append(out, d))
 }
 
+// Workspace implements [Workspacer]: theta and the grid.
+func (o affineGrid) Workspace(in []Fact) int {
+	out, err := o.Infer(in)
+	if err != nil {
+		return 0
+	}
+	return workBytes(8, elemsOf(in, 0), elemsOf(out, 0))
+}
+
 func (o affineGrid) Run(ctx *Context, out, in []*tensor.Tensor) error {
-	theta, err := ctx.New(tensor.Float64, in[0].Shape())
-	if err != nil {
-		return err
-	}
-	convert(theta, in[0])
-	grid, err := ctx.New(tensor.Float64, out[0].Shape())
-	if err != nil {
-		return err
-	}
-	th, dst := tensor.Data[float64](theta), tensor.Data[float64](grid)
+	scratch := ctx.Scratch
+	th, dst := carve[float64](&scratch, in[0].Elems()), carve[float64](&scratch, out[0].Elems())
+	floats64(th[:0], in[0])
 	s := out[0].Shape()
 	d := s[len(s)-1]
 	spatial := s[1 : 1+d]
@@ -208,7 +215,7 @@ func (o affineGrid) Run(ctx *Context, out, in []*tensor.Tensor) error {
 			}
 		}
 	}
-	convert(out[0], grid)
+	fromFloat(out[0], 0, dst)
 	return nil
 }
 

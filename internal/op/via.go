@@ -123,22 +123,58 @@ func narrow(dst *tensor.Tensor, src []float32) {
 	}
 }
 
-// lengthen converts a tensor of bools or of integers shorter than 64 bits.
-func lengthen(dst []int64, src *tensor.Tensor) {
+// widenFrom is widen for the elements from at on, as many as dst has.
+func widenFrom(dst []float32, src *tensor.Tensor, at int) {
+	b := src.Bytes()[2*at : 2*(at+len(dst))]
+	if src.DType() == tensor.Float16 {
+		kernel.WidenF16(dst, b)
+	} else {
+		kernel.WidenBF16(dst, b)
+	}
+}
+
+// lengthen converts bools or integers shorter than 64 bits, as many as dst has, from at on.
+func lengthen(dst []int64, src *tensor.Tensor, at int) {
+	n := at + len(dst)
 	switch src.DType() {
 	case tensor.Bool:
-		convertEach(dst, words[uint8](src))
+		convertEach(dst, words[uint8](src)[at:n])
 	case tensor.Int8:
-		convertEach(dst, tensor.Data[int8](src))
+		convertEach(dst, tensor.Data[int8](src)[at:n])
 	case tensor.Int16:
-		convertEach(dst, tensor.Data[int16](src))
+		convertEach(dst, tensor.Data[int16](src)[at:n])
 	case tensor.Int32:
-		convertEach(dst, tensor.Data[int32](src))
+		convertEach(dst, tensor.Data[int32](src)[at:n])
 	case tensor.Uint8:
-		convertEach(dst, tensor.Data[uint8](src))
+		convertEach(dst, tensor.Data[uint8](src)[at:n])
 	case tensor.Uint16:
-		convertEach(dst, tensor.Data[uint16](src))
+		convertEach(dst, tensor.Data[uint16](src)[at:n])
 	case tensor.Uint32:
-		convertEach(dst, tensor.Data[uint32](src))
+		convertEach(dst, tensor.Data[uint32](src)[at:n])
+	}
+}
+
+// integersOf converts numbers, as many as dst has, from at on, to int64 as Cast does.
+func integersOf(dst []int64, src *tensor.Tensor, at int) {
+	n := at + len(dst)
+	switch src.DType() {
+	case tensor.Int64:
+		copy(dst, src.Int64s()[at:n])
+	case tensor.Uint64:
+		convertEach(dst, tensor.Data[uint64](src)[at:n])
+	case tensor.Float32:
+		truncate(dst, src.Float32s()[at:n])
+	case tensor.Float64:
+		truncate(dst, tensor.Data[float64](src)[at:n])
+	case tensor.Float16, tensor.BFloat16:
+		var buf [64]float32
+		for len(dst) > 0 {
+			b := buf[:min(len(buf), len(dst))]
+			widenFrom(b, src, at)
+			truncate(dst[:len(b)], b)
+			dst, at = dst[len(b):], at+len(b)
+		}
+	default:
+		lengthen(dst, src, at)
 	}
 }
