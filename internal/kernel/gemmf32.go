@@ -142,11 +142,21 @@ func (p *PackedF32) Pack(b []float32, ldb int, transB bool, from, to int) {
 		rows, cols = cols, rows
 	}
 	checkMatrix("b", rows, cols, len(b), ldb)
+	p.PackPart(b[min(max(from, 0)*ldb, len(b)):], ldb, transB, from, to)
+}
+
+// PackPart is [PackedF32.Pack] where b begins with row from of the matrix and has rows up to to.
+func (p *PackedF32) PackPart(b []float32, ldb int, transB bool, from, to int) {
+	rows, cols := p.K, p.N
+	if transB {
+		rows, cols = cols, rows
+	}
 	if from < 0 || from > to || to > rows || p.small != nil || transB && (from%p.NR != 0 || to%p.NR != 0 && to != p.N) {
 		panic(fmt.Sprintf("kernel: rows [%d,%d) of %d cannot be packed in panels of %d", from, to, rows, p.NR))
 	}
+	checkMatrix("b", to-from, cols, len(b), ldb)
 	if transB {
-		packTransPanelsF32(p.data[from*p.K:], p.NR, p.K, to-from, b[min(from*ldb, len(b)):], ldb)
+		packTransPanelsF32(p.data[from*p.K:], p.NR, p.K, to-from, b, ldb)
 	} else {
 		packPanelsF32(p.data, p.NR, p.K, p.N, b, ldb, from, to)
 	}
@@ -168,12 +178,12 @@ func packTransPanelsF32(dst []float32, nr, k, n int, b []float32, ldb int) {
 	}
 }
 
-// packPanelsF32 packs rows [from, to) of the k×n matrix b.
+// packPanelsF32 packs rows [from, to) of a k×n matrix, of which b holds those.
 func packPanelsF32(dst []float32, nr, k, n int, b []float32, ldb, from, to int) {
 	for p := from; p < to; p += packRows {
 		rows := min(packRows, to-p)
 		for j := 0; j < n; j += nr {
-			packRowsF32(dst[j*k+p*nr:][:rows*nr], nr, rows, min(nr, n-j), b[p*ldb+j:], ldb)
+			packRowsF32(dst[j*k+p*nr:][:rows*nr], nr, rows, min(nr, n-j), b[(p-from)*ldb+j:], ldb)
 		}
 	}
 }

@@ -22,7 +22,7 @@ const WinogradTaps = 16
 const winogradColumns = 96
 
 // WinogradF32 holds the weights of a 3×3 convolution from C to O channels, transformed and
-// packed. It is immutable and safe for concurrent use.
+// packed. Once packed it is immutable and safe for concurrent use.
 type WinogradF32 struct {
 	C, O  int
 	parts []winogradPart
@@ -34,37 +34,55 @@ type winogradPart struct {
 	taps        [WinogradTaps]*PackedF32
 }
 
-// PackWinogradF32 transforms and packs the [o, c, 3, 3] weights w. The transform is computed in
-// float64 and rounded once. It returns nil if a transformed weight is not finite: direct
-// convolution keeps an infinite weight, and NaN, to the results that they belong to.
-func PackWinogradF32(c, o int, w []float32) *WinogradF32 {
-	if c < 1 || o < 1 || len(w) < 9*c*o {
-		panic(fmt.Sprintf("kernel: %d weights for 3×3 convolutions from %d to %d channels", len(w), c, o))
+// NewWinogradF32 returns packed weights of zeros, of which [WinogradF32.Pack] is to fill every part.
+func NewWinogradF32(c, o int) *WinogradF32 {
+	if c < 1 || o < 1 {
+		panic(fmt.Sprintf("kernel: 3×3 convolutions from %d to %d channels", c, o))
 	}
 	p := &WinogradF32{C: c, O: o}
 	width := WinogradCols(o)
-	buf := make([]float32, WinogradTaps*c*width)
 	for first := 0; first < o; first += width {
 		part := winogradPart{first: first, cols: min(width, o-first)}
-		size := c * part.cols
-		for j := range part.cols {
-			for i := range c {
-				u := winogradWeights((*[9]float32)(w[((first+j)*c+i)*9:]))
-				for f, v := range u {
-					if x := float32(v); x-x != 0 {
-						return nil
-					}
-					buf[f*size+i*part.cols+j] = float32(v)
-				}
-			}
-		}
 		for f := range part.taps {
-			part.taps[f] = PackF32(c, part.cols, buf[f*size:][:size], part.cols, false)
+			part.taps[f] = NewPackedF32(c, part.cols)
 			p.bytes += part.taps[f].Bytes()
 		}
 		p.parts = append(p.parts, part)
 	}
 	return p
+}
+
+// winogradBuf is how many transformed values are made before they are packed.
+const winogradBuf = 64 << 10
+
+// Pack fills a part with the weights of its output channels, [cols, C, 3, 3], with which w
+// begins. The transform is computed in float64 and rounded once. It reports whether all transformed
+// weights are finite: direct convolution keeps an infinite weight, and NaN, to the results that
+// they belong to. Calls for different parts may run concurrently.
+func (p *WinogradF32) Pack(part int, w []float32) bool {
+	t := &p.parts[part]
+	rows := min(p.C, max(1, winogradBuf/(WinogradTaps*t.cols)))
+	buf := make([]float32, WinogradTaps*rows*t.cols)
+	for from := 0; from < p.C; from += rows {
+		n := min(rows, p.C-from)
+		size := n * t.cols
+		for j := range t.cols {
+			for i := range n {
+				u := winogradWeights((*[9]float32)(w[(j*p.C+from+i)*9:]))
+				for f, v := range u {
+					x := float32(v)
+					if x-x != 0 {
+						return false
+					}
+					buf[f*size+i*t.cols+j] = x
+				}
+			}
+		}
+		for f, m := range t.taps {
+			m.PackPart(buf[f*size:][:size], t.cols, false, from, from+n)
+		}
+	}
+	return true
 }
 
 // WinogradCols returns the number of columns of the largest part of weights with o output channels.

@@ -86,7 +86,7 @@ func TestWinograd(t *testing.T) {
 		for _, s := range [][3]int{{1, 1, 1}, {3, 4, 2}, {16, 16, 7}, {24, 40, 5}, {64, 64, 24}, {20, 130, 3}, {200, 97, 13}} {
 			c, o, n := s[0], s[1], s[2]
 			w, src, bias := randF32(1, 9*c*o), randF32(2, 4*(2*n+2)*c), randF32(3, o)
-			p := PackWinogradF32(c, o, w)
+			p := packWinogradF32(c, o, w)
 			if p == nil || p.Bytes() < 4*WinogradTaps*c*o {
 				t.Fatalf("%v: packed %+v", s, p)
 			}
@@ -146,7 +146,7 @@ func TestWinogradWeights(t *testing.T) {
 		for i := range 9 {
 			w[9+i] = bad
 		}
-		if p := PackWinogradF32(2, 2, w); p != nil {
+		if p := packWinogradF32(2, 2, w); p != nil {
 			t.Errorf("weights of %v were packed", bad)
 		}
 	}
@@ -154,7 +154,7 @@ func TestWinogradWeights(t *testing.T) {
 
 func TestWinogradRejects(t *testing.T) {
 	for name, call := range map[string]func(){
-		"weights":   func() { PackWinogradF32(2, 2, make([]float32, 35)) },
+		"weights":   func() { packWinogradF32(2, 2, make([]float32, 35)) },
 		"input src": func() { WinogradInputF32(make([]float32, 64), 4, make([]float32, 63), 16, 4, 1, 4) },
 		"input dst": func() { WinogradInputF32(make([]float32, 63), 4, make([]float32, 64), 16, 4, 1, 4) },
 		"output src": func() {
@@ -176,4 +176,16 @@ func TestWinogradRejects(t *testing.T) {
 			call()
 		}()
 	}
+}
+
+// packWinogradF32 packs the [o, c, 3, 3] weights w; it returns nil if one is not finite.
+func packWinogradF32(c, o int, w []float32) *WinogradF32 {
+	p := NewWinogradF32(c, o)
+	for i := range p.Parts() {
+		first, _ := p.Part(i)
+		if !p.Pack(i, w[9*c*first:]) {
+			return nil
+		}
+	}
+	return p
 }

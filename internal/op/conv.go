@@ -21,6 +21,7 @@ type conv struct {
 	outputShape   []int
 	act           kernel.Epilogue // activation of float32 results; Bias is unused
 	last          bool            // input 0 and the output are channels-last
+	direct        bool            // results are not computed in tiles, whose weights are larger
 	tapsOnly      bool            // windows are not gathered: weights are packed by taps, see smallWeights
 }
 
@@ -95,8 +96,8 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 			f.gather = f.mapped || f.banded || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
 			f.constant = in[1].Const != nil
 			tiled := f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32
-			f.halving = tiled && f.shape.usesHalving(f.constant)
-			f.winograd = tiled && f.constant && f.shape.usesWinograd()
+			f.halving = tiled && !(f.constant && o.direct) && f.shape.usesHalving(f.constant)
+			f.winograd = tiled && f.constant && !o.direct && f.shape.usesWinograd()
 		}
 	}
 	return f, nil
@@ -185,7 +186,7 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *conv) Prepack(i int, in []Fact) (Packed, error) {
+func (o *conv) Prepack(i int, in []Fact, s Slices) (Packed, error) {
 	if isHalf(in[1].Const.DType()) {
 		return o.prepackHalf(i, in)
 	}
@@ -193,24 +194,36 @@ func (o *conv) Prepack(i int, in []Fact) (Packed, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := in[1].Const
 	if Complete && f.halving {
-		if p := packHalving(&f.shape, in[1].Const); p != nil {
+		if p := packHalving(&f.shape, w); p != nil {
 			return p, nil
 		}
 	}
 	if f.scatter {
-		return packScatter(nil, &f.shape, in[1].Const.Float32s()), nil
+		return packScatter(nil, &f.shape, w.Float32s()), nil
 	}
 	if f.winograd {
-		if p := packWinograd(&f.shape, in[1].Const); p != nil {
+		if p := packWinograd(&f.shape, w, s); p != nil {
 			return p, nil
 		}
 		f.gather = false
 	}
-	if f.gather {
-		return packGather(nil, &f.shape, in[1].Const.Float32s()), nil
+	if !f.gather && (f.shape.isDepthwise() || !Complete) {
+		return packTaps(nil, &f.shape, w.Float32s()), nil
 	}
-	return packTaps(nil, &f.shape, in[1].Const.Float32s()), nil
+	if !Complete {
+		return packGather(nil, &f.shape, w.Float32s()), nil
+	}
+	return f.packSliced(newSlicedConv(&f.shape, w, s)), nil
+}
+
+// packSliced packs the weights of c for gathering or for taps.
+func (f *convFacts) packSliced(c *slicedConv) Packed {
+	if f.gather {
+		return c.gatherSlices()
+	}
+	return c.tapSlices()
 }
 
 // Workspace implements [Workspacer].

@@ -70,7 +70,7 @@ func newOpRun(t testing.TB, o Op, pool *parallel.Pool, pack bool, in ...*tensor.
 		r.ctx.Packed = make([]Packed, len(in))
 		for i := range in {
 			if _, ok := p.PackKey(i, facts); ok {
-				if r.ctx.Packed[i], err = p.Prepack(i, facts); err != nil {
+				if r.ctx.Packed[i], err = p.Prepack(i, facts, Slices{}); err != nil {
 					t.Fatalf("Prepack(%d): %v", i, err)
 				}
 				r.in[i] = nil

@@ -52,7 +52,7 @@ func BenchmarkConvLayer(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p, err := o.Prepack(1, facts)
+			p, err := o.Prepack(1, facts, Slices{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -75,8 +75,8 @@ func (o *fusedConv) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *fusedConv) Prepack(i int, in []Fact) (Packed, error) {
-	return o.conv.Prepack(i, in[:min(3, len(in))])
+func (o *fusedConv) Prepack(i int, in []Fact, s Slices) (Packed, error) {
+	return o.conv.Prepack(i, in[:min(3, len(in))], s)
 }
 
 // Workspace implements [Workspacer].

@@ -50,7 +50,8 @@ type packedGather struct {
 	runs    [][]gatherRun       // [phase]
 	shape   tensor.Shape        // of the weight tensor
 	bytes   int
-	buf     []float32 // kept where the weights are packed again in each run
+	buf     []float32   // kept where the weights are packed again in each run
+	slices  *slicedConv // if not nil, what fills the matrices afterwards
 }
 
 // Bytes implements [Packed].
@@ -97,12 +98,13 @@ func (p *packedGather) packPhase(s *convShape, w []float32, phase int, at *[3][]
 	}
 	runs, taps := p.runs[phase][:0], s.taps()
 	k := len(at[0]) * len(at[1]) * len(at[2]) * s.c
-	if cap(p.buf) < k*s.o {
+	if cap(p.buf) < k*s.o && (!Complete || p.slices == nil) {
 		p.buf = make([]float32, k*s.o)
 	}
-	buf := p.buf[:k*s.o]
+	buf := p.buf[:cap(p.buf)]
 	for g := range s.groups {
 		row := 0
+		var positions []int
 		for _, d := range at[0] {
 			for _, h := range at[1] {
 				for i, t := range at[2] {
@@ -114,6 +116,10 @@ func (p *packedGather) packPhase(s *convShape, w []float32, phase int, at *[3][]
 						}
 					}
 					tap := (d.k*s.cube[1].kernel+h.k)*s.cube[2].kernel + t.k
+					if Complete && p.slices != nil {
+						positions = append(positions, tap)
+						continue
+					}
 					for c := range s.c {
 						dst := buf[row*s.o:][:s.o]
 						from, step := (g*s.o*s.c+c)*taps+tap, s.c*taps
@@ -133,7 +139,11 @@ func (p *packedGather) packPhase(s *convShape, w []float32, phase int, at *[3][]
 			continue
 		}
 		m := &p.weights[phase*s.groups+g]
-		*m = kernel.RepackF32(*m, k, s.o, buf, s.o, false)
+		if Complete && p.slices != nil {
+			*m = p.slices.matrix(g, k, positions)
+		} else {
+			*m = kernel.RepackF32(*m, k, s.o, buf[:k*s.o], s.o, false)
+		}
 		p.bytes += (*m).Bytes()
 	}
 	p.runs[phase] = runs

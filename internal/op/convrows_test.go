@@ -55,7 +55,7 @@ func TestMappedConv(t *testing.T) {
 			if want := kernel.HasRowsF32() && !c.wantNoMap; f.mapped != want {
 				t.Errorf("%s: by tables %v, want %v", what, f.mapped, want)
 			}
-			p, err := o.Prepack(1, facts)
+			p, err := o.Prepack(1, facts, Slices{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package op
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/aekit/aekit/internal/kernel"
@@ -90,6 +91,8 @@ type tapPacker struct {
 	// small, if not nil, is what w is made from: the weights are packed in its form.
 	small *smallSource
 	buf   []float32
+	// slices, if not nil, fills the matrices afterwards.
+	slices *slicedConv
 }
 
 // phase adds the taps of one phase of one group: for each kernel row, each run of
@@ -131,6 +134,10 @@ func (b *tapPacker) tap(g int, at [3]int) {
 	}
 	s := b.s
 	k := len(b.rows) * s.c
+	if Complete && b.slices != nil {
+		b.add(convTap{at: at, w: b.slices.matrix(g, k, slices.Clone(b.rows))})
+		return
+	}
 	if cap(b.buf) < k*s.o {
 		b.buf = make([]float32, k*s.o)
 	}
@@ -157,6 +164,16 @@ func (b *tapPacker) tap(g int, at [3]int) {
 	}
 	t := &(*taps)[b.i]
 	t.at, t.w = at, kernel.RepackF32(t.w, k, s.o, buf, s.o, false)
+	b.bytes += t.w.Bytes()
+	b.i++
+}
+
+// add appends a tap to the phase under construction.
+func (b *tapPacker) add(t convTap) {
+	if b.n == len(b.phases) {
+		b.phases = append(b.phases, nil)
+	}
+	b.phases[b.n] = append(b.phases[b.n][:b.i], t)
 	b.bytes += t.w.Bytes()
 	b.i++
 }

@@ -39,6 +39,11 @@ const (
 
 // usesWinograd reports whether a convolution is better computed in tiles.
 func (s *convShape) usesWinograd() bool {
+	return s.hasWinograd() && mulSize(ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
+}
+
+// hasWinograd reports whether pictures of some size are better computed in tiles.
+func (s *convShape) hasWinograd() bool {
 	if s.transposed || s.rank != 2 || s.c < winogradMinChannels || s.o < winogradMinChannels {
 		return false
 	}
@@ -47,7 +52,62 @@ func (s *convShape) usesWinograd() bool {
 			return false
 		}
 	}
-	return mulSize(ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
+	return true
+}
+
+// Growth returns how many bytes more than the constant input 1 of o its packed form takes, where
+// products are saved in that way, or 0 where the operand and the result of a single picture take
+// more.
+func Growth(o Op, in []Fact) int {
+	switch o := o.(type) {
+	case *conv:
+		if o.direct || o.tapsOnly || !o.last || len(in) < 2 || in[0].DType != tensor.Float32 || in[1].Const == nil {
+			return 0
+		}
+		f, err := o.facts(in)
+		switch {
+		case err != nil || !f.engine || f.scatter:
+		case Complete && f.halving:
+			return f.shape.beyondPicture(4 * (4*kernel.HalvingTaps - 16) * f.groups * f.c * f.o)
+		case f.shape.hasWinograd():
+			return f.shape.beyondPicture(4 * (kernel.WinogradTaps - 9) * f.groups * f.c * f.o)
+		}
+	case *fusedConv:
+		return Growth(&o.conv, in[:min(3, len(in))])
+	case *resizedConv:
+		if in[1].Const != nil {
+			facts := o.inner(in)
+			n, _ := facts[1].Shape.Elems()
+			if f, err := o.facts(facts); err == nil && f.engine {
+				return f.shape.beyondPicture(4*n - len(in[1].Const.Bytes()))
+			}
+		}
+	}
+	return 0
+}
+
+// beyondPicture returns n, or 0 if the operand and the result of one picture take as many bytes.
+func (s *convShape) beyondPicture(n int) int {
+	if n <= mulSize(4, s.groups, mulSize(s.c, mulSize(s.src[:]...))+mulSize(s.o, mulSize(s.dst[:]...))) {
+		return 0
+	}
+	return n
+}
+
+// Compact returns an operator that computes what o does with weights that do not grow, and false
+// if there is none.
+func Compact(o Op) (Op, bool) {
+	switch o := o.(type) {
+	case *conv:
+		c := *o
+		c.direct = true
+		return &c, true
+	case *fusedConv:
+		c := *o
+		c.conv.direct = true
+		return &c, true
+	}
+	return nil, false
 }
 
 // packedWinograd is the transformed weights of each group.
@@ -62,16 +122,17 @@ type packedWinograd struct {
 func (p *packedWinograd) Bytes() int { return p.bytes }
 
 // packWinograd packs weights, or returns nil if they have no transform.
-func packWinograd(s *convShape, w *tensor.Tensor) *packedWinograd {
+func packWinograd(s *convShape, w *tensor.Tensor, sl Slices) *packedWinograd {
 	p := &packedWinograd{shape: w.Shape().Clone(), zeros: make([]float32, s.o)}
-	size := 9 * s.c * s.o
-	for g := range s.groups {
-		m := kernel.PackWinogradF32(s.c, s.o, w.Float32s()[g*size:][:size])
-		if m == nil {
-			return nil
-		}
+	for range s.groups {
+		m := kernel.NewWinogradF32(s.c, s.o)
 		p.groups = append(p.groups, m)
 		p.bytes += m.Bytes()
+	}
+	t := &slicedWinograd{p: p, w: w, s: sl, parts: p.groups[0].Parts()}
+	sl.Pool.Run(s.groups*t.parts, t)
+	if t.failed.Load() {
+		return nil
 	}
 	return p
 }

@@ -52,7 +52,7 @@ func TestConvWinograd(t *testing.T) {
 			}
 			o := v.(*conv)
 			facts := []Fact{{DType: tensor.Float32, Shape: in[0].Shape()}, FactOf(w)}
-			if p, err := o.Prepack(1, facts); err != nil {
+			if p, err := o.Prepack(1, facts, Slices{}); err != nil {
 				t.Fatal(err)
 			} else if _, ok := p.(*packedWinograd); !ok {
 				t.Fatalf("weights became %T", p)

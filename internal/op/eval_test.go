@@ -141,7 +141,7 @@ func (n node) try(t *testing.T, in ...*tensor.Tensor) ([]*tensor.Tensor, error) 
 			if _, ok := p.PackKey(i, facts); !ok || in[i] == nil {
 				continue
 			}
-			if packed[i], err = p.Prepack(i, facts); err != nil {
+			if packed[i], err = p.Prepack(i, facts, Slices{}); err != nil {
 				return nil, err
 			}
 			left[i], any = nil, true

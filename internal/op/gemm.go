@@ -124,12 +124,7 @@ func (o *gemm) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *gemm) Prepack(i int, in []Fact) (Packed, error) {
-	return o.PrepackSlices(i, in, Slices{})
-}
-
-// PrepackSlices implements [SlicePacker].
-func (o *gemm) PrepackSlices(_ int, in []Fact, s Slices) (Packed, error) {
+func (o *gemm) Prepack(_ int, in []Fact, s Slices) (Packed, error) {
 	_, n, k, err := o.extents(in[0].Shape, in[1].Shape)
 	if err != nil {
 		return nil, err
@@ -253,7 +248,7 @@ func gemmGeneric[T number](o *gemm, out, in []*tensor.Tensor) error {
 }
 
 var (
-	_ SlicePacker = (*gemm)(nil)
-	_ Fuser       = (*gemm)(nil)
-	_ Coster      = (*gemm)(nil)
+	_ Prepacker = (*gemm)(nil)
+	_ Fuser     = (*gemm)(nil)
+	_ Coster    = (*gemm)(nil)
 )

@@ -31,7 +31,7 @@ func BenchmarkGemm(b *testing.B) {
 					ctx := &Context{Pool: pool, State: &state}
 					in, out := []*tensor.Tensor{x, w, c}, []*tensor.Tensor{y}
 					if packed {
-						p, err := o.(Prepacker).Prepack(1, []Fact{FactOf(x), FactOf(w), FactOf(c)})
+						p, err := o.(Prepacker).Prepack(1, []Fact{FactOf(x), FactOf(w), FactOf(c)}, Slices{})
 						if err != nil {
 							b.Fatal(err)
 						}

@@ -138,12 +138,7 @@ func (o *matmul) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *matmul) Prepack(i int, in []Fact) (Packed, error) {
-	return o.PrepackSlices(i, in, Slices{})
-}
-
-// PrepackSlices implements [SlicePacker].
-func (o *matmul) PrepackSlices(_ int, in []Fact, s Slices) (Packed, error) {
+func (o *matmul) Prepack(_ int, in []Fact, s Slices) (Packed, error) {
 	d, _, err := o.dims(in[0].Shape, in[1].Shape)
 	if err != nil {
 		return nil, err
@@ -278,7 +273,7 @@ func gemmPlain[T number](transA, transB bool, m, n, k int, a, b, c []T) {
 }
 
 var (
-	_ SlicePacker = (*matmul)(nil)
-	_ Fuser       = (*matmul)(nil)
-	_ Coster      = (*matmul)(nil)
+	_ Prepacker = (*matmul)(nil)
+	_ Fuser     = (*matmul)(nil)
+	_ Coster    = (*matmul)(nil)
 )

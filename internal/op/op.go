@@ -94,18 +94,13 @@ type Prepacker interface {
 	// accept each other's result.
 	PackKey(i int, in []Fact) (key string, ok bool)
 	// Prepack returns input i, which is in[i].Const, in that form. In Run, in[i] is then
-	// nil and ctx.Packed[i] holds the result.
-	Prepack(i int, in []Fact) (Packed, error)
+	// nil and ctx.Packed[i] holds the result. Large constants are packed slice by slice, as s says.
+	Prepack(i int, in []Fact, s Slices) (Packed, error)
 }
 
-// SlicePacker is a Prepacker of large constants.
-type SlicePacker interface {
-	Prepacker
-	// PrepackSlices is Prepack, several slices at once, each of which it reads once.
-	PrepackSlices(i int, in []Fact, s Slices) (Packed, error)
-}
-
-// Slices is what packing a constant slice by slice finds around it.
+// Slices is what packing a constant slice by slice finds around it: each slice is read once, and
+// several at the same time. The zero value packs on one goroutine and reports nothing. What is
+// not packed by slices leaves it aside.
 type Slices struct {
 	Pool *parallel.Pool
 	// Enter is called on every goroutine before it reads the constant, and what it returns

@@ -29,7 +29,7 @@ func TestPrepackSlices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := o.(Prepacker).Prepack(1, in)
+		whole, err := o.(Prepacker).Prepack(1, in, Slices{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestPrepackSlices(t *testing.T) {
 				entered += max(d, 0)
 				mu.Unlock()
 			}
-			sliced, err := o.(SlicePacker).PrepackSlices(1, in, Slices{
+			sliced, err := o.(Prepacker).Prepack(1, in, Slices{
 				Pool:  pool,
 				Enter: func() func() { count(1); return func() { count(-1) } },
 				Packed: func(b []byte) {

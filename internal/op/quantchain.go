@@ -185,12 +185,12 @@ func (c *quantChain) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (c *quantChain) Prepack(i int, in []Fact) (Packed, error) {
+func (c *quantChain) Prepack(i int, in []Fact, s Slices) (Packed, error) {
 	o, own, at := c.product(i, in)
 	if o == nil {
 		return nil, fmt.Errorf("input %d has no packed form", i)
 	}
-	return o.Prepack(at, own)
+	return o.Prepack(at, own, s)
 }
 
 // chainLayer is one product of a chain, ready to run.

@@ -149,7 +149,7 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *quantConv) Prepack(i int, in []Fact) (Packed, error) {
+func (o *quantConv) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	if i == o.wScale {
 		return packFactors(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[0], 1), nil
 	}

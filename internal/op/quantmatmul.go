@@ -195,7 +195,7 @@ func (o *quantMatMul) columns(in []Fact) (d matmulDims, y int, ok bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *quantMatMul) Prepack(i int, in []Fact) (Packed, error) {
+func (o *quantMatMul) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	if i == o.bScale {
 		d, y, _ := o.columns(in)
 		return packFactors(in, o.aScale, o.bScale, y, d.n, o.alpha), nil

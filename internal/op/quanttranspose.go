@@ -151,7 +151,7 @@ func (o *quantConvTranspose) closed(in []Fact, s *convShape) bool {
 }
 
 // Prepack implements [Prepacker].
-func (o *quantConvTranspose) Prepack(i int, in []Fact) (Packed, error) {
+func (o *quantConvTranspose) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	if i == o.wScale {
 		return packFactors(in, o.xScale, o.wScale, o.yScale, in[o.w].Shape[1]*o.group, 1), nil
 	}

@@ -132,59 +132,76 @@ func (o *resizedConv) PackKey(i int, in []Fact) (string, bool) {
 }
 
 // Prepack implements [Prepacker].
-func (o *resizedConv) Prepack(i int, in []Fact) (Packed, error) {
+func (o *resizedConv) Prepack(i int, in []Fact, s Slices) (Packed, error) {
 	facts := o.inner(in)
-	t, err := o.weights(in[1].Const, facts[1].Shape)
+	f, err := o.facts(facts)
 	if err != nil {
 		return nil, err
 	}
+	e := o.enlarger(in[1].Const, facts[1].Shape)
+	if Complete && !f.scatter && !f.shape.isDepthwise() {
+		c := newSlicedConv(&f.shape, nil, s)
+		c.rows = func(buf []float32, from, to int) []float32 {
+			e.rows(buf, from, to)
+			return buf
+		}
+		return f.packSliced(c), nil
+	}
+	t, err := tensor.New(tensor.Float32, facts[1].Shape...)
+	if err != nil {
+		return nil, err
+	}
+	e.rows(t.Float32s(), 0, e.inner)
 	facts[1].Const = t
-	return o.conv.Prepack(i, facts)
+	return o.conv.Prepack(i, facts, Slices{})
 }
 
-// weights returns the weights of the transposed convolution: at position t of an axis, the
-// sum of those at j with 0 ≤ t − (k−1) + j < scale.
-func (o *resizedConv) weights(w *tensor.Tensor, shape tensor.Shape) (*tensor.Tensor, error) {
-	out, err := tensor.New(tensor.Float32, shape...)
-	if err != nil {
-		return nil, err
-	}
-	outer, inner := w.Shape()[0], w.Shape()[1]
-	// Each kernel position of w adds to a block of positions of the result.
-	from, to := [3]int{1, 1, 1}, [3]int{1, 1, 1}
-	scale := [3]int{1, 1, 1}
+// enlarger makes the weights of the transposed convolution: at position t of an axis, the sum of
+// those at j with 0 ≤ t − (k−1) + j < scale.
+type enlarger struct {
+	w               []float32 // [outer, inner, from…]
+	outer, inner    int
+	from, to, scale [3]int
+}
+
+func (o *resizedConv) enlarger(w *tensor.Tensor, shape tensor.Shape) *enlarger {
+	e := &enlarger{w: w.Float32s(), outer: w.Shape()[0], inner: w.Shape()[1], from: [3]int{1, 1, 1}, to: [3]int{1, 1, 1}, scale: [3]int{1, 1, 1}}
 	lead := 3 - len(o.scale)
 	for i, s := range o.scale {
-		from[lead+i], to[lead+i], scale[lead+i] = w.Shape()[2+i], shape[2+i], s
+		e.from[lead+i], e.to[lead+i], e.scale[lead+i] = w.Shape()[2+i], shape[2+i], s
 	}
-	taps := to[0] * to[1] * to[2]
+	return e
+}
+
+// rows sets dst to the weights [to-from, outer, …] of input channels [from, to).
+func (e *enlarger) rows(dst []float32, from, to int) {
+	taps := e.to[0] * e.to[1] * e.to[2]
 	sum := make([]float64, taps)
-	src, dst := w.Float32s(), out.Float32s()
-	for m := range outer {
-		for c := range inner {
+	for m := range e.outer {
+		for c := from; c < to; c++ {
 			clear(sum)
-			for j0 := range from[0] {
-				for j1 := range from[1] {
-					for j2 := range from[2] {
-						v := float64(src[((m*inner+c)*from[0]+j0)*from[1]*from[2]+j1*from[2]+j2])
-						for s0 := range scale[0] {
-							for s1 := range scale[1] {
-								for s2 := range scale[2] {
-									t0, t1, t2 := from[0]-1-j0+s0, from[1]-1-j1+s1, from[2]-1-j2+s2
-									sum[(t0*to[1]+t1)*to[2]+t2] += v
+			// Each kernel position of w adds to a block of positions of the result.
+			for j0 := range e.from[0] {
+				for j1 := range e.from[1] {
+					for j2 := range e.from[2] {
+						v := float64(e.w[((m*e.inner+c)*e.from[0]+j0)*e.from[1]*e.from[2]+j1*e.from[2]+j2])
+						for s0 := range e.scale[0] {
+							for s1 := range e.scale[1] {
+								for s2 := range e.scale[2] {
+									t0, t1, t2 := e.from[0]-1-j0+s0, e.from[1]-1-j1+s1, e.from[2]-1-j2+s2
+									sum[(t0*e.to[1]+t1)*e.to[2]+t2] += v
 								}
 							}
 						}
 					}
 				}
 			}
-			row := dst[(c*outer+m)*taps:][:taps]
+			row := dst[((c-from)*e.outer+m)*taps:][:taps]
 			for i, v := range sum {
 				row[i] = float32(v)
 			}
 		}
 	}
-	return out, nil
 }
 
 // Workspace implements [Workspacer].

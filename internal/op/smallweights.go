@@ -198,13 +198,7 @@ func (b *tapPacker) tapSmall(g int, at [3]int) {
 	if len(m.Scale) > 1 {
 		m.Scale = m.Scale[g*s.o : (g+1)*s.o]
 	}
-	w := kernel.PackSmallF32(k, s.o, m, s.o, false)
-	if b.n == len(b.phases) {
-		b.phases = append(b.phases, nil)
-	}
-	b.phases[b.n] = append(b.phases[b.n][:b.i], convTap{at: at, w: w})
-	b.bytes += w.Bytes()
-	b.i++
+	b.add(convTap{at: at, w: kernel.PackSmallF32(k, s.o, m, s.o, false)})
 }
 
 // inner returns the facts of the inputs of the operator on float32 values.
@@ -233,7 +227,7 @@ func (o *smallWeights) PackKey(i int, in []Fact) (string, bool) {
 
 // Prepack implements [Prepacker]. Weights that the operator does not multiply as matrices,
 // and those of whose scales the kernels know nothing, become float32.
-func (o *smallWeights) Prepack(i int, in []Fact) (Packed, error) {
+func (o *smallWeights) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	t, facts := in[1].Const, o.inner(in)
 	src, err := o.source(t)
 	if err != nil {
@@ -274,7 +268,7 @@ func (o *smallWeights) Prepack(i int, in []Fact) (Packed, error) {
 		return nil, err
 	}
 	facts[1].Const = ts[0]
-	return o.Op.(Prepacker).Prepack(i, facts)
+	return o.Op.(Prepacker).Prepack(i, facts, Slices{})
 }
 
 // multipliesTaps reports whether weights are packed as the matrices of the taps.
@@ -304,7 +298,7 @@ func (o *conv) prepackHalf(i int, in []Fact) (Packed, error) {
 	}
 	widen(t.Float32s(), in[1].Const)
 	wide[1].Const = t
-	return o.Prepack(i, wide)
+	return o.Prepack(i, wide, Slices{})
 }
 
 // Workspace implements [Workspacer].

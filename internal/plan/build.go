@@ -83,6 +83,8 @@ type builder struct {
 	facts   []op.Fact // by value
 	dynamic []bool    // by value: the fact is not known before the run
 	folding *op.FoldBudget
+	grown   map[*tensor.Tensor]bool // constants whose packed form may be larger
+	growth  int                     // bytes that packed forms may still grow
 }
 
 // fact returns what is known of a value; None gives the zero Fact.
@@ -364,11 +366,8 @@ func (b *builder) pack(jobs []packing) error {
 	for _, j := range jobs {
 		s := j.step
 		packed, err := b.plan.weights.get(j.in[j.input].Const, j.form, func() (op.Packed, error) {
-			if p, ok := s.op.(op.SlicePacker); ok {
-				w := b.plan.weights
-				return p.PrepackSlices(j.input, j.in, op.Slices{Pool: b.plan.pool, Enter: w.Enter, Packed: w.Packed})
-			}
-			return s.op.(op.Prepacker).Prepack(j.input, j.in)
+			w := b.plan.weights
+			return s.op.(op.Prepacker).Prepack(j.input, j.in, op.Slices{Pool: b.plan.pool, Enter: w.Enter, Packed: w.Packed})
 		})
 		if err != nil {
 			return nodeError(s.node, j.in, err)

@@ -22,6 +22,9 @@ func (b *builder) machinePasses() error {
 		return err
 	}
 	if op.Complete {
+		b.boundGrowth()
+	}
+	if op.Complete {
 		b.joinChains()
 	}
 	return nil

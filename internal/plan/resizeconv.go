@@ -20,7 +20,7 @@ func (b *builder) joinResizes() {
 			continue
 		}
 		o, ok := op.ResizeConv(r.Op, b.inFacts(r), n.Op, b.inFacts(n))
-		if !ok {
+		if !ok || op.Complete && !b.mayGrow(o, append([]op.Fact{b.fact(r.In[0])}, b.inFacts(n)[1:]...)) {
 			continue
 		}
 		joined := *n

@@ -4,8 +4,8 @@
 //
 //	go run ./tools/footprint [--ort LIBRARY] [--runs N] [MODEL…]
 //
-// Without models it makes a dense VAE of 4 MB, a convolutional one, and a model that is one
-// large layer. The programs that it
+// Without models it makes a dense VAE of 4 MB, a convolutional one, a model that is one large
+// layer, and one of four large convolutions. The programs that it
 // starts are built from the folders native (without cgo) and ort (with cgo; left out where
 // there is no library). Model files are in the page cache: every file is read once before.
 package main
@@ -188,12 +188,40 @@ func examples(dir string) ([]string, error) {
 		}
 		files = append(files, file)
 	}
-	model, err := layer(2048)
-	if err != nil {
-		return nil, err
+	for _, m := range []struct {
+		name string
+		make func() (*onnx.Model, error)
+	}{
+		{"layer.onnx", func() (*onnx.Model, error) { return layer(2048) }},
+		{"convs.onnx", func() (*onnx.Model, error) { return convs(4, 512) }},
+	} {
+		model, err := m.make()
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(dir, m.name)
+		if err := onnx.WriteFile(file, model); err != nil {
+			return nil, err
+		}
+		files = append(files, file)
 	}
-	file := filepath.Join(dir, "layer.onnx")
-	return append(files, file), onnx.WriteFile(file, model)
+	return files, nil
+}
+
+// convs returns a model of n convolutions of 3×3 on pictures of 8×8 with c channels.
+func convs(n, c int) (*onnx.Model, error) {
+	b := onnx.NewBuilder(17)
+	dims := []onnx.Dim{onnx.NamedDim("batch"), onnx.FixedDim(int64(c)), onnx.FixedDim(8), onnx.FixedDim(8)}
+	x := b.Input("x", tensor.Float32, dims...)
+	for range n {
+		w, err := tensor.New(tensor.Float32, c, c, 3, 3)
+		if err != nil {
+			return nil, err
+		}
+		x = b.Op("Relu", "", []string{b.Op("Conv", "", []string{x, b.Initializer(b.Fresh("w"), w)}, onnx.AttrIs("pads", 1, 1, 1, 1))})
+	}
+	b.Output(x, tensor.Float32, dims...)
+	return b.Model()
 }
 
 // layer returns a model that is one dense layer of n×n weights.
@@ -210,7 +238,7 @@ func layer(n int) (*onnx.Model, error) {
 }
 
 // describe returns a model's inputs with their shapes at batch 1, as "image=1,1,28,28", and
-// its outputs, and the size of its initializers.
+// its outputs, and the size of its tensors.
 func describe(file string) (values []string, weights int64, err error) {
 	s, err := runtime.Open(file, runtime.Options{})
 	if err != nil {
@@ -227,10 +255,10 @@ func describe(file string) (values []string, weights int64, err error) {
 	for _, v := range s.Outputs() {
 		values = append(values, v.Name)
 	}
-	for _, t := range s.Model().Graph.Initializers {
+	onnx.Tensors(s.Model(), func(t *onnx.Tensor) {
 		if t.Value != nil {
 			weights += int64(len(t.Value.Bytes()))
 		}
-	}
+	})
 	return values, weights, nil
 }
