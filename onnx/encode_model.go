@@ -38,6 +38,10 @@ func (e *encoder) graph(g *Graph) {
 }
 
 func (e *encoder) node(n *Node) {
+	if n.Opset != 0 {
+		e.fail("%s is of version %d of its operators, which the model does not import", nodeName(n), n.Opset)
+		return
+	}
 	e.strs(1, n.Inputs)
 	e.strs(2, n.Outputs)
 	e.optStr(3, n.Name)

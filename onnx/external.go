@@ -189,8 +189,8 @@ func (l *externalLoader) load(t *Tensor) error {
 	return nil
 }
 
-// Tensors calls f with every tensor of the model: initializers and the tensors of
-// attributes, in sub-graphs and functions too.
+// Tensors calls f with every tensor of the model: initializers, sparse ones as their values and
+// indices, and the tensors of attributes, in sub-graphs and functions too.
 func Tensors(m *Model, f func(*Tensor)) {
 	_ = visitTensors(m, func(t *Tensor) error {
 		f(t)
@@ -198,7 +198,7 @@ func Tensors(m *Model, f func(*Tensor)) {
 	})
 }
 
-// visitTensors calls visit with every tensor of the model until visit fails.
+// visitTensors calls visit with every tensor of the model until it fails.
 func visitTensors(m *Model, visit func(*Tensor) error) error {
 	f := func(t *Tensor) error {
 		if t == nil {

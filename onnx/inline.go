@@ -8,14 +8,14 @@ import (
 // Inline returns the model with every call of one of its functions replaced by the
 // function's nodes, in sub-graphs too, and without functions. References to attributes take
 // the call's value, else the function's default; an attribute that has neither is absent
-// (IR specification, "Functions"). Names inside are made unique, with the name of
-// the call, or of its first output, in front. A model without functions is returned as it is; the result shares tensors, and
-// nodes that call no function, with m, which must pass [Check].
+// (IR specification, "Functions"). Names inside are made unique, with the name of the call, or
+// of its first output, in front. A model without functions is returned as it is; the result shares
+// tensors, and nodes that call no function, with m, which must pass [Check].
 //
 // It fails for functions that call themselves, directly or not, for calls with more inputs,
 // outputs or attributes than the function has, and for more than maxNodes nodes and calls in
-// all (0: the default of [Limits]). A function whose body needs another version of an operator
-// set than the model imports is an [UnsupportedError].
+// all (0: the default of [Limits]). Nodes of a function that imports another version of an operator
+// set than the model say so in [Node.Opset].
 func Inline(m *Model, maxNodes int) (*Model, error) {
 	if len(m.Functions) == 0 || m.Graph == nil {
 		return m, nil
@@ -60,6 +60,7 @@ type call struct {
 	prefix string
 	attrs  map[string]*Attribute // attributes of the function
 	names  *rename
+	opsets map[string]int64 // by domain, versions that are not those of the model
 }
 
 // rename maps names of a body to names of the result, scope by scope.
@@ -117,7 +118,7 @@ func (in *inliner) fresh(base string) string {
 func (in *inliner) graph(g *Graph, c *call) (*Graph, error) {
 	res := *g
 	if c != nil {
-		c = &call{c.prefix, c.attrs, &rename{c.names, map[string]string{}}}
+		c = &call{c.prefix, c.attrs, &rename{c.names, map[string]string{}}, c.opsets}
 		define := func(name string) {
 			if name != "" {
 				c.names.to[name] = in.fresh(c.prefix + name)
@@ -210,6 +211,7 @@ func (in *inliner) node(n *Node, c *call) (*Node, error) {
 	res := *n
 	res.Attrs = nil
 	if c != nil {
+		res.Opset = c.opsets[domain(n.Domain)]
 		if n.Name != "" {
 			res.Name = c.prefix + n.Name
 			in.bytes += len(res.Name)
@@ -270,9 +272,6 @@ func (in *inliner) expand(n *Node, f *Function) ([]*Node, error) {
 	if len(n.Inputs) > len(f.Inputs) || len(n.Outputs) > len(f.Outputs) {
 		return nil, errorf("%d inputs and %d outputs, the function has %d and %d", len(n.Inputs), len(n.Outputs), len(f.Inputs), len(f.Outputs))
 	}
-	if err := in.imports(f); err != nil {
-		return nil, err
-	}
 	base := n.Name
 	for _, o := range n.Outputs {
 		if base == "" {
@@ -282,7 +281,7 @@ func (in *inliner) expand(n *Node, f *Function) ([]*Node, error) {
 	if base == "" {
 		base = f.Name
 	}
-	c := &call{prefix: base + "/", attrs: map[string]*Attribute{}, names: &rename{to: map[string]string{}}}
+	c := &call{prefix: base + "/", attrs: map[string]*Attribute{}, names: &rename{to: map[string]string{}}, opsets: in.imports(f)}
 	for _, a := range f.Defaults {
 		c.attrs[a.Name] = a
 	}
@@ -331,16 +330,22 @@ func (in *inliner) expand(n *Node, f *Function) ([]*Node, error) {
 	return append(nodes, copies...), nil
 }
 
-// imports makes the result import what the function imports.
-func (in *inliner) imports(f *Function) error {
+// imports makes the result import what the function imports, and returns the versions that differ
+// from the result's.
+func (in *inliner) imports(f *Function) map[string]int64 {
+	var other map[string]int64
 	for _, o := range f.Opsets {
-		i := slices.IndexFunc(in.opsets, func(p OpsetID) bool { return domain(p.Domain) == domain(o.Domain) })
+		d := domain(o.Domain)
+		i := slices.IndexFunc(in.opsets, func(p OpsetID) bool { return domain(p.Domain) == d })
 		switch {
 		case i < 0:
 			in.opsets = append(in.opsets, o)
 		case in.opsets[i].Version != o.Version:
-			return UnsupportedError(fmt.Sprintf("function %q needs version %d of the operators of domain %q, the model imports version %d", f.Name, o.Version, o.Domain, in.opsets[i].Version))
+			if other == nil {
+				other = map[string]int64{}
+			}
+			other[d] = o.Version
 		}
 	}
-	return nil
+	return other
 }

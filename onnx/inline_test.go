@@ -1,7 +1,6 @@
 package onnx_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -163,10 +162,74 @@ func TestInlineErrors(t *testing.T) {
 			t.Errorf("%s: error %v, want %q in it", c.name, err, c.want)
 		}
 	}
-	other := calling(t, "y", []*onnx.Node{node("my.F", "x", "y")}, f("F", node("Exp", "a", "z")))
-	other.Functions[0].Opsets[0].Version = 12
-	var unsupported onnx.UnsupportedError
-	if _, err := onnx.Inline(other, 0); !errors.As(err, &unsupported) {
-		t.Errorf("another opset: %v", err)
+}
+
+// TestInlineOpsets inlines functions that import other versions of operators than the model, and
+// operators that it does not import.
+func TestInlineOpsets(t *testing.T) {
+	inner := &onnx.Function{Name: "G", Inputs: []string{"a"}, Outputs: []string{"z"}, Nodes: []*onnx.Node{node("Exp", "a", "z")}}
+	branch := &onnx.Graph{Name: "b", Nodes: []*onnx.Node{node("Neg", "t", "r")}, Outputs: []*onnx.ValueInfo{{Name: "r"}}}
+	outer := &onnx.Function{Name: "F", Inputs: []string{"a"}, Outputs: []string{"z"}, Nodes: []*onnx.Node{
+		node("my.G", "a", "t"), node("If", "t", "u", onnx.AttrG("then_branch", branch)), {OpType: "Gelu", Domain: "com.microsoft", Inputs: []string{"u"}, Outputs: []string{"z"}},
+	}}
+	m := calling(t, "y", []*onnx.Node{node("Relu", "x", "h"), node("my.F", "h", "y")})
+	outer.Domain, inner.Domain = "my", "my"
+	outer.Opsets = []onnx.OpsetID{{Domain: "ai.onnx", Version: 12}, {Domain: "my", Version: 1}, {Domain: "com.microsoft", Version: 1}}
+	inner.Opsets = []onnx.OpsetID{{Version: 17}}
+	m.Functions = []*onnx.Function{outer, inner}
+	got, err := onnx.Inline(m, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int64{"Relu": 0, "Exp": 0, "If": 12, "Gelu": 0}
+	for _, n := range got.Graph.Nodes {
+		if v, ok := want[n.OpType]; !ok || n.Opset != v {
+			t.Errorf("%s has version %d, want %d", n.OpType, n.Opset, v)
+		}
+		if n.OpType == "If" {
+			if neg := n.Attr("then_branch").Graph.Nodes[0]; neg.Opset != 12 {
+				t.Errorf("Neg in a branch has version %d, want 12", neg.Opset)
+			}
+		}
+	}
+	if len(got.Graph.Nodes) != len(want) || got.Opset("com.microsoft") != 1 || got.Opset("") != 17 {
+		t.Errorf("%d nodes, imports %v", len(got.Graph.Nodes), got.Opsets)
+	}
+	if err := onnx.Check(got); err != nil {
+		t.Error(err)
+	}
+	if _, err := onnx.Encode(got); err == nil || !strings.Contains(err.Error(), "version 12") {
+		t.Errorf("the result was written: %v", err)
+	}
+}
+
+// TestInlineOverloads calls functions of one name and different overloads, and passes attributes
+// through by reference.
+func TestInlineOverloads(t *testing.T) {
+	leaf := func(overload, op string) *onnx.Function {
+		return &onnx.Function{Name: "F", Overload: overload, Inputs: []string{"a"}, Outputs: []string{"z"}, Attributes: []string{"alpha"},
+			Nodes: []*onnx.Node{node(op, "a", "z", onnx.AttrRef("alpha", onnx.AttrFloat, "alpha"))}}
+	}
+	call := node("my.F", "a", "z", onnx.AttrRef("alpha", onnx.AttrFloat, "beta"))
+	call.Overload = "second"
+	through := &onnx.Function{Name: "G", Inputs: []string{"a"}, Outputs: []string{"z"}, Defaults: []*onnx.Attribute{onnx.AttrF("beta", 0.25)}, Nodes: []*onnx.Node{call}}
+	m := calling(t, "y", []*onnx.Node{
+		node("my.F", "x", "h", onnx.AttrF("alpha", 2)), node("my.G", "h", "k"), node("my.G", "k", "y", onnx.AttrF("beta", 3)),
+	}, leaf("", "Elu"), leaf("second", "LeakyRelu"), through)
+	m.IRVersion = 10
+	m, err := onnx.Decode(encode(t, m), onnx.DecodeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := onnx.Inline(m, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, want := listing(got.Graph), "h = Elu(x) alpha=2; k = LeakyRelu(h) alpha=0.25; y = LeakyRelu(k) alpha=3"; s != want {
+		t.Errorf("got %s\nwant %s", s, want)
+	}
+	m.Graph.Nodes[0].Overload = "third"
+	if got, err = onnx.Inline(m, 0); err != nil || got.Graph.Nodes[0].OpType != "F" {
+		t.Errorf("an overload that is not there was inlined: %v, %v", got, err)
 	}
 }

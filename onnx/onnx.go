@@ -74,6 +74,9 @@ type Node struct {
 	Outputs   []string
 	Attrs     []*Attribute
 	Metadata  []StringPair
+	// Opset is the version of Domain's operators that the node is written in, where it is not the
+	// one that the model imports, else 0. [Inline] sets it; files cannot hold it.
+	Opset int64
 }
 
 // AttrType is AttributeProto.AttributeType.
@@ -146,7 +149,7 @@ type SparseTensor struct {
 // for other types, and for external data that has not been loaded (see External).
 type Tensor struct {
 	Name      string
-	DType     tensor.DType // type as the file numbers it; 17 and above have no name in package tensor
+	DType     tensor.DType // element type; numbers beyond tensor.Int2 are those of newer files
 	Dims      []int64
 	Value     *tensor.Tensor
 	Strings   [][]byte

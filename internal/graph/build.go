@@ -58,7 +58,7 @@ func New(m *onnx.Model, cfg Config) (*Graph, error) {
 		if d == "ai.onnx" {
 			d = ""
 		}
-		if o.Version < 1 || o.Version > 1<<20 {
+		if o.Version < 1 || o.Version > maxOpset {
 			return nil, errorf("opset version %d of domain %q out of range", o.Version, o.Domain)
 		}
 		opsets[d] = int(o.Version)
@@ -68,11 +68,14 @@ func New(m *onnx.Model, cfg Config) (*Graph, error) {
 		top = sequences(top, opsets[""])
 	}
 	if missing := findMissing(top, opsets, cfg.Set, map[string]int{}, nil, 0); len(missing) > 0 {
-		sort.Slice(missing, func(i, j int) bool { return missing[i].OpType < missing[j].OpType })
+		sort.SliceStable(missing, func(i, j int) bool { return missing[i].OpType < missing[j].OpType })
 		return nil, &UnsupportedError{missing}
 	}
 	return build(top, opsets, cfg, nil, 0)
 }
+
+// maxOpset is the highest version of operators that a model may import.
+const maxOpset = 1 << 20
 
 // maxDepth limits how deep control-flow bodies nest.
 const maxDepth = 32
@@ -83,13 +86,14 @@ func findMissing(g *onnx.Graph, opsets map[string]int, set op.Set, index map[str
 	}
 	for i, n := range g.Nodes {
 		d := domainOf(n)
-		if _, ok := set.Find(d, n.OpType, opsets[d]); !ok {
-			key := d + "\x00" + n.OpType
+		version := versionOf(n, opsets)
+		if _, ok := set.Find(d, n.OpType, version); !ok {
+			key := fmt.Sprintf("%s\x00%s\x00%d", d, n.OpType, version)
 			k, seen := index[key]
 			if !seen {
 				k = len(out)
 				index[key] = k
-				out = append(out, Missing{Domain: d, OpType: n.OpType, Opset: opsets[d]})
+				out = append(out, Missing{Domain: d, OpType: n.OpType, Opset: version})
 			}
 			out[k].Nodes = append(out[k].Nodes, nodeName(n, i))
 		}
@@ -100,6 +104,14 @@ func findMissing(g *onnx.Graph, opsets map[string]int, set op.Set, index map[str
 		}
 	}
 	return out
+}
+
+// versionOf returns the version of its domain's operators that a node is written in.
+func versionOf(n *onnx.Node, opsets map[string]int) int {
+	if n.Opset > 0 && n.Opset <= maxOpset {
+		return int(n.Opset)
+	}
+	return opsets[domainOf(n)]
 }
 
 func domainOf(n *onnx.Node) string {
@@ -174,6 +186,11 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 		visible[name] = true
 	}
 	for i, n := range og.Nodes {
+		if t := constantOf(n, og.Outputs); t != nil && g.Lookup(n.Outputs[0]) == None {
+			g.AddValue(Value{Name: n.Outputs[0], Kind: Constant, Data: t, Type: TypeOf(t)})
+			visible[n.Outputs[0]] = true
+			continue
+		}
 		if err := g.addNode(n, i, cfg, types, outer, visible, depth); err != nil {
 			return nil, errorf("node %q (%s): %w", nodeName(n, i), n.OpType, err)
 		}
@@ -195,6 +212,19 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 	return g, nil
 }
 
+// constantOf returns the value of a Constant that holds a tensor, unless it is an output: the
+// tensor itself is the value then, as that of an initializer is.
+func constantOf(n *onnx.Node, outputs []*onnx.ValueInfo) *tensor.Tensor {
+	if n.OpType != "Constant" || domainOf(n) != "" || len(n.Inputs) > 0 || len(n.Outputs) != 1 || n.Outputs[0] == "" || len(n.Attrs) != 1 {
+		return nil
+	}
+	a := n.Attrs[0]
+	if a.Name != "value" || a.Type != onnx.AttrTensor || a.Tensor == nil || slices.ContainsFunc(outputs, func(o *onnx.ValueInfo) bool { return o.Name == n.Outputs[0] }) {
+		return nil
+	}
+	return a.Tensor.Value
+}
+
 // resolve returns the value of that name; in a body, a name of the surrounding graph
 // becomes a captured input.
 func (g *Graph) resolve(name string, outer map[string]bool) (ValueID, error) {
@@ -210,7 +240,7 @@ func (g *Graph) resolve(name string, outer map[string]bool) (ValueID, error) {
 
 func (g *Graph) addNode(on *onnx.Node, index int, cfg Config, types map[string]onnx.Type, outer, visible map[string]bool, depth int) error {
 	n := &Node{Name: nodeName(on, index), Domain: domainOf(on), OpType: on.OpType, Attrs: on.Attrs}
-	n.Opset = g.Opsets[n.Domain]
+	n.Opset = versionOf(on, g.Opsets)
 	if err := g.replaceType(n); err != nil {
 		return err
 	}
