@@ -2,7 +2,7 @@
 // attributes, tensors and types as plain structs, with a decoder, an encoder, a structural
 // checker, a builder and sub-graph extraction. It knows the file format and no operator.
 //
-// The format is that of the ONNX IR specification (onnx.proto, IR versions 3 to 13),
+// The format is that of the ONNX IR specification (onnx.proto, IR versions 3 to 14),
 // https://github.com/onnx/onnx/blob/main/docs/IR.md. Field names follow the specification.
 //
 // Training information, device configurations and quantization annotations of a file are

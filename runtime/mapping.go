@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"runtime/debug"
 	"unsafe"
 )
@@ -20,7 +20,7 @@ type mapping struct {
 var errFileChanged = errors.New("the file was changed while it was being read")
 
 // readUpTo reads all of f, or limit bytes and one more: a device has no size, and a file may grow.
-func readUpTo(f *os.File, limit int64) ([]byte, error) {
+func readUpTo(f fs.File, limit int64) ([]byte, error) {
 	var b bytes.Buffer
 	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
 		b.Grow(int(min(st.Size(), limit)) + bytes.MinRead)

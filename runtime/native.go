@@ -89,6 +89,9 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	if b.share == nil {
 		b.share = &shared{}
 	}
+	if file := b.share.file; file != nil {
+		file.forget(file.data) // what the passes have read
+	}
 	b.share.init(o.Threads)
 	n := &native{graph: g, opts: o, share: b.share}
 	for _, id := range g.Inputs {
@@ -130,7 +133,11 @@ func (n *native) load() (err error) {
 	known, copied := len(n.plans) > 0, false
 	for _, v := range n.graph.Values {
 		if v.Data != nil && (!known || plain[v.Data]) && (file.holds(v.Data.Bytes()) || !aligned(v.Data)) {
-			v.Data, copied = v.Data.Clone(), true
+			old := v.Data
+			v.Data, copied = old.Clone(), true
+			if file != nil {
+				file.forget(old.Bytes())
+			}
 		}
 	}
 	if copied {

@@ -2,20 +2,21 @@ package runtime
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
 
 // Stats describes what a model costs at given input shapes.
 type Stats struct {
-	Parameters int64 // elements of the initializers
-	Weights    int64 // bytes of the initializers
+	Parameters int64 // elements of the model's tensors: initializers and constants
+	Weights    int64 // bytes of those tensors
 	Packed     int   // bytes of weights in the form that the kernels read
-	Arena      int   // bytes of activations and scratch memory of one run, exactly what it uses
-	MACs       int64 // multiply-accumulate operations of one run
+	Arena      int   // bytes of activations and scratch memory of one run: what it uses, where no shape depends on values
+	MACs       int64 // multiply-accumulate operations of one run, where no shape depends on values
 	Steps      int   // operator calls of one run
 	IntSteps   int   // of these, the ones that compute with 8-bit values
 	FloatSteps int   // and the ones that compute in floating point: neither move data nor quantise
@@ -28,32 +29,36 @@ func (s Stats) FullyInteger() bool { return s.IntSteps > 0 && s.FloatSteps == 0 
 
 // Profile is where the time of a model goes.
 type Profile struct {
-	Runs  int
+	Runs  int           // that were measured
 	Total time.Duration // of all runs, as the caller sees it
 	Nodes []NodeTime    // in the order of execution
 }
 
 // NodeTime is the time of one step of the execution, over all runs.
 type NodeTime struct {
-	Name    string   // of the node; of the first one where several were fused
-	OpType  string   // likewise
-	Outputs []string // types and shapes
-	MACs    int64    // of one run
-	Time    time.Duration
+	Name    string        // of the node; of the first one where several were fused
+	OpType  string        // likewise
+	Outputs []string      // types and shapes, for example "float32[1 784]"
+	MACs    int64         // multiply-accumulate operations of one run
+	Time    time.Duration // of all runs together
 }
 
-// ErrNotNative is returned by what only this module's own backend can do.
-var ErrNotNative = errors.New("runtime: only the native backend can do this")
-
-// Stats returns what the model costs for inputs of these shapes, without running it.
+// Stats returns what the model costs for inputs of these shapes, given by name, without running
+// it. Inputs whose type the model leaves open are taken as float32. Where the backend is not this
+// module's, the fields that the model alone gives are set and the error is ErrNotNative.
 func (s *Session) Stats(shapes map[string]tensor.Shape) (Stats, error) {
 	var st Stats
-	for _, t := range s.model.Graph.Initializers {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return st, ErrClosed
+	}
+	onnx.Tensors(s.model, func(t *onnx.Tensor) {
 		if t.Value != nil {
 			st.Parameters += int64(t.Value.Elems())
 			st.Weights += int64(len(t.Value.Bytes()))
 		}
-	}
+	})
 	n, ok := s.exec.(*native)
 	if !ok {
 		return st, ErrNotNative
@@ -63,13 +68,19 @@ func (s *Session) Stats(shapes map[string]tensor.Shape) (Stats, error) {
 	for i, v := range n.ins {
 		given, ok := shapes[v.Name]
 		if !ok {
-			return st, &InputError{v.Name, "no shape given for input \"" + v.Name + "\""}
+			return st, &InputError{v.Name, fmt.Sprintf("no shape is given for input %q; want %v", v.Name, &v)}
 		}
 		sh[i], dt[i] = given, v.DType
+		if v.DType == tensor.Undefined {
+			dt[i] = tensor.Float32
+		}
+		if !v.accepts(dt[i], given) {
+			return st, &InputError{v.Name, fmt.Sprintf("shape %v is given for input %q, want %v", given, v.Name, &v)}
+		}
 	}
 	p, err := n.planForShapes(sh, dt)
 	if err != nil {
-		return st, wrapLimit(err)
+		return st, public(err)
 	}
 	ps := p.plan.Stats()
 	st.Packed, st.Arena, st.MACs, st.Steps = ps.Packed, ps.Arena, ps.MACs, ps.Steps
@@ -89,8 +100,9 @@ func (n *native) planForShapes(shapes []tensor.Shape, dtypes []tensor.DType) (*p
 	return n.build(context.Background(), shapes, dtypes, nil)
 }
 
-// Profile runs the model a number of times, at least once, and reports the time of each
-// node. Measuring adds about 0.1 µs to each node.
+// Profile runs the model once to warm up and then a number of times, at least once, and reports
+// the time of each node. Measuring adds about 0.1 µs to each node. Inputs are those of
+// [Session.Run]. With another backend than this module's the error is ErrNotNative.
 func (s *Session) Profile(ctx context.Context, inputs map[string]*tensor.Tensor, runs int) (*Profile, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -110,19 +122,19 @@ func (s *Session) Profile(ctx context.Context, inputs map[string]*tensor.Tensor,
 	}
 	p, err := n.planFor(ctx, ins)
 	if err != nil {
-		return nil, wrapLimit(err)
+		return nil, public(err)
 	}
 	st := p.plan.NewState()
 	outs := make([]*tensor.Tensor, len(s.outs))
 	if err := p.plan.Run(ctx, st, outs, ins); err != nil {
-		return nil, wrapLimit(err)
+		return nil, public(err)
 	}
 	st.Measure()
 	prof := &Profile{Runs: max(1, runs)}
 	start := time.Now()
 	for range prof.Runs {
 		if err := p.plan.Run(ctx, st, outs, ins); err != nil {
-			return nil, wrapLimit(err)
+			return nil, public(err)
 		}
 	}
 	prof.Total = time.Since(start)

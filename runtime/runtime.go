@@ -24,31 +24,29 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 
-	"github.com/aekit/aekit/internal/graph"
-	"github.com/aekit/aekit/internal/op"
-	"github.com/aekit/aekit/internal/plan"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
 
 // Options configures a Session. The zero value is good for most uses.
 type Options struct {
-	// Threads is the number of threads of one run, the caller's included; 0 means
-	// GOMAXPROCS, which follows CPU affinity and container quotas.
+	// Threads is the number of threads of one run, the caller's included; 0 or less means
+	// GOMAXPROCS, which follows CPU affinity and container quotas. Sessions do not share
+	// threads, except those made by Sub.
 	Threads int
 	// Limits bounds what a model may ask for; zero fields have generous defaults.
 	Limits Limits
 	// ExternalData is where the files are that hold a model's weights outside the model
-	// file. Nil refuses models with such weights. Use os.Root.FS or os.DirFS of a directory
-	// that holds nothing else.
+	// file; names are relative to it. Nil refuses models with such weights. Use os.Root.FS or
+	// os.DirFS of a directory that holds nothing else. It is read while the model is loaded.
 	ExternalData fs.FS
 	// Backend executes the model; nil means this module's own kernels.
 	Backend Backend
-	// MaxPlans is how many combinations of input shapes stay prepared; 0 means 8. The one
-	// that has not been used for longest is dropped first.
+	// MaxPlans is how many combinations of input shapes stay prepared; 0 or less means 8. The
+	// one that has not been used for longest is dropped first. Weights are packed once for
+	// all of them.
 	MaxPlans int
 	// Logger receives what may interest an operator of the program: models being loaded,
 	// plans being built, and their memory. Nil logs nothing.
@@ -63,10 +61,11 @@ type Logger interface {
 }
 
 // Limits bounds what a model may ask for. A zero field means its default. What exceeds a
-// limit is refused with an error that matches [ErrLimit], before memory is allocated.
+// limit is refused with an error that matches [ErrLimit], before memory is allocated. A model
+// may use as much as a limit says.
 type Limits struct {
-	FileBytes int64 // of the model file and of external data; default 2 GiB
-	Nodes     int   // default 1<<20
+	FileBytes int64 // of the model file, and again of all external data; default 2 GiB
+	Nodes     int   // also those of sub-graphs, and of functions each time they are called; default 1<<20
 	Tensors   int   // initializers and attribute tensors; default 1<<20
 	Elements  int   // of one tensor; default 1<<30 (1<<27 where int has 32 bits)
 	Arena     int   // bytes of activations and scratch of one run; default 4 GiB (1 GiB)
@@ -99,46 +98,6 @@ func (l Limits) withDefaults() Limits {
 
 func (l Limits) decode() onnx.Limits {
 	return onnx.Limits{Bytes: l.FileBytes, Nodes: l.Nodes, Tensors: l.Tensors, Elements: int64(l.Elements)}
-}
-
-// Errors that callers can test for with errors.Is.
-var (
-	ErrClosed = errors.New("runtime: session is closed")
-	// ErrLimit is matched by every error that says that a limit was exceeded.
-	ErrLimit = errors.New("runtime: limit exceeded")
-)
-
-// UnsupportedError lists every operator of a model that is not supported.
-type UnsupportedError = graph.UnsupportedError
-
-// MissingOp is an entry of an [UnsupportedError].
-type MissingOp = graph.Missing
-
-// NodeError is a failure at one node: its name, its operator and what it was given.
-type NodeError = plan.NodeError
-
-// InputError says that an input or an output buffer does not fit the model.
-type InputError struct {
-	Name string // of the input or output
-	Msg  string // what was given and what is expected
-}
-
-func (e *InputError) Error() string { return "runtime: " + e.Msg }
-
-// limitError gives a lower package's limit error an identity that callers can test.
-type limitError struct{ error }
-
-func (limitError) Is(target error) bool { return target == ErrLimit }
-
-func (e limitError) Unwrap() error { return e.error }
-
-func wrapLimit(err error) error {
-	var p *plan.LimitError
-	var o *onnx.LimitError
-	if errors.As(err, &p) || errors.As(err, &o) || errors.Is(err, op.ErrTooLarge) {
-		return limitError{err}
-	}
-	return err
 }
 
 // ValueInfo describes an input or output of a session.

@@ -33,7 +33,9 @@ type Session struct {
 // call holds the slices of one Run, so that RunInto does not allocate.
 type call struct{ ins, outs []*tensor.Tensor }
 
-// Open loads the model in a file.
+// Open loads the model in a file. Where the system allows, large files are mapped, not read, and
+// their pages are dropped once the weights have been packed; the file should not be changed before
+// the session is closed, though that does no more harm than errors.
 func Open(path string, o Options) (*Session, error) {
 	o.Limits = o.Limits.withDefaults()
 	if st, err := os.Stat(path); err != nil {
@@ -60,11 +62,17 @@ func Load(data []byte, o Options) (*Session, error) {
 	return load(data, o, nil)
 }
 
-// LoadFS loads the model in a file of fsys, for example an embed.FS.
+// LoadFS loads the model in a file of fsys, for example an embed.FS, whose bytes it reads. Weights
+// in other files are looked for in o.ExternalData only.
 func LoadFS(fsys fs.FS, name string, o Options) (*Session, error) {
-	data, err := fs.ReadFile(fsys, name)
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
+	}
+	data, err := readUpTo(f, o.Limits.withDefaults().FileBytes)
+	f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	s, err := Load(data, o)
 	if err != nil {
@@ -86,30 +94,87 @@ func load(data []byte, o Options, file *mapping) (_ *Session, err error) {
 		}
 	}
 	sh.drop()
-	return nil, wrapLimit(err)
+	return nil, public(err)
 }
 
-// New returns a session for a model. The session shares m's tensors: the caller must not
-// change them while it is in use.
-func New(m *onnx.Model, o Options) (_ *Session, err error) {
+// New returns a session for a model. The session shares m's graph and tensors: the caller must
+// not change them while it is in use. Weights in other files become values of m's tensors.
+func New(m *onnx.Model, o Options) (*Session, error) {
 	o.Limits = o.Limits.withDefaults()
 	sh := &shared{}
-	s, err := newSession(m, o, sh)
+	s, err := newCounted(m, o, sh)
 	if err != nil {
 		sh.drop()
-		return nil, wrapLimit(err)
+		return nil, public(err)
 	}
 	return s, nil
 }
 
+// newCounted is newSession for a model that no decoder has counted.
+func newCounted(m *onnx.Model, o Options, sh *shared) (_ *Session, err error) {
+	defer sh.file.guard(&err)()
+	if m == nil {
+		return nil, errors.New("there is no model")
+	}
+	if err := onnx.Check(m); err != nil {
+		return nil, err
+	}
+	if err := o.Limits.count(m); err != nil {
+		return nil, err
+	}
+	return newSession(m, o, sh)
+}
+
+// count compares the nodes and tensors of a model that has passed onnx.Check with the limits.
+func (l Limits) count(m *onnx.Model) error {
+	nodes, tensors, elements := 0, 0, int64(0)
+	var add func(ns []*onnx.Node)
+	add = func(ns []*onnx.Node) {
+		nodes += len(ns)
+		for _, n := range ns {
+			for _, a := range n.Attrs {
+				if a.Graph != nil {
+					add(a.Graph.Nodes)
+				}
+				for _, g := range a.Graphs {
+					add(g.Nodes)
+				}
+			}
+		}
+	}
+	add(m.Graph.Nodes)
+	for _, f := range m.Functions {
+		add(f.Nodes)
+	}
+	onnx.Tensors(m, func(t *onnx.Tensor) {
+		tensors++
+		n, _ := t.Elems()
+		elements = max(elements, n)
+	})
+	switch {
+	case nodes > l.Nodes:
+		return &onnx.LimitError{What: "nodes", Limit: int64(l.Nodes)}
+	case tensors > l.Tensors:
+		return &onnx.LimitError{What: "tensors", Limit: int64(l.Tensors)}
+	case elements > int64(l.Elements):
+		return &onnx.LimitError{What: "elements in a tensor", Limit: int64(l.Elements)}
+	}
+	return nil
+}
+
 // detach copies tensors of attributes and of sub-graphs that lie in a mapped file or are not
-// aligned. They are rarely large, and operators keep them. Initializers of the graph itself
-// are copied later, where they are not packed.
+// aligned. They are rarely large, and operators keep them. Initializers of the graph itself and
+// the values of its Constant nodes are copied later, where they are not packed.
 func detach(m *onnx.Model, file *mapping) {
 	top := map[*onnx.Tensor]bool{}
 	if m.Graph != nil {
 		for _, t := range m.Graph.Initializers {
 			top[t] = true
+		}
+		for _, n := range m.Graph.Nodes {
+			if a := n.Attr("value"); a != nil && n.OpType == "Constant" {
+				top[a.Tensor] = true
+			}
 		}
 	}
 	onnx.Tensors(m, func(t *onnx.Tensor) {
@@ -157,19 +222,16 @@ func compile(m *onnx.Model, o Options, sh *shared) (_ *Session, err error) {
 }
 
 func loadExternal(m *onnx.Model, o Options) error {
-	if m.Graph == nil {
-		return errors.New("the model has no graph")
-	}
-	for _, t := range m.Graph.Initializers {
-		if len(t.External) == 0 || t.Value != nil {
-			continue
-		}
-		if o.ExternalData == nil {
-			return fmt.Errorf("initializer %q: its data is in another file, and none may be opened (Options.ExternalData)", t.Name)
-		}
+	if o.ExternalData != nil {
 		return onnx.LoadExternal(m, o.ExternalData, o.Limits.decode())
 	}
-	return nil
+	var err error
+	onnx.Tensors(m, func(t *onnx.Tensor) {
+		if err == nil && len(t.External) > 0 && t.Value == nil {
+			err = fmt.Errorf("tensor %q: its data is in another file, and none may be opened (Options.ExternalData)", t.Name)
+		}
+	})
+	return err
 }
 
 // Sub returns a session over the part of the model that computes the named outputs from
@@ -186,10 +248,13 @@ func (s *Session) Sub(inputs, outputs []string) (*Session, error) {
 		return nil, err
 	}
 	sub, err := compile(m, s.opts, s.share)
-	return sub, wrapLimit(err)
+	return sub, public(err)
 }
 
-// Run computes all outputs of the model. Every input must be given, by name.
+// Run computes all outputs of the model, in memory that is the caller's afterwards. Every input
+// must be given, by name, with the type and shape that [Session.Inputs] says; what does not fit is
+// an *[InputError]. A failure inside the model is a *[NodeError]. Run stops between nodes when ctx is
+// done, and returns its cause. The first run with new shapes prepares the model for them.
 func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
 	out := make(map[string]*tensor.Tensor, len(s.outs))
 	return out, s.run(ctx, out, inputs, false)
@@ -197,8 +262,9 @@ func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (ma
 
 // RunInto computes the outputs in buffers of the caller, which outputs names. Every output
 // of the model must be there, with the type and shape that the inputs lead to; the buffers
-// must not overlap each other or the inputs. RunInto allocates nothing if the input shapes
-// have been seen before, unless the model has values whose size depends on data.
+// must not overlap each other or the inputs. After an error they hold anything. RunInto allocates
+// nothing if the input shapes have been seen before, unless the model has values whose size depends
+// on data. Otherwise it is [Session.Run].
 func (s *Session) RunInto(ctx context.Context, outputs, inputs map[string]*tensor.Tensor) error {
 	return s.run(ctx, outputs, inputs, true)
 }
@@ -225,7 +291,7 @@ func (s *Session) run(ctx context.Context, outputs, inputs map[string]*tensor.Te
 		for i := range s.outs {
 			t := outputs[s.outs[i].Name]
 			if t == nil {
-				return &InputError{s.outs[i].Name, fmt.Sprintf("no buffer for output %q", s.outs[i].Name)}
+				return &InputError{s.outs[i].Name, fmt.Sprintf("no buffer is given for output %q; want %v", s.outs[i].Name, &s.outs[i])}
 			}
 			c.outs[i] = t
 		}
@@ -234,7 +300,7 @@ func (s *Session) run(ctx context.Context, outputs, inputs map[string]*tensor.Te
 		}
 	}
 	if err := s.exec.Run(ctx, c.outs, c.ins); err != nil {
-		return wrapLimit(err)
+		return public(err)
 	}
 	if !into {
 		for i, t := range c.outs {
@@ -268,17 +334,21 @@ func (v *ValueInfo) check(t *tensor.Tensor) error {
 	if t == nil {
 		return &InputError{v.Name, fmt.Sprintf("input %q is missing; want %v", v.Name, v)}
 	}
-	ok := v.DType == tensor.Undefined || v.DType == t.DType()
-	if v.Shape != nil {
-		ok = ok && len(v.Shape) == t.Rank()
-		for i := 0; ok && i < len(v.Shape); i++ {
-			ok = v.Shape[i] < 0 || v.Shape[i] == t.Shape()[i]
-		}
-	}
-	if !ok {
+	if !v.accepts(t.DType(), t.Shape()) {
 		return &InputError{v.Name, fmt.Sprintf("input %q is %v, want %v", v.Name, t, v)}
 	}
 	return nil
+}
+
+func (v *ValueInfo) accepts(d tensor.DType, s tensor.Shape) bool {
+	ok := v.DType == tensor.Undefined || v.DType == d
+	if v.Shape != nil {
+		ok = ok && len(v.Shape) == len(s)
+		for i := 0; ok && i < len(v.Shape); i++ {
+			ok = v.Shape[i] < 0 || v.Shape[i] == s[i]
+		}
+	}
+	return ok
 }
 
 // String formats the type with the names of open axes, for example "float32[batch 784]".
@@ -303,13 +373,22 @@ func (v *ValueInfo) String() string {
 	return s + "]"
 }
 
-// Inputs describes the inputs that Run wants, in the order of the model.
-func (s *Session) Inputs() []ValueInfo { return slices.Clone(s.ins) }
+// Inputs describes the inputs that Run wants, in the order of the model. The result is the
+// caller's.
+func (s *Session) Inputs() []ValueInfo { return cloneInfos(s.ins) }
 
-// Outputs describes the outputs, in the order of the model.
-func (s *Session) Outputs() []ValueInfo { return slices.Clone(s.outs) }
+// Outputs describes the outputs, in the order of the model. The result is the caller's.
+func (s *Session) Outputs() []ValueInfo { return cloneInfos(s.outs) }
 
-// Metadata returns the model's metadata_props.
+func cloneInfos(infos []ValueInfo) []ValueInfo {
+	out := slices.Clone(infos)
+	for i := range out {
+		out[i].Shape, out[i].Dims = slices.Clone(out[i].Shape), slices.Clone(out[i].Dims)
+	}
+	return out
+}
+
+// Metadata returns the model's metadata_props by key. The map is the caller's.
 func (s *Session) Metadata() map[string]string {
 	m := make(map[string]string, len(s.model.Metadata))
 	for _, p := range s.model.Metadata {
@@ -318,7 +397,9 @@ func (s *Session) Metadata() map[string]string {
 	return m
 }
 
-// Model returns the model that the session executes. The caller must not change it.
+// Model returns the model that the session executes. The caller must not change it. The elements
+// of its tensors may lie in a mapped file: they must not be read once the session has been closed,
+// and reading them faults if the file has been cut short.
 func (s *Session) Model() *onnx.Model { return s.model }
 
 // Backend returns the name of the backend that executes the model.

@@ -425,7 +425,7 @@ func (p *Plan) checkBlocks(outs, ins []*tensor.Tensor) error {
 			outs[i] = t
 		}
 		if outs[i].DType() != f.DType || !outs[i].Shape().Equal(f.Shape) {
-			return fmt.Errorf("plan: output %q is %v, the buffer given is %v", p.graph.Value(id).Name, f, outs[i])
+			return bufferError(p.graph.Value(id).Name, f, outs[i])
 		}
 	}
 	return nil

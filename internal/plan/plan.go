@@ -176,6 +176,18 @@ func (p *Plan) Output(i int) (op.Fact, bool) {
 	return op.Fact{DType: s.fact.DType, Shape: s.fact.Shape}, s.kind != slotDynamic
 }
 
+// BufferError says that the caller's tensor for an output has another type or shape.
+type BufferError struct {
+	Name string // of the output
+	text string
+}
+
+func (e *BufferError) Error() string { return e.text }
+
+func bufferError(name string, want fmt.Stringer, given *tensor.Tensor) error {
+	return &BufferError{name, fmt.Sprintf("the buffer for output %q is %v, want %v", name, given, want)}
+}
+
 // NodeError is an error of one node, with what the node was given.
 type NodeError struct {
 	Name   string

@@ -188,7 +188,7 @@ func (p *Plan) bind(st *State, outs, ins []*tensor.Tensor) error {
 			outs[i] = t
 		}
 		if outs[i].DType() != s.fact.DType || !outs[i].Shape().Equal(s.fact.Shape) {
-			return fmt.Errorf("plan: output %q is %v, the buffer given is %v", p.graph.Values[slot].Name, s.fact, outs[i])
+			return bufferError(p.graph.Values[slot].Name, s.fact, outs[i])
 		}
 		if r := &p.slots[s.root]; r.kind == slotOutput && r.index == i {
 			st.tensors[s.root].Set(r.fact.DType, outs[i].Bytes(), r.fact.Shape)
@@ -303,8 +303,8 @@ func (p *Plan) finish(st *State, outs []*tensor.Tensor) error {
 			outs[i] = t.Clone()
 			continue
 		}
-		if !outs[i].Shape().Equal(t.Shape()) {
-			return fmt.Errorf("plan: output %q is %v, the buffer given is %v", p.graph.Values[slot].Name, t, outs[i])
+		if outs[i].DType() != t.DType() || !outs[i].Shape().Equal(t.Shape()) {
+			return bufferError(p.graph.Values[slot].Name, t, outs[i])
 		}
 		if err := outs[i].CopyFrom(t); err != nil {
 			return err
