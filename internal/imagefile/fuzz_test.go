@@ -48,6 +48,8 @@ func fuzzImages(t testing.TB) [][]byte {
 	}
 	add(func(b *bytes.Buffer) error { return jpeg.Encode(b, rgb, nil) })
 	add(func(b *bytes.Buffer) error { return jpeg.Encode(b, grey, &jpeg.Options{Quality: 10}) })
+	turned := append([]byte("\xff\xd8"), exifOf(binary.LittleEndian, 3, 6)...)
+	out = append(out, append(turned, out[len(out)-2][2:]...))
 	add(func(b *bytes.Buffer) error { return gif.Encode(b, palette, nil) })
 	out = append(out, []byte("P2 2 1 15 0 15"), []byte("P6\n1 2\n255\n\x01\x02\x03\x04\x05\x06"))
 	return out
