@@ -19,7 +19,8 @@ var _ LayoutAware = (*pad)(nil)
 
 func newPad(a *Attrs) (Op, error) {
 	o := &pad{mode: a.OneOf("mode", "constant", "reflect", "edge", "wrap"), types: a.Types()}
-	if o.mode == "wrap" && a.Opset() < 19 {
+	// Opset 19 defines wrap; PyTorch writes it at 18 as well, and ONNX Runtime reads it there.
+	if o.mode == "wrap" && a.Opset() < 18 {
 		a.Fail("attribute %q: value %q is not known at opset %d", "mode", o.mode, a.Opset())
 	}
 	return o, nil

@@ -261,7 +261,7 @@ func TestPad(t *testing.T) {
 			{[]int64{0, 0, 0, 0, 0, 0, 0, 0}, nil, tensor.Shape{2, 3, 4, 5}},
 		} {
 			t.Run(fmt.Sprintf("%s/%v", mode, c.pads), func(t *testing.T) {
-				o, err := makeOp(t, newPad, "Pad", 19, attrString("mode", mode))
+				o, err := makeOp(t, newPad, "Pad", 18, attrString("mode", mode))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -324,6 +324,9 @@ func TestPad(t *testing.T) {
 }
 
 func TestPadRejects(t *testing.T) {
+	if _, err := makeOp(t, newPad, "Pad", 13, attrString("mode", "wrap")); err == nil {
+		t.Error("wrap was accepted at opset 13")
+	}
 	x := of(t, make([]float32, 12), 3, 4)
 	for _, c := range []struct {
 		mode string
