@@ -18,7 +18,7 @@ const (
 	leftOutMicrosoft = "BiasGelu DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu " +
 		"MatMulIntegerToFloat QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv " +
 		"QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid " +
-		"QLinearSoftmax QLinearWhere QuickGelu"
+		"QLinearSoftmax QLinearWhere QuickGelu SkipLayerNormalization"
 )
 
 // LeftOut reports whether an operator is missing only because the program was built with the

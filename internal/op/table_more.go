@@ -87,4 +87,5 @@ var moreTable = []row{
 	{Key{"com.microsoft", "QLinearSoftmax"}, []Version{{Since: 1, New: newQLinearSoftmax, Types: types8}}},
 	{Key{"com.microsoft", "QLinearWhere"}, []Version{{Since: 1, New: newQLinearWhere, Types: types8}}},
 	{Key{"com.microsoft", "QuickGelu"}, []Version{{Since: 1, New: newUnary(fnSwish, readAlpha(1.702)), Types: typesFloat}}},
+	{Key{"com.microsoft", "SkipLayerNormalization"}, []Version{{Since: 1, New: newSkipLayerNorm, Types: typesFloat}}},
 }

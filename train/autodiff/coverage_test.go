@@ -39,7 +39,7 @@ var without = map[op.Key]string{
 	{Domain: "com.microsoft", Type: "QLinearGlobalAveragePool"}: integer, {Domain: "com.microsoft", Type: "QLinearLeakyRelu"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearMul"}: integer, {Domain: "com.microsoft", Type: "QLinearSigmoid"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearSoftmax"}: integer, {Domain: "com.microsoft", Type: "QLinearWhere"}: integer,
-	{Domain: "com.microsoft", Type: "QuantizeLinear"}: renamed, {Domain: "com.microsoft", Type: "DequantizeLinear"}: renamed,
+	{Domain: "com.microsoft", Type: "SkipLayerNormalization"}: fused, {Domain: "com.microsoft", Type: "QuantizeLinear"}: renamed, {Domain: "com.microsoft", Type: "DequantizeLinear"}: renamed,
 }
 
 // TestEveryOperatorIsAccountedFor: an operator of the runtime has a gradient rule, which
