@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/aekit/aekit/internal/kernel"
@@ -17,15 +18,20 @@ import (
 // fewColumns is the most output channels of such a convolution.
 const fewColumns = 4
 
-// fewTap is a tap of a phase: the image row and column that it reads for the first position, and its place in the weights.
-type fewTap struct{ row, col, tap int }
+// fewTap is a tap of a product: the image row and column that it reads for the first position, and its place in the weights
+// for each of the phases of columns that the product computes, or -1.
+type fewTap struct {
+	row, col int
+	taps     [fewColumns]int
+}
 
-// fewGeometry says which taps the phases of a convolution have.
+// fewGeometry says which taps the products of a convolution have.
 type fewGeometry struct {
 	ph, pw                   int // phases of rows and of columns
 	step                     int // image rows between those of results of a phase that follow each other
 	top, bottom, left, right int // least and largest row and column of any tap
-	phases                   [][]fewTap
+	joined                   int // phases of columns of a product
+	products                 [][]fewTap
 }
 
 // few returns the geometry of a convolution whose results are computed by position, if it is one.
@@ -52,29 +58,37 @@ func (s *convShape) few() (fewGeometry, bool) {
 		d := phase + begin - k*dilation
 		return floorDiv(d, stride), floorDiv(d, stride)*stride == d
 	}
+	// With one channel a product has fewer multiplications than values to read. Phases of columns read much the same ones.
+	if g.joined = 1; s.o == 1 && g.pw <= fewColumns && kernel.HasPixelsQ8(g.pw) {
+		g.joined = g.pw
+	}
 	first := true
-	for a := range g.ph {
-		for b := range g.pw {
-			var taps []fewTap
-			for kh := range h.kernel {
-				for kw := range w.kernel {
-					y, okY := at(h.stride, h.begin, h.dilation, a, kh)
-					x, okX := at(w.stride, w.begin, w.dilation, b, kw)
-					if !okY || !okX {
-						continue
-					}
-					taps = append(taps, fewTap{y, x, kh*w.kernel + kw})
-					if first {
-						g.top, g.bottom, g.left, g.right, first = y, y, x, x, false
-					}
-					g.top, g.bottom, g.left, g.right = min(g.top, y), max(g.bottom, y), min(g.left, x), max(g.right, x)
+	for i := range g.ph * g.pw / g.joined {
+		var taps []fewTap
+		for b := range g.joined {
+			found := false
+			for k := range h.kernel * w.kernel {
+				y, okY := at(h.stride, h.begin, h.dilation, i*g.joined/g.pw, k/w.kernel)
+				x, okX := at(w.stride, w.begin, w.dilation, i*g.joined%g.pw+b, k%w.kernel)
+				if !okY || !okX {
+					continue
 				}
+				n := slices.IndexFunc(taps, func(t fewTap) bool { return t.row == y && t.col == x && t.taps[b] < 0 })
+				if n < 0 {
+					n = len(taps)
+					taps = append(taps, fewTap{y, x, [fewColumns]int{-1, -1, -1, -1}})
+				}
+				taps[n].taps[b], found = k, true
+				if first {
+					g.top, g.bottom, g.left, g.right, first = y, y, x, x, false
+				}
+				g.top, g.bottom, g.left, g.right = min(g.top, y), max(g.bottom, y), min(g.left, x), max(g.right, x)
 			}
-			if len(taps) == 0 {
+			if !found {
 				return g, false
 			}
-			g.phases = append(g.phases, taps)
 		}
+		g.products = append(g.products, taps)
 	}
 	// A band is not much wider than the image, which it reaches.
 	cells := s.dst[2] / g.pw
@@ -99,7 +113,7 @@ func floorDiv(a, b int) int {
 	return q
 }
 
-// packedFew is the weights of each phase.
+// packedFew is the weights of each product.
 type packedFew struct{ packedQ8 }
 
 // fewKey is the key of weights that packFew packs.
@@ -108,24 +122,30 @@ func (s *convShape) fewKey() string {
 	return fmt.Sprintf("few-q8 %v s%d,%d d%d,%d b%d,%d", s.transposed, h.stride, w.stride, h.dilation, w.dilation, h.begin, w.begin)
 }
 
-// packFew packs constant weights for the phases of a geometry.
+// packFew packs constant weights for the products of a geometry.
 func packFew(s *convShape, g *fewGeometry, w *tensor.Tensor) *packedFew {
 	v, taps := signed8(w), s.taps()
 	p := &packedFew{packedQ8{shape: w.Shape().Clone()}}
-	for _, phase := range g.phases {
+	columns := g.joined * s.o
+	for _, product := range g.products {
 		var m []int8
-		for _, t := range phase {
+		for _, t := range product {
 			for c := range s.c {
-				for o := range s.o {
-					at := (o*s.c + c) * taps
+				for j := range columns {
+					tap, o := t.taps[j/s.o], j%s.o
+					at := (o*s.c+c)*taps + tap
 					if s.transposed {
-						at = (c*s.o + o) * taps
+						at = (c*s.o+o)*taps + tap
 					}
-					m = append(m, v[at+t.tap])
+					if tap < 0 {
+						m = append(m, 0)
+					} else {
+						m = append(m, v[at])
+					}
 				}
 			}
 		}
-		p.w = append(p.w, kernel.PackPixelsQ8(len(phase)*s.c, s.o, m, s.o))
+		p.w = append(p.w, kernel.PackPixelsQ8(len(product)*s.c, columns, m, columns))
 	}
 	return p
 }
@@ -151,7 +171,7 @@ func planFew(s *convShape, g *fewGeometry, alone bool) fewPlan {
 	for p.rows = cells; p.rows > 4 && inRows(p.rows)*rowWords > bandBytes/4; {
 		p.rows = (p.rows + 1) / 2
 	}
-	work := mulSize(s.n, s.dst[1], s.dst[2], len(g.phases[0]), s.c, s.o)
+	work := mulSize(s.n, s.dst[1], s.dst[2], len(g.products[0]), s.c, s.o)
 	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
 		p.rows = max(1, min(p.rows, cells/want))
 	}
@@ -180,7 +200,7 @@ type fewRun struct {
 	chunkMemory
 	convShape
 	fewGeometry
-	steps     []*kernel.PixelSteps // by phase
+	steps     []*kernel.PixelSteps // by product
 	interlace *kernel.Interleaver8
 	packed    *packedFew
 	columns   columnsQ8
@@ -196,9 +216,9 @@ func (t *fewRun) prepare(s *convShape, g *fewGeometry) {
 	t.convShape, t.fewGeometry, t.plans = *s, *g, [2]fewPlan{planFew(s, g, false), planFew(s, g, true)}
 	t.interlace, t.steps = kernel.NewInterleaver8(g.pw*s.o), nil
 	quads, pitch := s.c/4, t.plans[0].pitch
-	for _, phase := range g.phases {
+	for _, product := range g.products {
 		var offs []int
-		for _, tap := range phase {
+		for _, tap := range product {
 			for q := range quads {
 				offs = append(offs, ((tap.row-g.top)*quads+q)*pitch+tap.col-g.left)
 			}
@@ -234,9 +254,10 @@ func (t *fewRun) Do(chunk, worker int) {
 		t.fill(words, f, n, first*t.step+t.top, (rows-1)*t.step+t.bottom-t.top+1, u == lo || t.bands > 1)
 		for i := range t.steps {
 			p, cols, count := t.packed.w[i], t.columns.list[i], 0
+			row, plane := i*t.joined/t.pw, i*t.joined%t.pw*t.o
 			for j := range rows {
 				for x := 0; x < t.lanes; x += 16 {
-					lines[count] = kernel.LineQ8{A: j*t.step*quads*t.pitch + x, Dst: i%t.pw*t.o*t.plane + (j*t.ph+i/t.pw)*t.lanes + x}
+					lines[count] = kernel.LineQ8{A: j*t.step*quads*t.pitch + x, Dst: plane*t.plane + (j*t.ph+row)*t.lanes + x}
 					if count++; count == len(lines) {
 						p.RunPixels(lines[:], words, t.steps[i], cols, result, t.plane)
 						count = 0
