@@ -22,11 +22,11 @@ func newMatMul(a *Attrs) (Op, error) {
 
 func newFusedMatMul(a *Attrs) (Op, error) {
 	o := &matmul{types: a.Types(), alpha: a.Float("alpha", 1), transA: a.Bool("transA", false), transB: a.Bool("transB", false)}
-	if a.Bool("transBatchA", false) || a.Bool("transBatchB", false) {
-		a.Fail("transposed batch axes are not supported")
-	}
 	if o.alpha == 0 {
 		a.Fail("attribute \"alpha\" is 0")
+	}
+	if batch := [2]bool{a.Bool("transBatchA", false), a.Bool("transBatchB", false)}; batch[0] || batch[1] {
+		return &batchedMatMul{*o, batch}, nil
 	}
 	return o, nil
 }

@@ -313,3 +313,29 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestFusedMatMulOfStacks has operands whose stack comes after their first axis.
+func TestFusedMatMulOfStacks(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for _, d := range []tensor.DType{tensor.Float32, tensor.Float64, tensor.Float16} {
+		tol := map[tensor.DType]float64{tensor.Float32: 1e-5, tensor.Float64: 1e-12, tensor.Float16: 5e-3}[d]
+		a, b := randomOf(r, d, 3, 2, 5, 4), randomOf(r, d, 6, 2, 5, 4) // stacks of 2×5 matrices 3×4 and 6×4
+		at, bt := permuted(a, 1, 2, 0, 3), permuted(b, 1, 2, 0, 3)
+		for _, first := range []bool{true, false} {
+			x, attrs := a, []*onnx.Attribute{attrInt("transB", 1), attrInt("transBatchB", 1), attrFloat("alpha", 0.5)}
+			if first {
+				attrs = append(attrs, attrInt("transBatchA", 1))
+			} else {
+				x = at
+			}
+			want := node{typ: "FusedMatMul", domain: "com.microsoft", opset: 1, attrs: []*onnx.Attribute{attrInt("transB", 1), attrFloat("alpha", 0.5)}}.eval(t, at, bt)[0]
+			got := node{typ: "FusedMatMul", domain: "com.microsoft", opset: 1, attrs: attrs}.eval(t, x, b)[0]
+			wantShape(t, "FusedMatMul", got, d, 2, 5, 3, 6)
+			wantNear(t, "FusedMatMul", got, floats(want), tol, d, first)
+		}
+	}
+	flat := randomOf(r, tensor.Float32, 4, 4)
+	if _, err := (node{typ: "FusedMatMul", domain: "com.microsoft", opset: 1, attrs: []*onnx.Attribute{attrInt("transBatchA", 1)}}).try(t, flat, flat); err == nil {
+		t.Error("a matrix without a stack was accepted")
+	}
+}
