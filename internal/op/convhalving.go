@@ -24,9 +24,12 @@ const (
 	// halvingMinTiles is the least number of tiles for which it pays to transform the weights.
 	halvingMinTiles = 64
 	// halvingMinImageTiles is the least number of tiles of an image, and of a phase of it, where weights
-	// are constant: they have grown by 9/4 and are read once for a block of tiles. That it does not
-	// count images makes the method the same in every batch.
+	// are constant. That it does not count images makes the method the same in every batch.
 	halvingMinImageTiles = 4
+	// Below halvingFewTiles, either side has at least halvingFewChannels, or the transforms of few rows
+	// cost more than is saved, and there are at most halvingMostPairs of channels: weights have grown
+	// by 9/4, and are read for one image if there are no more.
+	halvingFewTiles, halvingFewChannels, halvingMostPairs = 16, 64, 32 << 10
 	// Of the products of an image at most these hundredths may be left: tiles at the border can be
 	// half empty, and the transforms cost something.
 	halvingLeft = 65
@@ -56,6 +59,9 @@ func (s *convShape) usesHalving(constant bool) bool {
 	}
 	tiles := mulSize(ceilDiv(small[0], 2), ceilDiv(small[1], 2))
 	if constant {
+		if tiles < halvingFewTiles && (min(s.c, s.o) < halvingFewChannels || mulSize(s.c, s.o) > halvingMostPairs) {
+			return false
+		}
 		return tiles >= halvingMinImageTiles && 100*kernel.HalvingTaps*tiles <= halvingLeft*4*small[0]*small[1]
 	}
 	return mulSize(s.n, tiles) >= halvingMinTiles

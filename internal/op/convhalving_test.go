@@ -136,6 +136,7 @@ func TestConvHalvingConstant(t *testing.T) {
 	}
 	cases := append(halvingCases(), convCase{n: 1, c: 20, o: 200, groups: 1, in: []int{16, 16}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, bias: true},
 		convCase{n: 1, c: 16, o: 130, groups: 2, in: []int{12, 8}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
+		convCase{n: 5, c: 64, o: 70, groups: 1, in: []int{8, 8}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}},
 		convCase{n: 3, c: 64, o: 96, groups: 1, in: []int{4, 4}, kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, transposed: true, bias: true})
 	tiled := 0
 	for _, c := range cases {
@@ -228,7 +229,9 @@ func TestConvHalvingKeeps(t *testing.T) {
 	}
 	for _, c := range []convCase{
 		{n: 64, c: 16, o: 16, groups: 1, in: []int{2, 2}, transposed: true, pads: []int{1, 1, 1, 1}},
-		{n: 64, c: 16, o: 16, groups: 1, in: []int{7, 7}, transposed: true, pads: []int{1, 1, 1, 1}},
+		{n: 64, c: 64, o: 64, groups: 1, in: []int{7, 7}, transposed: true, pads: []int{1, 1, 1, 1}},
+		{n: 64, c: 63, o: 64, groups: 1, in: []int{4, 4}, transposed: true, pads: []int{1, 1, 1, 1}},
+		{n: 64, c: 513, o: 64, groups: 1, in: []int{4, 4}, transposed: true, pads: []int{1, 1, 1, 1}},
 	} {
 		c.kernel, c.strides = []int{4, 4}, []int{2, 2}
 		o := c.op(t)
