@@ -8,9 +8,11 @@ import (
 
 // runtimeImports are the packages outside this module that package runtime and what it
 // reaches import themselves. Each adds to every program on a device: encoding/json, log/slog,
-// crypto, the image formats and the protobuf module were there once, at 0.1 to 0.3 MB each.
+// crypto, the image formats and the protobuf module were there once, at 0.1 to 0.3 MB each. Of image
+// and image/color the types are used, and the linker leaves out what a program does not call.
 var runtimeImports = strings.Fields(`
-	std/bufio std/bytes std/cmp std/context std/encoding/binary std/errors std/fmt std/io std/io/fs std/maps
+	std/bufio std/bytes std/cmp std/context std/encoding/binary std/errors std/fmt std/image std/image/color
+	std/io std/io/fs std/maps
 	std/math std/math/bits std/math/cmplx std/math/rand/v2 std/os std/path std/path/filepath std/runtime
 	std/runtime/debug std/runtime/metrics std/slices std/sort std/strconv std/strings std/sync std/sync/atomic
 	std/syscall std/time std/unicode/utf8 std/unsafe
