@@ -10,6 +10,9 @@
 //
 // The quantisation is q = saturate(round(x / scale) + zero_point), with rounding half to
 // even, as the ONNX operator QuantizeLinear has it; zero is always exactly representable.
+//
+// Functions do not change the models and calibrations that they are given, and may be called from
+// several goroutines at once. A [Source] is for one goroutine.
 package quant
 
 import (

@@ -20,7 +20,10 @@ var (
 
 // UnsupportedError lists every operator of a model that this module does not have, those in
 // sub-graphs and functions included. Loading such a model returns it.
-type UnsupportedError struct{ Missing []MissingOp }
+type UnsupportedError struct {
+	Missing []MissingOp
+	text    string
+}
 
 // MissingOp is an operator that a model uses and that this module does not have.
 type MissingOp struct {
@@ -30,13 +33,7 @@ type MissingOp struct {
 	Nodes  []string // names of the nodes that use it; at least one
 }
 
-func (e *UnsupportedError) Error() string {
-	g := &graph.UnsupportedError{}
-	for _, m := range e.Missing {
-		g.Missing = append(g.Missing, graph.Missing(m))
-	}
-	return g.Error()
-}
+func (e *UnsupportedError) Error() string { return e.text }
 
 // NodeError is a failure at one node, when the model is loaded, prepared for new shapes, or run.
 type NodeError struct {
@@ -85,7 +82,7 @@ func convert(err error) error {
 	case *plan.NodeError:
 		return &NodeError{Name: e.Name, OpType: e.OpType, Inputs: e.Inputs, Err: convert(e.Err)}
 	case *graph.UnsupportedError:
-		u := &UnsupportedError{}
+		u := &UnsupportedError{text: e.Error()}
 		for _, m := range e.Missing {
 			u.Missing = append(u.Missing, MissingOp(m))
 		}

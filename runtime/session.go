@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
@@ -119,8 +120,10 @@ func newCounted(m *onnx.Model, o Options, sh *shared) (_ *Session, err error) {
 	if err := onnx.Check(m); err != nil {
 		return nil, err
 	}
-	if err := o.Limits.count(m); err != nil {
-		return nil, err
+	if op.Complete {
+		if err := o.Limits.count(m); err != nil {
+			return nil, err
+		}
 	}
 	return newSession(m, o, sh)
 }

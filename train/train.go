@@ -5,6 +5,9 @@
 // out is the model it was given with other weights. The same seed gives the same weights,
 // bit for bit, for any number of threads on CPUs of the same tier, and a run that was
 // interrupted and resumed gives the same as one that was not.
+//
+// A Trainer is for one goroutine; several may train at once. Objectives, optimizers and schedules
+// are plain values that trainers may share.
 package train
 
 import (

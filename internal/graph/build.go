@@ -186,10 +186,12 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 		visible[name] = true
 	}
 	for i, n := range og.Nodes {
-		if t := constantOf(n, og.Outputs); t != nil && g.Lookup(n.Outputs[0]) == None {
-			g.AddValue(Value{Name: n.Outputs[0], Kind: Constant, Data: t, Type: TypeOf(t)})
-			visible[n.Outputs[0]] = true
-			continue
+		if op.Complete {
+			if t := constantOf(n, og.Outputs); t != nil && g.Lookup(n.Outputs[0]) == None {
+				g.AddValue(Value{Name: n.Outputs[0], Kind: Constant, Data: t, Type: TypeOf(t)})
+				visible[n.Outputs[0]] = true
+				continue
+			}
 		}
 		if err := g.addNode(n, i, cfg, types, outer, visible, depth); err != nil {
 			return nil, errorf("node %q (%s): %w", nodeName(n, i), n.OpType, err)

@@ -169,6 +169,8 @@ func (b *tapPacker) tap(g int, at [3]int) {
 }
 
 // add appends a tap to the phase under construction.
+//
+//go:noinline
 func (b *tapPacker) add(t convTap) {
 	if b.n == len(b.phases) {
 		b.phases = append(b.phases, nil)

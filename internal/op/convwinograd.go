@@ -129,6 +129,17 @@ func packWinograd(s *convShape, w *tensor.Tensor, sl Slices) *packedWinograd {
 		p.groups = append(p.groups, m)
 		p.bytes += m.Bytes()
 	}
+	if !Complete {
+		for g, m := range p.groups {
+			for i := range m.Parts() {
+				first, _ := m.Part(i)
+				if !m.Pack(i, w.Float32s()[9*m.C*(g*m.O+first):]) {
+					return nil
+				}
+			}
+		}
+		return p
+	}
 	t := &slicedWinograd{p: p, w: w, s: sl, parts: p.groups[0].Parts()}
 	sl.Pool.Run(s.groups*t.parts, t)
 	if t.failed.Load() {
