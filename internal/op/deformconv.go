@@ -70,6 +70,9 @@ func (o *deformConv) Infer(in []Fact) ([]Fact, error) {
 // PackKey implements [Prepacker]: nothing is packed.
 func (o *deformConv) PackKey(i int, in []Fact) (string, bool) { return "", false }
 
+// MACs implements [Coster]: those of the Conv with these weights, whose third input is the bias.
+func (o *deformConv) MACs(in, out []Fact) int64 { return o.conv.MACs(in[:2], out) }
+
 // Workspace implements [Workspacer]: the interpolated values of a few positions.
 func (o *deformConv) Workspace(in []Fact) int {
 	f, err := o.geometry(in[0].Shape, in[1].Shape)

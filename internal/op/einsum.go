@@ -3,6 +3,8 @@ package op
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/aekit/aekit/tensor"
@@ -127,6 +129,44 @@ func (o *einsum) Infer(in []Fact) ([]Fact, error) {
 		s[i] = dims[l]
 	}
 	return outFact(in[0].DType, s)
+}
+
+// MACs implements [Coster]: operands are multiplied from left to right, over all labels that the product so far
+// and the next operand have. It is negative if it cannot be represented.
+func (o *einsum) MACs(in, _ []Fact) int64 {
+	shapes := make([]tensor.Shape, len(in))
+	for i, f := range in {
+		shapes[i] = f.Shape
+	}
+	terms, out, dims, err := o.resolve(shapes)
+	if err != nil {
+		return 0
+	}
+	total := int64(0)
+	acc := terms[0]
+	for i := 1; i < len(terms); i++ {
+		n := int64(1)
+		var product, kept labels
+		for _, l := range append(slices.Clone(acc), terms[i]...) {
+			if slices.Contains(product, l) {
+				continue
+			}
+			product = append(product, l)
+			d := int64(dims[l])
+			if d != 0 && n > math.MaxInt64/d {
+				return -1
+			}
+			n *= d
+			if slices.Contains(out, l) || slices.ContainsFunc(terms[i+1:], func(t labels) bool { return slices.Contains(t, l) }) {
+				kept = append(kept, l)
+			}
+		}
+		if total += n; total < 0 {
+			return -1
+		}
+		acc = kept
+	}
+	return total
 }
 
 // named is a tensor whose axes have names.

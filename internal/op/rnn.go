@@ -228,6 +228,17 @@ func (o *recurrent) Infer(in []Fact) ([]Fact, error) {
 	return out, nil
 }
 
+// MACs implements [Coster]: every step multiplies with W and R.
+func (o *recurrent) MACs(in, _ []Fact) int64 {
+	seq, batch, _ := o.extents(in[0].Shape)
+	weights := 0
+	for _, f := range in[1:3] {
+		n, _ := f.Shape.Elems()
+		weights += n
+	}
+	return int64(seq) * int64(batch) * int64(weights)
+}
+
 // Workspace implements [Workspacer]: the products with W and R, and the states.
 func (o *recurrent) Workspace(in []Fact) int {
 	seq, batch, _ := o.extents(in[0].Shape)
