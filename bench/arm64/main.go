@@ -188,29 +188,42 @@ func write(ctx context.Context, dir, name string) error {
 var executed = regexp.MustCompile(`executed (\d+)`)
 
 // count returns the instructions of one run and the cycles that they take at least: those of a process that runs the model several
-// times more, by the number of runs.
+// times more, by the number of runs. What the runtime of Go executes besides varies by some 100,000 instructions from process to
+// process, so that small models are run more often.
 func (c *counter) count(ctx context.Context, cpu, file string, batch int) (instructions, cycles float64, err error) {
-	const more = 8
-	var n, t [2]float64
-	core := cores[cpu]
-	blocks := c.plugin + ".blocks"
-	for i, runs := range []int{1, 1 + more} {
-		cmd := exec.CommandContext(ctx, c.qemu, "-cpu", cpu, "-d", "plugin", "-plugin", "file="+c.plugin+",blocks="+blocks, c.runner, file, strconv.Itoa(batch), strconv.Itoa(runs))
-		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
-		out, err := cmd.CombinedOutput()
+	one, oneCycles, err := c.execute(ctx, cpu, file, batch, 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, more := range []int{8, 512} {
+		all, allCycles, err := c.execute(ctx, cpu, file, batch, 1+more)
 		if err != nil {
-			return 0, 0, fmt.Errorf("%s %s: %w: %s", c.qemu, file, err, out)
-		}
-		m := executed.FindSubmatch(out)
-		if m == nil {
-			return 0, 0, fmt.Errorf("%s says no count: %s", c.qemu, out)
-		}
-		if n[i], err = strconv.ParseFloat(string(m[1]), 64); err != nil {
 			return 0, 0, err
 		}
-		if t[i], err = core.executedCycles(blocks); err != nil {
-			return 0, 0, err
+		if instructions, cycles = (all-one)/float64(more), (allCycles-oneCycles)/float64(more); all-one > 2e7 {
+			break
 		}
 	}
-	return (n[1] - n[0]) / more, (t[1] - t[0]) / more, nil
+	return instructions, cycles, nil
+}
+
+// execute returns the instructions and the cycles of the first thread of a process.
+func (c *counter) execute(ctx context.Context, cpu, file string, batch, runs int) (instructions, cycles float64, err error) {
+	blocks := c.plugin + ".blocks"
+	cmd := exec.CommandContext(ctx, c.qemu, "-cpu", cpu, "-d", "plugin", "-plugin", "file="+c.plugin+",blocks="+blocks, c.runner, file, strconv.Itoa(batch), strconv.Itoa(runs))
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s %s: %w: %s", c.qemu, file, err, out)
+	}
+	m := executed.FindSubmatch(out)
+	if m == nil {
+		return 0, 0, fmt.Errorf("%s says no count: %s", c.qemu, out)
+	}
+	if instructions, err = strconv.ParseFloat(string(m[1]), 64); err != nil {
+		return 0, 0, err
+	}
+	core := cores[cpu]
+	cycles, err = core.executedCycles(blocks)
+	return instructions, cycles, err
 }
