@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"runtime/debug"
 	"unsafe"
+
+	"github.com/aekit/aekit/internal/op"
+	"github.com/aekit/aekit/tensor"
 )
 
 // mapping is a model file in memory: mapped where that is possible, else read.
@@ -36,6 +39,24 @@ func (m *mapping) holds(b []byte) bool {
 	}
 	at, from := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))
 	return at >= from && at < from+uintptr(len(m.data))
+}
+
+// cloneSlice is how many bytes cloned copies before it drops their pages.
+const cloneSlice = 1 << 20
+
+// cloned copies a tensor whose bytes are not needed in the file any more.
+func (m *mapping) cloned(t *tensor.Tensor) *tensor.Tensor {
+	if !op.Complete || !m.holds(t.Bytes()) {
+		return t.Clone()
+	}
+	c := tensor.Must(tensor.New(t.DType(), t.Shape()...))
+	dst, src := c.Bytes(), t.Bytes()
+	for len(src) > 0 {
+		n := copy(dst, src[:min(cloneSlice, len(src))])
+		m.forget(src[:n])
+		dst, src = dst[n:], src[n:]
+	}
+	return c
 }
 
 // enter makes a fault on the memory of this goroutine a panic, until leave is called.

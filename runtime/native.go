@@ -71,7 +71,7 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body})
+	g, err := graph.New(m, graph.Config{Set: op.Core, Body: plan.Body, Late: true})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (n *native) load() (err error) {
 	for _, v := range n.graph.Values {
 		if v.Data != nil && (!known || plain[v.Data]) && (file.holds(v.Data.Bytes()) || !aligned(v.Data)) {
 			old := v.Data
-			v.Data, copied = old.Clone(), true
+			v.Data, copied = file.cloned(old), true
 			if file != nil {
 				file.forget(old.Bytes())
 			}

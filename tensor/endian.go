@@ -31,11 +31,11 @@ func SwapBytes(b []byte, size int) {
 func (t *Tensor) WriteLittleEndian(w io.Writer) error {
 	size := t.dtype.Size()
 	if HostLittleEndian || size < 2 {
-		_, err := w.Write(t.data)
+		_, err := w.Write(t.Bytes())
 		return err
 	}
 	var part [4096]byte
-	for b := t.data; len(b) > 0; {
+	for b := t.Bytes(); len(b) > 0; {
 		n := copy(part[:], b)
 		SwapBytes(part[:n], size)
 		if _, err := w.Write(part[:n]); err != nil {

@@ -18,6 +18,7 @@ const Align = 64
 // Tensor is a view of typed memory. The zero value is an empty tensor of undefined type.
 type Tensor struct {
 	dtype DType
+	late  lateValues // not nil: in place of data
 	shape Shape
 	data  []byte
 }
@@ -112,6 +113,9 @@ func (t *Tensor) Rank() int { return len(t.shape) }
 
 // Elems returns the number of elements.
 func (t *Tensor) Elems() int {
+	if t.isLate() {
+		return t.lateElems()
+	}
 	if s := t.dtype.Size(); s > 0 {
 		return len(t.data) / s
 	}
@@ -119,7 +123,12 @@ func (t *Tensor) Elems() int {
 }
 
 // Bytes returns the memory itself, in the machine's byte order.
-func (t *Tensor) Bytes() []byte { return t.data }
+func (t *Tensor) Bytes() []byte {
+	if t.isLate() {
+		return t.lateBytes()
+	}
+	return t.data
+}
 
 // String describes the type and shape, not the elements: "float32[2 3]".
 func (t *Tensor) String() string {
@@ -136,7 +145,7 @@ func Data[T Element](t *Tensor) []T {
 	if d := DTypeOf[T](); d != t.dtype {
 		panic(fmt.Sprintf("tensor: data of %v viewed as %v", t, d))
 	}
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.data))), t.Elems())
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.Bytes()))), t.Elems())
 }
 
 // Float32s returns the elements of a Float32 tensor; see [Data].
@@ -147,8 +156,9 @@ func (t *Tensor) Int64s() []int64 { return Data[int64](t) }
 
 // Clone returns a tensor of the same type, shape and elements with its own memory.
 func (t *Tensor) Clone() *Tensor {
-	data := AlignedBytes(len(t.data))
-	copy(data, t.data)
+	src := t.Bytes()
+	data := AlignedBytes(len(src))
+	copy(data, src)
 	return &Tensor{dtype: t.dtype, shape: t.shape.Clone(), data: data}
 }
 
@@ -159,22 +169,22 @@ func (t *Tensor) Reshape(shape ...int) (*Tensor, error) {
 	if !ok || n != t.Elems() {
 		return nil, fmt.Errorf("tensor: %v does not reshape to %v", t, Shape(shape))
 	}
-	return &Tensor{dtype: t.dtype, shape: Shape(shape).Clone(), data: t.data}, nil
+	return &Tensor{dtype: t.dtype, shape: Shape(shape).Clone(), data: t.data, late: t.late}, nil
 }
 
 // Set makes t a view of the given memory, as [FromBytes] does, but without allocating
 // when the rank does not grow. It is for planners that reuse tensor headers; the length
 // and alignment are the caller's promise.
 func (t *Tensor) Set(dtype DType, data []byte, shape Shape) {
-	t.dtype, t.data = dtype, data
+	t.dtype, t.data, t.late = dtype, data, onTime
 	t.shape = append(t.shape[:0], shape...)
 }
 
 // CopyFrom copies the elements of src, which must have t's type and number of elements.
 func (t *Tensor) CopyFrom(src *Tensor) error {
-	if t.dtype != src.dtype || len(t.data) != len(src.data) {
+	if t.dtype != src.dtype || len(t.Bytes()) != len(src.Bytes()) {
 		return fmt.Errorf("tensor: cannot copy %v to %v", src, t)
 	}
-	copy(t.data, src.data)
+	copy(t.Bytes(), src.Bytes())
 	return nil
 }

@@ -136,7 +136,7 @@ func build(og *onnx.Graph, opsets map[string]int, cfg Config, outer map[string]b
 	if depth > maxDepth {
 		return nil, errorf("sub-graphs nest deeper than %d", maxDepth)
 	}
-	g := &Graph{Name: og.Name, Set: cfg.Set, Opsets: map[string]int{}, body: cfg.Body, names: map[string]ValueID{}}
+	g := &Graph{Name: og.Name, Set: cfg.Set, late: cfg.Late && depth == 0, Opsets: map[string]int{}, body: cfg.Body, names: map[string]ValueID{}}
 	for k, v := range opsets {
 		g.Opsets[k] = v
 	}

@@ -90,6 +90,7 @@ type Graph struct {
 	fresh  int
 
 	folding *op.FoldBudget // nil until something is folded
+	late    bool
 }
 
 // BodyFunc compiles the body of a control-flow operator. [plan.Body] is one.
@@ -99,6 +100,9 @@ type BodyFunc func(g *Graph) (op.Body, error)
 type Config struct {
 	Set  op.Set
 	Body BodyFunc // nil: models with control flow are refused
+	// Late is for graphs whose constants are mostly packed, and do not change: large weights
+	// that passes scale or transpose are computed when they are read. See package late.
+	Late bool
 }
 
 // Value returns the value with that id.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/aekit/aekit/internal/late"
+	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
@@ -248,8 +250,10 @@ func (g *Graph) scaleOutput(n *Node, k, shift []float64) (*Node, bool, error) {
 	base := g.Values[n.In[1]]
 	out.In = []ValueID{n.In[0], n.In[1], g.AddConst(fmt.Sprintf("%s_bn_bias", base.Name), tensor.Must(tensor.Of(bias, len(bias))))}
 	if slices.ContainsFunc(k, func(v float64) bool { return v != 1 }) {
-		scaled := w.Clone()
-		scaleAxis(scaled, axis, n.OpType == "ConvTranspose" && group > 1, group, k)
+		scaled, err := g.scaledAxis(w, axis, n.OpType == "ConvTranspose" && group > 1, group, k)
+		if err != nil {
+			return nil, false, err
+		}
 		out.In[1] = g.AddValue(Value{Name: base.Name + "_bn", Kind: Constant, Data: scaled, Type: TypeOf(scaled), Origin: base.Origin})
 	}
 	return &out, true, g.makeOp(&out, nil)
@@ -275,27 +279,35 @@ func attr(n *Node, name string) *onnx.Attribute {
 	return nil
 }
 
-// scaleAxis multiplies w by k along an axis. With groups, ConvTranspose weights are
+// lateFrom is the number of elements from which weights are computed when they are read, if
+// [Config.Late] is set.
+const lateFrom = 16 << 10
+
+// scaledAxis returns w multiplied by k along an axis. With groups, ConvTranspose weights are
 // [C, M/group, …] and the channel of row c and column m is (c / (C/group))·(M/group) + m.
-func scaleAxis(w *tensor.Tensor, axis int, grouped bool, group int, k []float64) {
-	d, s := w.Float32s(), w.Shape()
-	outer, inner := 1, 1
-	for _, e := range s[:axis] {
-		outer *= e
-	}
+func (g *Graph) scaledAxis(w *tensor.Tensor, axis int, grouped bool, group int, k []float64) (*tensor.Tensor, error) {
+	s := w.Shape()
+	inner := 1
 	for _, e := range s[axis+1:] {
 		inner *= e
 	}
-	for o := range outer {
-		first := 0
-		if grouped {
-			first = o / (s[0] / group) * s[axis]
-		}
-		for c := range s[axis] {
-			row := d[(o*s[axis]+c)*inner:][:inner]
-			for i := range row {
-				row[i] = float32(float64(row[i]) * k[first+c])
+	scale := func(dst, src []float32, from int) {
+		for at := 0; at < len(dst); {
+			row := (from + at) / inner // of the axis and those before it
+			c := row % s[axis]
+			if grouped {
+				c += row / s[axis] / (s[0] / group) * s[axis]
+			}
+			f, end := k[c], min((row+1)*inner-from, len(dst))
+			for ; at < end; at++ {
+				dst[at] = float32(float64(src[at]) * f)
 			}
 		}
 	}
+	if !op.Complete || !g.late || w.Elems() < lateFrom {
+		scaled := w.Clone()
+		scale(scaled.Float32s(), scaled.Float32s(), 0)
+		return scaled, nil
+	}
+	return tensor.NewLate(&late.Values{Src: w, Each: scale}, s...)
 }

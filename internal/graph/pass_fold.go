@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/aekit/aekit/internal/late"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/tensor"
 )
@@ -46,7 +47,7 @@ func (g *Graph) constBytes() int64 {
 	var n int64
 	for _, v := range g.Values {
 		if v.Kind == Constant && v.Data != nil {
-			n += int64(len(v.Data.Bytes()))
+			n += int64(op.SizeOf(v.Data))
 		}
 	}
 	return n
@@ -76,7 +77,7 @@ func (g *Graph) fold(n *Node) (bool, error) {
 			return false, nil
 		}
 		in[i] = op.FactOf(v.Data)
-		have += len(v.Data.Bytes())
+		have += op.SizeOf(v.Data)
 		if v.Origin != "" {
 			single = single && origin == ""
 			origin = v.Origin
@@ -101,7 +102,13 @@ func (g *Graph) fold(n *Node) (bool, error) {
 	if !g.FoldBudget().Take(n.Op, in, out[:len(n.Out)]) {
 		return false, nil
 	}
-	ts, err := g.FoldBudget().Eval(n.Op, in, out[:len(n.Out)])
+	var ts []*tensor.Tensor
+	if op.Complete && g.late {
+		ts = lateTranspose(n, in, out)
+	}
+	if ts == nil {
+		ts, err = g.FoldBudget().Eval(n.Op, in, out[:len(n.Out)])
+	}
 	if errors.Is(err, op.ErrFoldBudget) {
 		return false, nil
 	}
@@ -119,4 +126,26 @@ func (g *Graph) fold(n *Node) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// lateTranspose returns the output of a Transpose of a large matrix, which is computed when it is
+// read, or nil: products are packed from the matrix itself.
+func lateTranspose(n *Node, in, out []op.Fact) []*tensor.Tensor {
+	if !isTranspose(n) || in[0].DType != tensor.Float32 || len(in[0].Shape) != 2 || in[0].Const.Elems() < lateFrom {
+		return nil
+	}
+	if perm, ok := permOf(n, 2); !ok || perm[0] != 1 {
+		return nil
+	}
+	shape, src := out[0].Shape, in[0].Const
+	t, err := tensor.NewLate(&late.Values{Src: src, Transpose: func(dst []float32) {
+		to := tensor.Must(tensor.Of(dst, shape...))
+		if err := n.Op.Run(&op.Context{}, []*tensor.Tensor{to}, []*tensor.Tensor{src}); err != nil {
+			panic(err)
+		}
+	}}, shape...)
+	if err != nil {
+		return nil
+	}
+	return []*tensor.Tensor{t}
 }

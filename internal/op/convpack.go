@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/late"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -37,8 +38,7 @@ func newSlicedConv(s *convShape, w *tensor.Tensor, sl Slices) *slicedConv {
 		c.lead, c.inner = s.c, s.o*s.taps()
 	}
 	if w != nil {
-		data := w.Float32s()
-		c.rows = func(_ []float32, from, to int) []float32 { return data[from*c.inner : to*c.inner] }
+		c.rows = func(buf []float32, from, to int) []float32 { return late.Read(w, buf, from*c.inner, to*c.inner) }
 	}
 	return c
 }
@@ -66,8 +66,14 @@ func (c *slicedConv) run() {
 	c.s.Pool.Run(c.shape.groups*ceilDiv(c.lead, c.per), c)
 }
 
+// computed reports whether rows needs memory for what it returns.
+func (c *slicedConv) computed() bool { return c.w == nil || late.Pieces(c.w) }
+
 // Do implements [parallel.Task].
 func (c *slicedConv) Do(chunk, worker int) {
+	if !Complete {
+		return // not called, though the linker cannot know
+	}
 	if c.s.Enter != nil {
 		defer c.s.Enter()()
 	}
@@ -77,13 +83,13 @@ func (c *slicedConv) Do(chunk, worker int) {
 	b := &c.bufs[worker]
 	if b[0] == nil {
 		b[0] = make([]float32, c.per*c.inner)
-		if c.w == nil {
+		if c.computed() {
 			b[1] = make([]float32, c.per*c.inner)
 		}
 	}
 	first := g * c.lead
 	var space []float32
-	if c.w == nil {
+	if c.computed() {
 		space = b[1][:(to-from)*c.inner]
 	}
 	w := c.rows(space, first+from, first+to)
@@ -94,8 +100,8 @@ func (c *slicedConv) Do(chunk, worker int) {
 			c.outputs(m, b[0], w, from, to)
 		}
 	}
-	if c.s.Packed != nil && c.w != nil {
-		c.s.Packed(c.w.Bytes()[4*(first+from)*c.inner : 4*(first+to)*c.inner])
+	if c.w != nil {
+		c.s.packed(c.w, (first+from)*c.inner, (first+to)*c.inner)
 	}
 }
 
@@ -155,11 +161,12 @@ type slicedWinograd struct {
 	w      *tensor.Tensor
 	s      Slices
 	parts  int // of a group
+	bufs   [][]float32
 	failed atomic.Bool
 }
 
 // Do implements [parallel.Task].
-func (t *slicedWinograd) Do(chunk, _ int) {
+func (t *slicedWinograd) Do(chunk, worker int) {
 	if t.s.Enter != nil {
 		defer t.s.Enter()()
 	}
@@ -167,10 +174,17 @@ func (t *slicedWinograd) Do(chunk, _ int) {
 	first, cols := m.Part(chunk % t.parts)
 	each := 9 * m.C
 	from := (chunk/t.parts*m.O + first) * each
-	if !m.Pack(chunk%t.parts, t.w.Float32s()[from:][:cols*each]) {
+	var buf []float32
+	if late.Pieces(t.w) {
+		b := &t.bufs[worker]
+		if *b == nil {
+			_, cols := m.Part(0) // the widest
+			*b = make([]float32, cols*each)
+		}
+		buf = *b
+	}
+	if !m.Pack(chunk%t.parts, late.Read(t.w, buf, from, from+cols*each)) {
 		t.failed.Store(true)
 	}
-	if t.s.Packed != nil {
-		t.s.Packed(t.w.Bytes()[4*from : 4*(from+cols*each)])
-	}
+	t.s.packed(t.w, from, from+cols*each)
 }

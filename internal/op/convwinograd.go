@@ -79,7 +79,7 @@ func Growth(o Op, in []Fact) int {
 			facts := o.inner(in)
 			n, _ := facts[1].Shape.Elems()
 			if f, err := o.facts(facts); err == nil && f.engine {
-				return f.shape.beyondPicture(4*n - len(in[1].Const.Bytes()))
+				return f.shape.beyondPicture(4*n - 4*in[1].Const.Elems())
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func packWinograd(s *convShape, w *tensor.Tensor, sl Slices) *packedWinograd {
 		}
 		return p
 	}
-	t := &slicedWinograd{p: p, w: w, s: sl, parts: p.groups[0].Parts()}
+	t := &slicedWinograd{p: p, w: w, s: sl, parts: p.groups[0].Parts(), bufs: make([][]float32, max(1, sl.Pool.Threads()))}
 	sl.Pool.Run(s.groups*t.parts, t)
 	if t.failed.Load() {
 		return nil

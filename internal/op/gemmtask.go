@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/late"
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/tensor"
 )
@@ -27,6 +28,12 @@ func packB(t *tensor.Tensor, k, n int, trans bool, alpha float32, s Slices) *pac
 	ldb := n
 	if trans {
 		ldb = k
+	}
+	if v := t.Late(); Complete && v != nil && v.Transpose != nil {
+		// The rows of the matrix that t is made of are the columns of t.
+		if src, ok := v.Src.(*tensor.Tensor); ok && src.Rank() == 2 && src.Shape()[1]*ldb == t.Elems() {
+			return &packedB{packB(src, k, n, !trans, alpha, s).p, t.Shape().Clone()}
+		}
 	}
 	if t.DType() == tensor.Float32 && alpha == 1 {
 		p := packTask{p: kernel.NewPackedF32(k, n), t: t, ldb: ldb, trans: trans, s: s}
@@ -56,6 +63,7 @@ type packTask struct {
 	trans bool
 	s     Slices
 	rows  int // of a slice
+	bufs  [][]float32
 }
 
 func (p *packTask) run() {
@@ -65,17 +73,29 @@ func (p *packTask) run() {
 		rows = p.p.N
 		p.rows = (p.rows + p.p.NR - 1) / p.p.NR * p.p.NR
 	}
+	if Complete && late.Pieces(p.t) {
+		p.bufs = make([][]float32, max(1, p.s.Pool.Threads()))
+	}
 	p.s.Pool.Run((rows+p.rows-1)/p.rows, p)
 }
 
 // Do implements [parallel.Task].
-func (p *packTask) Do(chunk, _ int) {
+func (p *packTask) Do(chunk, worker int) {
 	if p.s.Enter != nil {
 		defer p.s.Enter()()
 	}
-	rows := len(p.t.Bytes()) / (4 * p.ldb)
+	rows := p.t.Elems() / p.ldb
 	from := chunk * p.rows
 	to := min(from+p.rows, rows)
+	if Complete && p.bufs != nil {
+		b := &p.bufs[worker]
+		if *b == nil {
+			*b = make([]float32, p.rows*p.ldb)
+		}
+		p.p.PackPart(late.Read(p.t, *b, from*p.ldb, to*p.ldb), p.ldb, p.trans, from, to)
+		p.s.packed(p.t, from*p.ldb, to*p.ldb)
+		return
+	}
 	p.p.Pack(p.t.Float32s(), p.ldb, p.trans, from, to)
 	if p.s.Packed != nil {
 		p.s.Packed(p.t.Bytes()[4*from*p.ldb : 4*to*p.ldb])

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/aekit/aekit/internal/late"
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/tensor"
 )
@@ -32,6 +33,14 @@ func FactOf(t *tensor.Tensor) Fact {
 		return Fact{}
 	}
 	return Fact{DType: t.DType(), Shape: t.Shape(), Const: t}
+}
+
+// SizeOf returns the bytes of a constant, which it does not read.
+func SizeOf(t *tensor.Tensor) int {
+	if !Complete {
+		return len(t.Bytes())
+	}
+	return t.Elems() * t.DType().Size()
 }
 
 // Present reports whether f describes a value, not an omitted input.
@@ -106,8 +115,16 @@ type Slices struct {
 	// Enter is called on every goroutine before it reads the constant, and what it returns
 	// afterwards.
 	Enter func() (leave func())
-	// Packed is told of the bytes of each slice after they have been packed.
+	// Packed is told of the bytes of each slice after they have been packed, or of those that they
+	// were computed from.
 	Packed func(b []byte)
+}
+
+// packed reports the elements [from, to) of a float32 constant.
+func (s *Slices) packed(t *tensor.Tensor, from, to int) {
+	if s.Packed != nil {
+		s.Packed(late.Bytes(t, from, to))
+	}
 }
 
 // InPlacer is an Op that may write output 0 over an input of the same type and shape.

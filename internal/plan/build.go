@@ -73,6 +73,10 @@ func (b *builder) finish() (*Plan, error) {
 	if err := b.pack(jobs); err != nil {
 		return nil, err
 	}
+	if op.Complete {
+		// Errors of reading what a constant is computed from belong here, not to the run.
+		b.plan.Plain(func(t *tensor.Tensor) { t.Bytes() })
+	}
 	return b.plan, nil
 }
 
@@ -229,7 +233,7 @@ func (b *builder) foldNode(n *graph.Node, in, out []op.Fact) error {
 		if f.Const == nil {
 			return nil
 		}
-		have += len(f.Const.Bytes())
+		have += op.SizeOf(f.Const)
 	}
 	need, done := 0, true
 	for i, id := range n.Out {
@@ -355,7 +359,7 @@ func (p *Plan) unpacked(jobs []packing) int {
 	for _, j := range jobs {
 		key := weightKey{j.in[j.input].Const, j.form}
 		if !seen[key] && !p.weights.has(key) {
-			n += len(key.data.Bytes())
+			n += op.SizeOf(key.data)
 		}
 		seen[key] = true
 	}

@@ -29,7 +29,7 @@ func (b *builder) mayGrow(o op.Op, in []op.Fact) bool {
 			for _, id := range n.In {
 				if c := b.fact(id).Const; c != nil && !seen[c] {
 					seen[c] = true
-					b.growth += len(c.Bytes()) / growthPart
+					b.growth += op.SizeOf(c) / growthPart
 				}
 			}
 		}

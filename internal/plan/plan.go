@@ -148,6 +148,16 @@ func (p *Plan) Plain(f func(t *tensor.Tensor)) {
 		p.blocks.plan.Plain(f)
 		return
 	}
+	used := p.used()
+	for i := range p.slots {
+		if s := &p.slots[i]; used[i] && s.kind == slotData {
+			f(s.data)
+		}
+	}
+}
+
+// used reports of each slot whether steps or outputs read it, itself or through views.
+func (p *Plan) used() []bool {
 	used := make([]bool, len(p.slots))
 	for i := range p.steps {
 		for _, in := range p.steps[i].in {
@@ -159,11 +169,7 @@ func (p *Plan) Plain(f func(t *tensor.Tensor)) {
 	for _, o := range p.outputs {
 		used[p.slots[o].root] = true
 	}
-	for i := range p.slots {
-		if s := &p.slots[i]; used[i] && s.kind == slotData {
-			f(s.data)
-		}
-	}
+	return used
 }
 
 // Output returns the type and shape of output i, and false if they are not known before

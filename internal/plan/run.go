@@ -56,6 +56,10 @@ func (p *Plan) NewState() *State {
 	st.ctx.Account = st.account
 	st.ctx.Pool = p.pool
 	st.ctx.Limits = op.BodyLimits(p.limits)
+	var used []bool
+	if op.Complete {
+		used = p.used()
+	}
 	for i := range p.slots {
 		s := &p.slots[i]
 		root := &p.slots[s.root]
@@ -68,6 +72,8 @@ func (p *Plan) NewState() *State {
 			if n, err := tensor.ByteSize(s.fact.DType, s.fact.Shape); err == nil && root.off+n <= len(st.arena) {
 				st.tensors[i].Set(s.fact.DType, st.arena[root.off:root.off+n], s.fact.Shape)
 			}
+		case root.kind == slotData && op.Complete && root.data.Late() != nil && !used[s.root]:
+			// Only its packed form is read.
 		case root.kind == slotData:
 			st.tensors[i].Set(s.fact.DType, root.data.Bytes(), s.fact.Shape)
 		case s.root != i:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/aekit/aekit/internal/late"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/tensor"
 )
@@ -53,10 +54,18 @@ func (w *Weights) get(t *tensor.Tensor, form string, pack func() (op.Packed, err
 		it.err = errNotPacked // if pack panics
 		it.packed, it.err = pack()
 		if it.err == nil && w.Packed != nil {
-			w.Packed(t.Bytes())
+			w.Packed(bytesOf(t))
 		}
 	})
 	return it.packed, it.err
+}
+
+// bytesOf returns the memory of t, or of what it is computed from.
+func bytesOf(t *tensor.Tensor) []byte {
+	if op.Complete && t.DType() == tensor.Float32 {
+		return late.Bytes(t, 0, t.Elems())
+	}
+	return t.Bytes()
 }
 
 // has reports whether a packed form is there or being made.

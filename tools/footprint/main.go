@@ -188,13 +188,23 @@ func examples(dir string) ([]string, error) {
 		}
 		files = append(files, file)
 	}
-	for _, m := range []struct {
-		name string
-		make func() (*onnx.Model, error)
-	}{
+	large, err := write(dir, []made{
 		{"layer.onnx", func() (*onnx.Model, error) { return layer(2048) }},
 		{"convs.onnx", func() (*onnx.Model, error) { return convs(4, 512) }},
-	} {
+	})
+	return append(files, large...), err
+}
+
+// made is a model that a function makes.
+type made struct {
+	name string
+	make func() (*onnx.Model, error)
+}
+
+// write makes models and returns their files.
+func write(dir string, models []made) ([]string, error) {
+	var files []string
+	for _, m := range models {
 		model, err := m.make()
 		if err != nil {
 			return nil, err
