@@ -42,4 +42,8 @@ func TestHandler(t *testing.T) {
 	if !bytes.Equal(get("/?seed=7"), seven) || bytes.Equal(get("/?seed=8"), seven) {
 		t.Error("seed 7 must give the same digit again, and seed 8 another one")
 	}
+	w := httptest.NewRecorder()
+	if h(w, httptest.NewRequest("GET", "/?seed=x", nil)); w.Code != 400 {
+		t.Errorf("seed x: status %d, want 400", w.Code)
+	}
 }
