@@ -213,6 +213,20 @@ func (c convCase) weightShape() []int {
 	return append(s, c.kernel...)
 }
 
+// expected returns the results of a channels-last operator with the facts f, channels first and
+// without activation, and the largest absolute value among them.
+func (c convCase) expected(f *convFacts, x, w *tensor.Tensor, bias []float32) (results []float32, largest float64) {
+	var begin []int
+	for _, a := range f.ax {
+		begin = append(begin, a.begin)
+	}
+	results = c.reference(x, w, bias, begin, toChannelsFirst(f.out))
+	for _, v := range results {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	return results, largest
+}
+
 // reference computes the case by scattering every product, from the definition: operand
 // position i and tap k meet at position i·stride − begin + k·dilation of the other side.
 func (c convCase) reference(x, w *tensor.Tensor, bias []float32, begin []int, out tensor.Shape) []float32 {

@@ -88,15 +88,7 @@ func TestConvHalving(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var begin []int
-			for _, a := range f.ax {
-				begin = append(begin, a.begin)
-			}
-			plain := c.reference(x, w, bias, begin, toChannelsFirst(f.out))
-			scale := 0.0
-			for _, v := range plain {
-				scale = max(scale, math.Abs(float64(v)))
-			}
+			plain, scale := c.expected(&f, x, w, bias)
 			for _, act := range acts {
 				a := *o
 				a.act = act
@@ -159,15 +151,7 @@ func TestConvHalvingConstant(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var begin []int
-		for _, a := range f.ax {
-			begin = append(begin, a.begin)
-		}
-		want := c.reference(x, w, bias, begin, toChannelsFirst(f.out))
-		scale := 0.0
-		for _, v := range want {
-			scale = max(scale, math.Abs(float64(v)))
-		}
+		want, scale := c.expected(&f, x, w, bias)
 		kernel.ActivateF32(want, want, &o.act)
 		run.run(t)
 		for i, v := range channelsFirst(run.out[0]).Float32s() {

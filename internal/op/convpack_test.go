@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
-	"unsafe"
 
 	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/onnx"
@@ -82,28 +80,8 @@ func TestConvPrepackSlices(t *testing.T) {
 		want := result(nil)
 		for _, threads := range []int{1, 3} {
 			pool := parallel.New(threads)
-			var mu sync.Mutex
-			bytes := w.Bytes()
-			seen := make([]uint8, len(bytes))
-			inside, entered := 0, 0
-			count := func(d int) {
-				mu.Lock()
-				inside += d
-				entered += max(d, 0)
-				mu.Unlock()
-			}
-			packed, err := o.(Prepacker).Prepack(1, in, Slices{
-				Pool:  pool,
-				Enter: func() func() { count(1); return func() { count(-1) } },
-				Packed: func(b []byte) {
-					mu.Lock()
-					defer mu.Unlock()
-					from := uintptr(unsafe.Pointer(&b[0])) - uintptr(unsafe.Pointer(&bytes[0]))
-					for i := range b {
-						seen[int(from)+i]++
-					}
-				},
-			})
+			watch := sliceWatch{weights: w.Bytes()}
+			packed, err := o.(Prepacker).Prepack(1, in, watch.slices(pool))
 			pool.Close()
 			if err != nil {
 				t.Fatal(err)
@@ -113,14 +91,7 @@ func TestConvPrepackSlices(t *testing.T) {
 					t.Fatalf("%s, %d threads: element %d is %v, packed at once %v", name, threads, i, v, want[i])
 				}
 			}
-			for i, n := range seen {
-				if n != 1 {
-					t.Fatalf("%s, %d threads: byte %d was reported %d times", name, threads, i, n)
-				}
-			}
-			if inside != 0 || entered < 2 {
-				t.Errorf("%s, %d threads: entered %d times, %d not left", name, threads, entered, inside)
-			}
+			watch.check(t, fmt.Sprintf("%s, %d threads", name, threads), 2)
 		}
 	}
 }

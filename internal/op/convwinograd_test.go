@@ -61,15 +61,7 @@ func TestConvWinograd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var begin []int
-			for _, a := range f.ax {
-				begin = append(begin, a.begin)
-			}
-			plain := c.reference(x, w, bias, begin, toChannelsFirst(f.out))
-			scale := 0.0
-			for _, v := range plain {
-				scale = max(scale, math.Abs(float64(v)))
-			}
+			plain, scale := c.expected(&f, x, w, bias)
 			for _, act := range acts {
 				a := *o
 				a.act = act

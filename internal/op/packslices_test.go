@@ -1,6 +1,7 @@
 package op
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -10,6 +11,49 @@ import (
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
+
+// sliceWatch counts what packing tells of its slices.
+type sliceWatch struct {
+	weights         []byte // that are packed
+	mu              sync.Mutex
+	seen            []uint8 // how often each byte was reported
+	inside, entered int
+}
+
+func (s *sliceWatch) slices(pool *parallel.Pool) Slices {
+	s.seen = make([]uint8, len(s.weights))
+	count := func(d int) {
+		s.mu.Lock()
+		s.inside += d
+		s.entered += max(d, 0)
+		s.mu.Unlock()
+	}
+	return Slices{
+		Pool:  pool,
+		Enter: func() func() { count(1); return func() { count(-1) } },
+		Packed: func(b []byte) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			from := uintptr(unsafe.Pointer(&b[0])) - uintptr(unsafe.Pointer(&s.weights[0]))
+			for i := range b {
+				s.seen[int(from)+i]++
+			}
+		},
+	}
+}
+
+// check fails unless each byte was reported once, and goroutines entered least times and left as often.
+func (s *sliceWatch) check(t *testing.T, name string, least int) {
+	t.Helper()
+	for i, n := range s.seen {
+		if n != 1 {
+			t.Fatalf("%s: byte %d was reported %d times", name, i, n)
+		}
+	}
+	if s.inside != 0 || s.entered < least {
+		t.Errorf("%s: entered %d times, %d not left", name, s.entered, s.inside)
+	}
+}
 
 // TestPrepackSlices packs matrices of several slices with one thread and three: products are
 // those of the matrix packed at once, every byte is reported once, and each goroutine enters
@@ -43,28 +87,9 @@ func TestPrepackSlices(t *testing.T) {
 		want := product(whole)
 		for _, threads := range []int{1, 3} {
 			pool := parallel.New(threads)
-			var mu sync.Mutex
 			w := in[1].Const.Bytes()
-			seen := make([]uint8, len(w))
-			inside, entered := 0, 0
-			count := func(d int) {
-				mu.Lock()
-				inside += d
-				entered += max(d, 0)
-				mu.Unlock()
-			}
-			sliced, err := o.(Prepacker).Prepack(1, in, Slices{
-				Pool:  pool,
-				Enter: func() func() { count(1); return func() { count(-1) } },
-				Packed: func(b []byte) {
-					mu.Lock()
-					defer mu.Unlock()
-					from := uintptr(unsafe.Pointer(&b[0])) - uintptr(unsafe.Pointer(&w[0]))
-					for i := range b {
-						seen[int(from)+i]++
-					}
-				},
-			})
+			watch := sliceWatch{weights: w}
+			sliced, err := o.(Prepacker).Prepack(1, in, watch.slices(pool))
 			pool.Close()
 			if err != nil {
 				t.Fatal(err)
@@ -74,14 +99,7 @@ func TestPrepackSlices(t *testing.T) {
 					t.Fatalf("%+v, %d threads: element %d is %v, packed at once %v", c, threads, i, v, want[i])
 				}
 			}
-			for i, n := range seen {
-				if n != 1 {
-					t.Fatalf("%+v, %d threads: byte %d was reported %d times", c, threads, i, n)
-				}
-			}
-			if inside != 0 || entered < (len(w)+packSlice-1)/packSlice/2 {
-				t.Errorf("%+v, %d threads: entered %d times, %d not left", c, threads, entered, inside)
-			}
+			watch.check(t, fmt.Sprintf("%+v, %d threads", c, threads), (len(w)+packSlice-1)/packSlice/2)
 		}
 	}
 }

@@ -118,8 +118,8 @@ func (t *cellRun) prepare(s *convShape, last bool) {
 }
 
 // runClosed is Run for packed windows.
-func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, out, in []*tensor.Tensor) {
-	t.signed, t.table = in[0].DType() == tensor.Int8, o.table
+func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, w *packedQ8, out, in []*tensor.Tensor) {
+	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
 	if t.cellBands = t.plans[0]; ctx.Pool.Threads() == 1 {

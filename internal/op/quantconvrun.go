@@ -75,18 +75,15 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 			t.windows.prepare(&f.shape, o.last)
 		}
 		if few != nil {
-			g, _ := f.shape.few()
-			t.few.prepare(&f.shape, &g)
+			t.few.prepare(&f.shape)
 		}
 	}
 	if few != nil {
-		t.few.packed = few
-		o.runFew(ctx, &t.few, out, in)
+		o.runFew(ctx, &t.few, few, out, in)
 		return nil
 	}
 	if closed != nil {
-		t.windows.packed = closed
-		o.runClosed(ctx, &t.windows, out, in)
+		o.runClosed(ctx, &t.windows, closed, out, in)
 		return nil
 	}
 	if depth != nil {

@@ -212,8 +212,9 @@ type fewRun struct {
 }
 
 // prepare sets the division for a shape.
-func (t *fewRun) prepare(s *convShape, g *fewGeometry) {
-	t.convShape, t.fewGeometry, t.plans = *s, *g, [2]fewPlan{planFew(s, g, false), planFew(s, g, true)}
+func (t *fewRun) prepare(s *convShape) {
+	g, _ := s.few()
+	t.convShape, t.fewGeometry, t.plans = *s, g, [2]fewPlan{planFew(s, &g, false), planFew(s, &g, true)}
 	t.interlace, t.steps = kernel.NewInterleaver8(g.pw*s.o), nil
 	quads, pitch := s.c/4, t.plans[0].pitch
 	for _, product := range g.products {
@@ -228,8 +229,8 @@ func (t *fewRun) prepare(s *convShape, g *fewGeometry) {
 }
 
 // runFew is Run for weights that packFew packed.
-func (o *quantConv) runFew(ctx *Context, t *fewRun, out, in []*tensor.Tensor) {
-	t.signed, t.table = in[0].DType() == tensor.Int8, o.table
+func (o *quantConv) runFew(ctx *Context, t *fewRun, w *packedFew, out, in []*tensor.Tensor) {
+	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, &t.packed.packedQ8, 1, t.o, out, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
 	if t.fewPlan = t.plans[0]; ctx.Pool.Threads() == 1 {

@@ -196,8 +196,8 @@ type windowRun struct {
 }
 
 // runClosed is Run for packed windows.
-func (o *quantConv) runClosed(ctx *Context, t *windowRun, out, in []*tensor.Tensor) {
-	t.signed, t.last, t.table = in[0].DType() == tensor.Int8, o.last, o.table
+func (o *quantConv) runClosed(ctx *Context, t *windowRun, w *packedQ8, out, in []*tensor.Tensor) {
+	t.packed, t.signed, t.last, t.table = w, in[0].DType() == tensor.Int8, o.last, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = bytes8(in[0]), out[0].Bytes(), ctx.Scratch
 	if t.windowPlan = t.plans[0]; ctx.Pool.Threads() == 1 {
