@@ -82,7 +82,7 @@ func (f *sessionFlags) add(all *cli.Flags) {
 
 func (f *sessionFlags) addShared(all *cli.Flags) {
 	fs := all.Section(runFlags)
-	fs.StringVar(&f.ortLib, "ort-lib", os.Getenv(ort.LibraryEnv), "shared library (`FILE`) of ONNX Runtime, for --backend ort")
+	fs.StringVar(&f.ortLib, "ort-lib", "", "shared library (`FILE`) of ONNX Runtime, for --backend ort; the one that AEKIT_ORT_LIB names if not given")
 	fs.BoolVar(&f.external, "external-data", false, "let the model read weights from other files in its folder")
 	fs.StringVar(&f.verifyKey, "verify-key", "", "refuse models that are not signed with the key to this ed25519 public key (a PEM `FILE`)")
 }
