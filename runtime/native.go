@@ -78,10 +78,10 @@ func (b nativeBackend) Compile(m *onnx.Model, o Options) (Executor, error) {
 	if err := graph.Optimize(g); err != nil {
 		return nil, err
 	}
-	if err := graph.FuseActivations(g); err != nil {
-		return nil, err
-	}
 	if op.Complete {
+		if err := graph.FuseActivations(g); err != nil {
+			return nil, err
+		}
 		if err := graph.JoinGemms(g); err != nil {
 			return nil, err
 		}

@@ -93,13 +93,10 @@ func (p *packTask) Do(chunk, worker int) {
 			*b = make([]float32, p.rows*p.ldb)
 		}
 		p.p.PackPart(late.Read(p.t, *b, from*p.ldb, to*p.ldb), p.ldb, p.trans, from, to)
-		p.s.packed(p.t, from*p.ldb, to*p.ldb)
-		return
+	} else {
+		p.p.Pack(p.t.Float32s(), p.ldb, p.trans, from, to)
 	}
-	p.p.Pack(p.t.Float32s(), p.ldb, p.trans, from, to)
-	if p.s.Packed != nil {
-		p.s.Packed(p.t.Bytes()[4*from*p.ldb : 4*to*p.ldb])
-	}
+	p.s.packed(p.t, from*p.ldb, to*p.ldb)
 }
 
 // gemmTask is one product c = alpha·op(a)·op(b), or c += … if acc, with an epilogue, cut

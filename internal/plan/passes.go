@@ -23,8 +23,6 @@ func (b *builder) machinePasses() error {
 	}
 	if op.Complete {
 		b.boundGrowth()
-	}
-	if op.Complete {
 		b.joinChains()
 	}
 	return nil
