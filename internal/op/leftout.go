@@ -15,7 +15,7 @@ const (
 		"MelWeightMatrix Multinomial NonMaxSuppression NonZero OneHot QLinearConv QLinearMatMul RNN " +
 		"ReverseSequence RoiAlign RotaryEmbedding STFT Scan Scatter ScatterElements ScatterND " +
 		"TensorScatter TfIdfVectorizer TopK Trilu Unique"
-	leftOutMicrosoft = "BiasGelu DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu " +
+	leftOutMicrosoft = "BiasGelu DynamicQuantizeLSTM DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul Gelu " +
 		"MatMulIntegerToFloat QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv " +
 		"QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid " +
 		"QLinearSoftmax QLinearWhere QuickGelu SkipLayerNormalization"

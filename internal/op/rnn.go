@@ -34,6 +34,7 @@ type recurrent struct {
 	coupled     bool // LSTM: the forget gate is 1 − the input gate
 	linearReset bool // GRU: the reset gate acts after the product with R
 	acts        []cellAct
+	rounds      bool // the state is rounded to 8 bits before its product with R; float32 only
 }
 
 // cellAct is an activation function with its parameters.
@@ -248,7 +249,11 @@ func (o *recurrent) Workspace(in []Fact) int {
 	if o.kind == cellGRU {
 		reset = mulSize(2, size)
 	}
-	return workBytes(wideSize(in[0].DType), mulSize(seq, batch, stacked), mulSize(batch, stacked), state, state, reset)
+	rounded := 0
+	if o.rounds {
+		rounded = state
+	}
+	return workBytes(wideSize(in[0].DType), mulSize(seq, batch, stacked), mulSize(batch, stacked), state, state, reset, rounded)
 }
 
 func (o *recurrent) Run(ctx *Context, out, in []*tensor.Tensor) error {
@@ -271,6 +276,7 @@ type layer[T floating] struct {
 	h, c                       []T // the states, [batch size]
 	hr                         []T // h·Rᵀ
 	reset                      []T // GRU: r∘h and its product with R
+	rounded                    []T // h in 8 bits; nil: products are with h itself
 }
 
 func recurrentRun[T floating](ctx *Context, o *recurrent, out, in []*tensor.Tensor) error {
@@ -307,6 +313,9 @@ func recurrentRun[T floating](ctx *Context, o *recurrent, out, in []*tensor.Tens
 	l.h, l.c = carve[T](&scratch, state), carve[T](&scratch, state)
 	if o.kind == cellGRU {
 		l.reset = carve[T](&scratch, 2*l.size)
+	}
+	if o.rounds {
+		l.rounded = carve[T](&scratch, state)
 	}
 	clear(res[0])
 	for dir := range o.dirs {
@@ -372,7 +381,12 @@ func (l *layer[T]) run(y []T, lens []int32, dir int) {
 	back := l.reverse || dir == 1
 	stacked := l.kind.gates() * l.size
 	for step := range l.seq {
-		strideGemm(true, l.batch, stacked, l.size, 1, l.h, l.size, l.r, l.size, l.hr, stacked)
+		h := l.h
+		if l.rounded != nil {
+			h = l.rounded
+			roundBytes(any(h).([]float32), any(l.h).([]float32))
+		}
+		strideGemm(true, l.batch, stacked, l.size, 1, h, l.size, l.r, l.size, l.hr, stacked)
 		for b := range l.batch {
 			n := l.seq
 			if lens != nil {

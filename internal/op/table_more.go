@@ -70,6 +70,7 @@ var moreTable = []row{
 	{Key{"", "Trilu"}, []Version{{Since: 14, New: newTrilu, Types: typesAll}}},
 	{Key{"", "Unique"}, []Version{{Since: 11, New: newUnique, Types: typesAll}}},
 	{Key{"com.microsoft", "BiasGelu"}, []Version{{Since: 1, New: newBiasGelu(fnGelu, false), Types: typesFloat}}},
+	{Key{"com.microsoft", "DynamicQuantizeLSTM"}, []Version{{Since: 1, New: newQuantLSTM, Types: typesOf(tensor.Float32)}}},
 	{Key{"com.microsoft", "DynamicQuantizeMatMul"}, []Version{{Since: 1, New: newDynamicQuantizeMatMul, Types: typesFloat32}}},
 	{Key{"com.microsoft", "FastGelu"}, []Version{{Since: 1, New: newBiasGelu(fnGeluTanh, true), Types: typesFloat}}},
 	{Key{"com.microsoft", "FusedConv"}, []Version{{Since: 1, New: newFusedConv, Types: typesFloat32}}},

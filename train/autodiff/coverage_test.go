@@ -31,7 +31,7 @@ var without = map[op.Key]string{
 	{Type: "NonMaxSuppression"}: vision, {Type: "QLinearConv"}: integer, {Type: "QLinearMatMul"}: integer, {Type: "QuantizeLinear"}: integer,
 	{Type: "RNN"}: control, {Type: "RoiAlign"}: vision, {Type: "STFT"}: signal, {Type: "Scan"}: control,
 	{Type: "Scatter"}: renamed, {Type: "TensorScatter"}: rare, {Type: "TfIdfVectorizer"}: integer, {Type: "Unique"}: dynamic,
-	{Domain: "com.microsoft", Type: "DynamicQuantizeMatMul"}: integer, {Domain: "com.microsoft", Type: "FusedConv"}: fused,
+	{Domain: "com.microsoft", Type: "DynamicQuantizeLSTM"}: integer, {Domain: "com.microsoft", Type: "DynamicQuantizeMatMul"}: integer, {Domain: "com.microsoft", Type: "FusedConv"}: fused,
 	{Domain: "com.microsoft", Type: "FusedGemm"}: fused, {Domain: "com.microsoft", Type: "FusedMatMul"}: fused,
 	{Domain: "com.microsoft", Type: "MatMulIntegerToFloat"}: integer, {Domain: "com.microsoft", Type: "QGemm"}: integer,
 	{Domain: "com.microsoft", Type: "QLinearAdd"}: integer, {Domain: "com.microsoft", Type: "QLinearAveragePool"}: integer,
