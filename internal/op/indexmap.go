@@ -72,7 +72,7 @@ func (m *indexMap) move(pool *parallel.Pool, dst, src, fill []byte) {
 	}
 	m.row = m.block * len(m.axes[len(m.axes)-1].at)
 	m.dst, m.src, m.outside = dst, src, fill
-	m.task.run(pool, len(dst)/m.row, 2*len(dst)/4)
+	m.task.run(pool, len(dst)/m.row, 4*len(dst))
 	m.dst, m.src, m.outside = nil, nil, nil
 }
 

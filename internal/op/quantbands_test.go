@@ -1,10 +1,12 @@
 package op
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/aekit/aekit/internal/parallel"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
 )
@@ -21,6 +23,8 @@ func TestQuantBands(t *testing.T) {
 		{n: 70, c: 64, o: 32, groups: 1, in: []int{7, 7}, kernel: []int{4, 4}, strides: twos, pads: ones, transposed: true},
 		{n: 3, c: 16, o: 1, groups: 1, in: []int{14, 14}, kernel: []int{4, 4}, strides: twos, pads: ones, transposed: true},
 		{n: 1, c: 64, o: 3, groups: 1, in: []int{40, 100}, kernel: []int{3, 3}, pads: ones},
+		{n: 1, c: 128, o: 128, groups: 128, in: []int{33, 40}, kernel: []int{3, 3}, pads: ones},
+		{n: 3, c: 64, o: 64, groups: 64, in: []int{31, 40}, kernel: []int{5, 5}, strides: twos, pads: ones},
 	} {
 		for _, d := range []tensor.DType{tensor.Uint8, tensor.Int8} {
 			t.Run(fmt.Sprintf("%v %v", c, d), func(t *testing.T) { testQuantBands(t, c, d) })
@@ -54,6 +58,13 @@ func testQuantBands(t *testing.T, c convCase, d tensor.DType) {
 	}
 	in[0] = channelsLast(x)
 	y := channelsFirst(runOp(t, v, nil, true, in...)[0])
+	for _, threads := range []int{2, 4, 6} {
+		pool := parallel.New(threads)
+		defer pool.Close()
+		if got := channelsFirst(runOp(t, v, pool, true, in...)[0]); !bytes.Equal(got.Bytes(), y.Bytes()) {
+			t.Fatalf("%d threads give other results than one", threads)
+		}
+	}
 	value := func(v *tensor.Tensor, i int) int64 {
 		if v.DType() == tensor.Int8 {
 			return int64(int8(v.Bytes()[i]))

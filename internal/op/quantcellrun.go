@@ -10,7 +10,7 @@ import (
 // node's state.
 type cellRun struct {
 	cellBands
-	plans [2]cellBands // for several threads, and for one
+	plans [sharings]cellBands
 	chunkMemory
 	convShape
 	parts   []cellGroup
@@ -54,8 +54,8 @@ func closedCells(s *convShape) bool {
 	return true
 }
 
-// planBands divides a run that closedCells accepts. alone is that of planWindows.
-func planBands(s *convShape, parts []cellGroup, last, alone bool) cellBands {
+// planBands divides a run that closedCells accepts.
+func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands {
 	var p cellBands
 	right, work, line, window := 0, 0, 0, 0
 	for i := range parts {
@@ -76,17 +76,17 @@ func planBands(s *convShape, parts []cellGroup, last, alone bool) cellBands {
 	for p.rows > 1 && mulSize(p.rows+p.above, p.width, s.c, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
+	if want := by.chunks(work) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, cells/want))
 	}
 	p.bands = (cells + p.rows - 1) / p.rows
 	p.image = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
-	if alone && p.bands == 1 {
+	if by == alone && p.bands == 1 {
 		p.images = max(1, min(s.n, 2*bandBytes/p.image))
 	}
 	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
 	p.chunks = chunks8For(p.units, work)
-	if alone {
+	if by == alone {
 		p.chunks = 1
 	}
 	if !last {
@@ -101,13 +101,19 @@ func planBands(s *convShape, parts []cellGroup, last, alone bool) cellBands {
 // cellBytes is the scratch memory of a run that closedCells accepts, however many threads compute it.
 func cellBytes(s *convShape, last bool) int {
 	parts := cellGroups(s)
-	return max(planBands(s, parts, last, false).bytes, planBands(s, parts, last, true).bytes)
+	bytes := 0
+	for by := range sharings {
+		bytes = max(bytes, planBands(s, parts, last, by).bytes)
+	}
+	return bytes
 }
 
 // prepare sets the division for a shape.
 func (t *cellRun) prepare(s *convShape, last bool) {
 	t.convShape, t.parts, t.index, t.last = *s, cellGroups(s), t.index[:0], last
-	t.plans = [2]cellBands{planBands(s, t.parts, last, false), planBands(s, t.parts, last, true)}
+	for by := range sharings {
+		t.plans[by] = planBands(s, t.parts, last, by)
+	}
 	for _, g := range t.parts {
 		for i, r := range residueGroups(s) {
 			if r.ax[0].lo == g.ax[0].lo && r.ax[1].lo == g.ax[1].lo && r.ax[2].lo == g.ax[2].lo {
@@ -122,9 +128,7 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, w *packedQ8, ou
 	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
-	if t.cellBands = t.plans[0]; ctx.Pool.Threads() == 1 {
-		t.cellBands = t.plans[1]
-	}
+	t.cellBands = t.plans[sharingOf(ctx.Pool)]
 	channels, positions := t.c*t.groups, t.src[1]*t.src[2]
 	outs, results := t.o*t.groups, t.dst[1]*t.dst[2]
 	if !t.last {

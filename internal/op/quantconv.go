@@ -101,7 +101,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
 	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
-		o.last && isDepth8(&f.shape) && max(planDepth8(&f.shape, false).bytes, planDepth8(&f.shape, true).bytes) == math.MaxInt {
+		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, false), depth8Bytes(&f.shape, true)) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -250,7 +250,7 @@ func (o *quantConv) Workspace(in []Fact) int {
 		return 0
 	}
 	if o.byDepth(in, &f.shape) {
-		return planDepth8(&f.shape, o.byQuads(&f.shape)).bytes
+		return depth8Bytes(&f.shape, o.byQuads(&f.shape))
 	}
 	closed := o.closed(in, &f.shape)
 	if g, ok := o.few(closed, &f.shape); ok {

@@ -122,22 +122,28 @@ type depth8Plan struct {
 	bytes              int
 }
 
-func planDepth8(s *convShape, quads bool) depth8Plan {
+// depth8Cost is the work of one multiply-add of a depthwise convolution of 8-bit values, in those of others.
+const depth8Cost = 2
+
+func planDepth8(s *convShape, quads bool, by sharing) depth8Plan {
 	var p depth8Plan
 	h, c := s.cube[1], s.groups
-	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), c, depthCost)
+	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), c, depth8Cost)
 	pitch := mulSize(4, s.padded[2], c)
 	inRows := func(rows int) int { return mulSize(rows-1, h.stride) + h.span() }
 	p.rows = s.dst[1]
 	for p.rows > 1 && mulSize(inRows(p.rows), pitch) > 2*bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := min(work/chunkWork, maxChunks) / max(1, s.n); want > 1 {
+	if want := by.chunks(work) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, s.dst[1]/want))
 	}
 	p.bands = ceilDiv(s.dst[1], p.rows)
 	p.units = mulSize(s.n, p.bands)
-	p.chunks = chunksFor(p.units, work)
+	p.chunks = chunks8For(p.units, work)
+	if by == alone {
+		p.chunks = 1
+	}
 	p.band = scratchBytes(mulSize(inRows(p.rows), pitch/4))
 	p.sums = scratchBytes(mulSize(s.dst[2], c))
 	p.border = scratchBytes(c/4 + 1)
@@ -149,9 +155,19 @@ func planDepth8(s *convShape, quads bool) depth8Plan {
 	return p
 }
 
+// depth8Bytes is the scratch memory of a run, however many threads compute it.
+func depth8Bytes(s *convShape, quads bool) int {
+	bytes := 0
+	for by := range sharings {
+		bytes = max(bytes, planDepth8(s, quads, by).bytes)
+	}
+	return bytes
+}
+
 // depth8Run is one run. Kept in the node's state.
 type depth8Run struct {
 	depth8Plan
+	plans [sharings]depth8Plan
 	chunkMemory
 	convShape
 	taps    []kernel.DepthTap
@@ -169,7 +185,10 @@ type depth8Run struct {
 }
 
 func (t *depth8Run) lay(s *convShape, quads bool) {
-	t.convShape, t.depth8Plan, t.taps = *s, planDepth8(s, quads), t.taps[:0]
+	t.convShape, t.taps = *s, t.taps[:0]
+	for by := range sharings {
+		t.plans[by] = planDepth8(s, quads, by)
+	}
 	if quads {
 		for row := range ceilDiv(s.cube[1].kernel, 4) {
 			for col := range s.cube[2].kernel {
@@ -196,7 +215,7 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 		st.factors(ctx, o, in)
 		t.scale, t.bias, t.yZero = st.scale, st.bias, st.yZero
 	}
-	t.scratch, t.table = ctx.Scratch, o.table
+	t.scratch, t.table, t.depth8Plan = ctx.Scratch, o.table, t.plans[sharingOf(ctx.Pool)]
 	if p.sums != nil {
 		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, t.y.DType() == tensor.Int8)
 	}

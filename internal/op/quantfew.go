@@ -161,7 +161,8 @@ type fewPlan struct {
 	bytes         int
 }
 
-func planFew(s *convShape, g *fewGeometry, alone bool) fewPlan {
+// planFew divides a run.
+func planFew(s *convShape, g *fewGeometry, by sharing) fewPlan {
 	var p fewPlan
 	cells := ceilDiv(s.dst[1], g.ph)
 	p.lanes = (s.dst[2]/g.pw + 15) &^ 15
@@ -172,12 +173,12 @@ func planFew(s *convShape, g *fewGeometry, alone bool) fewPlan {
 		p.rows = (p.rows + 1) / 2
 	}
 	work := mulSize(s.n, s.dst[1], s.dst[2], len(g.products[0]), s.c, s.o)
-	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
+	if want := by.chunks(work) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, cells/want))
 	}
 	p.bands = ceilDiv(cells, p.rows)
 	p.units = mulSize(s.n, p.bands)
-	if p.chunks = chunks8For(p.units, work); alone {
+	if p.chunks = chunks8For(p.units, work); by == alone {
 		p.chunks = 1
 	}
 	p.plane = p.rows * g.ph * p.lanes
@@ -190,13 +191,17 @@ func planFew(s *convShape, g *fewGeometry, alone bool) fewPlan {
 
 // fewBytes is the scratch memory of a run, however many threads compute it.
 func fewBytes(s *convShape, g *fewGeometry) int {
-	return max(planFew(s, g, false).bytes, planFew(s, g, true).bytes)
+	bytes := 0
+	for by := range sharings {
+		bytes = max(bytes, planFew(s, g, by).bytes)
+	}
+	return bytes
 }
 
 // fewRun is one run. Kept in the node's state.
 type fewRun struct {
 	fewPlan
-	plans [2]fewPlan // for several threads, and for one
+	plans [sharings]fewPlan
 	chunkMemory
 	convShape
 	fewGeometry
@@ -214,7 +219,10 @@ type fewRun struct {
 // prepare sets the division for a shape.
 func (t *fewRun) prepare(s *convShape) {
 	g, _ := s.few()
-	t.convShape, t.fewGeometry, t.plans = *s, g, [2]fewPlan{planFew(s, &g, false), planFew(s, &g, true)}
+	t.convShape, t.fewGeometry = *s, g
+	for by := range sharings {
+		t.plans[by] = planFew(s, &g, by)
+	}
 	t.interlace, t.steps = kernel.NewInterleaver8(g.pw*s.o), nil
 	quads, pitch := s.c/4, t.plans[0].pitch
 	for _, product := range g.products {
@@ -233,9 +241,7 @@ func (o *quantConv) runFew(ctx *Context, t *fewRun, w *packedFew, out, in []*ten
 	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, &t.packed.packedQ8, 1, t.o, out, in)
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
-	if t.fewPlan = t.plans[0]; ctx.Pool.Threads() == 1 {
-		t.fewPlan = t.plans[1]
-	}
+	t.fewPlan = t.plans[sharingOf(ctx.Pool)]
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	t.x, t.y, t.scratch = nil, nil, nil

@@ -71,9 +71,52 @@ type windowPlan struct {
 	bytes         int
 }
 
-// planWindows divides a convolution that closed accepts. alone says that one thread computes it: then there is nothing to
-// share, and panels of weights go through as many rows as the cache holds.
-func planWindows(s *convShape, last, alone bool) windowPlan {
+// sharing is for how many threads work of 8-bit values is divided. Bands that overlap read their common rows twice, and
+// panels of weights go through fewer rows where there are more of them: there are no more than threads can use.
+type sharing int
+
+const (
+	alone sharing = iota // one thread: nothing is shared
+	pair
+	few // three or four
+	many
+	sharings
+)
+
+func sharingOf(pool *parallel.Pool) sharing {
+	switch n := pool.Threads(); {
+	case n == 1:
+		return alone
+	case n == 2:
+		return pair
+	case n <= 4:
+		return few
+	}
+	return many
+}
+
+// pairWork is the work up to which two threads get a chunk each. What takes longer is cut into more, since one of them may be
+// interrupted.
+const pairWork = 128 * chunk8Work
+
+// chunks returns into how many chunks an amount of work is to be cut, at most.
+func (s sharing) chunks(work int) int {
+	n := 1
+	switch {
+	case s == many:
+		n = maxChunks
+	case s == few:
+		n = 12
+	case s == pair && work <= pairWork:
+		n = 2
+	case s == pair:
+		n = 8
+	}
+	return min(work/chunk8Work, n)
+}
+
+// planWindows divides a convolution that closed accepts.
+func planWindows(s *convShape, last bool, by sharing) windowPlan {
 	var p windowPlan
 	h, w := s.cube[1], s.cube[2]
 	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), s.c, s.o, s.groups)
@@ -89,17 +132,17 @@ func planWindows(s *convShape, last, alone bool) windowPlan {
 		}
 		p.rows = half
 	}
-	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
+	if want := by.chunks(work) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, s.dst[1]/want))
 	}
 	p.bands = (s.dst[1] + p.rows - 1) / p.rows
 	p.image = scratchBytes(mulSize(inRows(p.rows), p.pitch)/2 + kernel.SlackQ8)
-	if alone && p.bands == 1 && last {
+	if by == alone && p.bands == 1 && last {
 		p.images = max(1, min(s.n, 2*bandBytes/p.image))
 	}
 	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
 	p.chunks = chunks8For(p.units, work)
-	if alone {
+	if by == alone {
 		p.chunks = 1
 	}
 	if !last && s.c*s.groups > 1 && s.src[1]*s.src[2] > 1 {
@@ -114,7 +157,11 @@ func planWindows(s *convShape, last, alone bool) windowPlan {
 
 // windowBytes is the scratch memory of a convolution that closed accepts, however many threads compute it.
 func windowBytes(s *convShape, last bool) int {
-	return max(planWindows(s, last, false).bytes, planWindows(s, last, true).bytes)
+	bytes := 0
+	for by := range sharings {
+		bytes = max(bytes, planWindows(s, last, by).bytes)
+	}
+	return bytes
 }
 
 // chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads
@@ -180,7 +227,7 @@ func packWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
 // windowRun is one run of a convolution by windows. Kept in the node's state.
 type windowRun struct {
 	windowPlan
-	plans [2]windowPlan // for several threads, and for one
+	plans [sharings]windowPlan
 	chunkMemory
 	convShape
 	packed      *packedQ8
@@ -200,9 +247,7 @@ func (o *quantConv) runClosed(ctx *Context, t *windowRun, w *packedQ8, out, in [
 	t.packed, t.signed, t.last, t.table = w, in[0].DType() == tensor.Int8, o.last, o.table
 	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
 	t.x, t.y, t.scratch = bytes8(in[0]), out[0].Bytes(), ctx.Scratch
-	if t.windowPlan = t.plans[0]; ctx.Pool.Threads() == 1 {
-		t.windowPlan = t.plans[1]
-	}
+	t.windowPlan = t.plans[sharingOf(ctx.Pool)]
 	t.source = t.x
 	if t.windowPlan.source > 0 {
 		t.source, t.scratch = t.scratch, t.scratch[t.windowPlan.source:]
@@ -234,7 +279,10 @@ func (t *windowRun) transposeImages(lo, hi int) {
 
 // prepare sets the divisions for a shape.
 func (t *windowRun) prepare(s *convShape, last bool) {
-	t.convShape, t.plans = *s, [2]windowPlan{planWindows(s, last, false), planWindows(s, last, true)}
+	t.convShape = *s
+	for by := range sharings {
+		t.plans[by] = planWindows(s, last, by)
+	}
 }
 
 // Do implements [parallel.Task]: one chunk of units.
