@@ -43,8 +43,12 @@ func (s *convShape) usesWinograd() bool {
 }
 
 // hasWinograd reports whether pictures of some size are better computed in tiles.
-func (s *convShape) hasWinograd() bool {
-	if s.transposed || s.rank != 2 || s.c < winogradMinChannels || s.o < winogradMinChannels {
+func (s *convShape) hasWinograd() bool { return s.isPlain3x3(winogradMinChannels) }
+
+// isPlain3x3 reports whether a convolution of images has 3×3 kernels, stride and dilation 1, and so many channels on either
+// side.
+func (s *convShape) isPlain3x3(channels int) bool {
+	if s.transposed || s.rank != 2 || s.c < channels || s.o < channels {
 		return false
 	}
 	for _, a := range s.cube[1:] {
@@ -55,22 +59,22 @@ func (s *convShape) hasWinograd() bool {
 	return true
 }
 
-// Growth returns how many bytes more than the constant input 1 of o its packed form takes, where
-// products are saved in that way, or 0 where the operand and the result of a single picture take
-// more.
-func Growth(o Op, in []Fact) int {
+// Growth returns how many bytes more than its constant weights the packed form of o takes, where
+// products are saved in that way, and those weights; or 0 where the operand and the result of a
+// single picture take more.
+func Growth(o Op, in []Fact) (int, *tensor.Tensor) {
 	switch o := o.(type) {
 	case *conv:
 		if o.direct || o.tapsOnly || !o.last || len(in) < 2 || in[0].DType != tensor.Float32 || in[1].Const == nil {
-			return 0
+			return 0, nil
 		}
 		f, err := o.facts(in)
 		switch {
 		case err != nil || !f.engine || f.scatter:
 		case Complete && f.halving:
-			return f.shape.beyondPicture(4 * (4*kernel.HalvingTaps - 16) * f.groups * f.c * f.o)
+			return f.shape.beyondPicture(4*(4*kernel.HalvingTaps-16)*f.groups*f.c*f.o, 4), in[1].Const
 		case f.shape.hasWinograd():
-			return f.shape.beyondPicture(4 * (kernel.WinogradTaps - 9) * f.groups * f.c * f.o)
+			return f.shape.beyondPicture(4*(kernel.WinogradTaps-9)*f.groups*f.c*f.o, 4), in[1].Const
 		}
 	case *fusedConv:
 		return Growth(&o.conv, in[:min(3, len(in))])
@@ -79,16 +83,20 @@ func Growth(o Op, in []Fact) int {
 			facts := o.inner(in)
 			n, _ := facts[1].Shape.Elems()
 			if f, err := o.facts(facts); err == nil && f.engine {
-				return f.shape.beyondPicture(4*n - 4*in[1].Const.Elems())
+				return f.shape.beyondPicture(4*n-4*in[1].Const.Elems(), 4), in[1].Const
 			}
 		}
+	case *quantConv:
+		if Complete {
+			return o.growth(in)
+		}
 	}
-	return 0
+	return 0, nil
 }
 
-// beyondPicture returns n, or 0 if the operand and the result of one picture take as many bytes.
-func (s *convShape) beyondPicture(n int) int {
-	if n <= mulSize(4, s.groups, mulSize(s.c, mulSize(s.src[:]...))+mulSize(s.o, mulSize(s.dst[:]...))) {
+// beyondPicture returns n, or 0 if the operand and the result of one picture, of values of size bytes, take as many.
+func (s *convShape) beyondPicture(n, size int) int {
+	if n <= mulSize(size, s.groups, mulSize(s.c, mulSize(s.src[:]...))+mulSize(s.o, mulSize(s.dst[:]...))) {
 		return 0
 	}
 	return n
@@ -105,6 +113,10 @@ func Compact(o Op) (Op, bool) {
 	case *fusedConv:
 		c := *o
 		c.conv.direct = true
+		return &c, true
+	case *quantConv:
+		c := *o
+		c.direct = true
 		return &c, true
 	}
 	return nil, false
@@ -150,10 +162,33 @@ func packWinograd(s *convShape, w *tensor.Tensor, sl Slices) *packedWinograd {
 
 func winogradKey(groups int) string { return fmt.Sprintf("winograd g%d", groups) }
 
+// tileGrid is the division of the results of all images into tiles.
+type tileGrid struct {
+	across, down, tiles int // tiles of a row, of an image's height, and of all images
+}
+
+// gridOf divides results into tiles of side×side.
+func gridOf(s *convShape, side int) (g tileGrid) {
+	g.down, g.across = ceilDiv(s.dst[1], side), ceilDiv(s.dst[2], side)
+	g.tiles = mulSize(s.n, g.down, g.across)
+	return g
+}
+
+// segments calls f for the tiles [t0, t1) row by row: at counts from t0, the first tile is
+// tile tx of row ty of an image, and run tiles follow.
+func (g *tileGrid) segments(t0, t1 int, f func(at, image, ty, tx, run int)) {
+	for i := t0; i < t1; {
+		tx, r := i%g.across, i/g.across
+		run := min(g.across-tx, t1-i)
+		f(i-t0, r/g.down, r%g.down, tx, run)
+		i += run
+	}
+}
+
 // winogradPlan is the division of a run into blocks of tiles, and the memory of one.
 type winogradPlan struct {
 	convShape
-	across, down, tiles      int // tiles of a row, of an image's height, and of all images
+	tileGrid
 	size, blocks             int // tiles of a block; blocks of a group
 	units, slots             int
 	inLen, outLen, borderLen int // elements of a slot
@@ -162,8 +197,7 @@ type winogradPlan struct {
 // lay divides the work.
 func (p *winogradPlan) lay(s *convShape) {
 	p.convShape = *s
-	p.down, p.across = ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)
-	p.tiles = mulSize(s.n, p.down, p.across)
+	p.tileGrid = gridOf(s, 2)
 	cols := kernel.WinogradCols(s.o)
 	per := mulSize(kernel.WinogradTaps, s.c+cols)
 	p.size = max(winogradRows, min(winogradFloats/per/winogradRows*winogradRows, winogradMaxRows))
@@ -222,17 +256,6 @@ func (t *winogradState) unit(u, slot int) {
 		t.segments(t0, t1, func(at, image, ty, tx, run int) {
 			t.output(out[at*cols:], ldo, g*t.o+first, cols, image, ty, tx, run, bias, border)
 		})
-	}
-}
-
-// segments calls f for the tiles [t0, t1) row by row: at counts from t0, the first tile is
-// tile tx of row ty of an image, and run tiles follow.
-func (t *winogradState) segments(t0, t1 int, f func(at, image, ty, tx, run int)) {
-	for i := t0; i < t1; {
-		tx, r := i%t.across, i/t.across
-		run := min(t.across-tx, t1-i)
-		f(i-t0, r/t.down, r%t.down, tx, run)
-		i += run
 	}
 }
 

@@ -70,27 +70,34 @@ func (c *columnsQ8) find(ctx *Context, at inputsQ8, alpha float32, p *packedQ8, 
 	if z := optional(in, at.xZero); z != nil {
 		zero = zeroOf(z)
 	}
-	factors, _ := ctx.PackedInput(at.wScale).(*packedFactors)
-	var scale []float32
-	if factors != nil {
-		scale = factors.scale
-	} else {
-		c.wScale = floats32(c.wScale[:0], in[at.wScale])
-		c.own = factorsOf(c.own[:0], scalarOf(in[at.xScale]), c.wScale, in[at.yScale], n, alpha)
-		scale = c.own
-	}
-	var constant *packedInts
-	var bias []int32
-	if at.bias >= 0 {
-		constant, _ = ctx.PackedInput(at.bias).(*packedInts)
-		if constant != nil {
-			bias = constant.v
-		} else if b := optional(in, at.bias); b != nil {
-			bias = tensor.Data[int32](b)
-		}
-	}
+	factors, scale := c.factorsAt(ctx, at, alpha, n, in)
+	constant, bias := biasAt(ctx, at.bias, in)
 	c.set(p, groups, [2]int32{zero, zeroOf(in[at.yZero])}, [2]tensor.DType{in[at.x].DType(), out[0].DType()}, factors, scale, constant, bias)
 	return zero
+}
+
+// factorsAt returns the factors of n columns, and where they are packed, or nil.
+func (c *columnsQ8) factorsAt(ctx *Context, at inputsQ8, alpha float32, n int, in []*tensor.Tensor) (*packedFactors, []float32) {
+	if factors, ok := ctx.PackedInput(at.wScale).(*packedFactors); ok {
+		return factors, factors.scale
+	}
+	c.wScale = floats32(c.wScale[:0], in[at.wScale])
+	c.own = factorsOf(c.own[:0], scalarOf(in[at.xScale]), c.wScale, in[at.yScale], n, alpha)
+	return nil, c.own
+}
+
+// biasAt returns the bias at input i, or nil, and where it is packed, or nil.
+func biasAt(ctx *Context, i int, in []*tensor.Tensor) (*packedInts, []int32) {
+	if i < 0 {
+		return nil, nil
+	}
+	if constant, ok := ctx.PackedInput(i).(*packedInts); ok {
+		return constant, constant.v
+	}
+	if b := optional(in, i); b != nil {
+		return nil, tensor.Data[int32](b)
+	}
+	return nil, nil
 }
 
 // set computes the constants, unless they are what they were. scale has a value for each

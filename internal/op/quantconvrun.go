@@ -31,6 +31,7 @@ type quantConvState struct {
 	windows   windowRun
 	depth     depth8Run
 	few       fewRun
+	tiles     *winogradQ8State
 }
 
 // shapedWeights are packed weights that know the shape of what was packed.
@@ -60,6 +61,10 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	depth, _ := ctx.PackedInput(o.w).(*packedDepth8)
 	few, _ := ctx.PackedInput(o.w).(*packedFew)
+	var tiles *packedWinogradQ8
+	if Complete {
+		tiles, _ = ctx.PackedInput(o.w).(*packedWinogradQ8)
+	}
 	wShape := weightShape(ctx, o.w, in)
 	if t.transpose == nil || !t.inputs[0].Equal(in[0].Shape()) || !t.inputs[1].Equal(wShape) {
 		f, err := o.extents(in[0].Shape(), wShape)
@@ -77,6 +82,13 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		if few != nil {
 			t.few.prepare(&f.shape)
 		}
+		if tiles != nil {
+			t.tiles = newWinogradQ8State(&f.shape)
+		}
+	}
+	if tiles != nil {
+		o.runTiles(ctx, t.tiles, tiles, out, in)
+		return nil
 	}
 	if few != nil {
 		o.runFew(ctx, &t.few, few, out, in)

@@ -17,8 +17,8 @@ const (
 // mayGrow reports whether the packed weights of o, whose inputs are in, may be as large as they
 // are, and counts them.
 func (b *builder) mayGrow(o op.Op, in []op.Fact) bool {
-	n := op.Growth(o, in)
-	if n <= 0 || b.grown[in[1].Const] {
+	n, weights := op.Growth(o, in)
+	if n <= 0 || b.grown[weights] {
 		return true
 	}
 	if b.grown == nil {
@@ -38,7 +38,7 @@ func (b *builder) mayGrow(o op.Op, in []op.Fact) bool {
 		return false
 	}
 	b.growth -= n
-	b.grown[in[1].Const] = true
+	b.grown[weights] = true
 	return true
 }
 

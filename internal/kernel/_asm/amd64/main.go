@@ -42,6 +42,7 @@ var files = []struct {
 	{name: "windowf32_amd64.s", f: func(g *gen) { g.eachTier(windowReductions) }},
 	{name: "shuffle_amd64.s", f: shuffles},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
+	{name: "winogradq8_amd64.s", f: winogradQ8},
 	{name: "halving_amd64.s", f: func(g *gen) { g.eachTier(halvings) }},
 	{name: "cache_amd64.s", f: cpuid},
 	{name: "peak_amd64.s", f: func(g *gen) { g.eachTier(peak) }},

@@ -67,7 +67,7 @@ func tilesQ8(g *gen) {
 		g.VPADDD(t, acc, acc)
 	}}, order)
 	g.tileQ8(dotQ8{suffix: "AVXVNNI", rows: 6, step: 64, chains: 10, begin: func() {}, loadB: load, dot: func(b, a VecPhysical, half int, acc VecPhysical) {
-		g.vexDotBytes(b, a, acc)
+		g.vexDot(vexDotBytes, b, a, acc)
 	}}, order)
 	order = g.StaticGlobal("wordOrder")
 	g.DataAttributes(attr.RODATA | attr.NOPTR)
@@ -442,12 +442,15 @@ func (g *gen) storePacked(rows, halves int, sum func(row, half int) VecPhysical,
 	}
 }
 
-// vexDotBytes emits {vex} VPDPBUSD acc, a, b: the assembler knows the EVEX form only, which processors without AVX-512
+// Opcodes of AVX-VNNI.
+const vexDotBytes, vexDotWords = 0x50, 0x52
+
+// vexDot emits {vex} VPDPBUSD or VPDPWSSD acc, a, b: the assembler knows the EVEX forms only, which processors without AVX-512
 // do not have.
-func (g *gen) vexDotBytes(b, a, acc VecPhysical) {
+func (g *gen) vexDot(opcode uint64, b, a, acc VecPhysical) {
 	rm, v, r := b.PhysicalIndex(), a.PhysicalIndex(), acc.PhysicalIndex()
-	g.Commentf("{vex} vpdpbusd ymm%d, ymm%d, ymm%d", r, v, rm)
-	code := []uint64{0xc4, uint64(^r>>3&1)<<7 | 1<<6 | uint64(^rm>>3&1)<<5 | 2, uint64(^v&15)<<3 | 1<<2 | 1, 0x50, 0xc0 | uint64(r&7)<<3 | uint64(rm&7)}
+	g.Commentf("{vex} %s ymm%d, ymm%d, ymm%d", map[uint64]string{vexDotBytes: "vpdpbusd", vexDotWords: "vpdpwssd"}[opcode], r, v, rm)
+	code := []uint64{0xc4, uint64(^r>>3&1)<<7 | 1<<6 | uint64(^rm>>3&1)<<5 | 2, uint64(^v&15)<<3 | 1<<2 | 1, opcode, 0xc0 | uint64(r&7)<<3 | uint64(rm&7)}
 	for _, c := range code {
 		g.Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(c)}})
 	}

@@ -1,0 +1,307 @@
+package kernel
+
+import "fmt"
+
+// F(4×4, 3×3) computes sixteen results of a 3×3 convolution of 8-bit values with thirty-six
+// products of 16-bit values in place of 144 of 8-bit ones, and gives the same bits as the direct
+// sum: y = Aᵀ[(G·g·Gᵀ) ∘ (Bᵀ·d·B)]A of Lavin and Gray (Fast Algorithms for Convolutional Neural
+// Networks, CVPR 2016), whose matrices are, with a diagonal matrix of factors S moved from G to A,
+//
+//	     4  0 -5  0  1  0        6  0  0
+//	     0 -4 -4  1  1  0        1  1  1         1 -4 -4  1  1  0         24
+//	Bᵀ = 0  4 -4 -1  1  0    G = 1 -1  1    Aᵀ = 0 -2  2  1 -1  0    S =    12
+//	     0 -2 -1  2  1  0        1  2  4         0 -1 -1  1  1  0               6
+//	     0  2 -1 -2  1  0        1 -2  4         0 -1  1  2 -2  1                 6
+//	     0  4  0 -5  0  1        0  0  6
+//
+// so that Aᵀ[…]A = S·y·S holds in the integers.
+//
+//   - Magnitudes in a row of Bᵀ have a sum of at most 10: values d in [-255, 255], which are 8-bit
+//     values less their zero point or 0 in the border, become at most 25,500. Those of G have at
+//     most 7: weights become at most 49·128 = 6,272. Both fit in 16 bits.
+//   - Products and their sums over channels, and Aᵀ[…]A, are computed modulo 2³². Each element of the
+//     latter is s·y, where s is one of 9·2², …, 9·2⁶ and y the exact sum. 9 is odd and has an inverse
+//     modulo 2³², with which the product becomes 2ᵖ·y modulo 2³², 2 ≤ p ≤ 6.
+//   - Where |y| < 2²⁵, 2ᵖ·y lies in [-2³¹, 2³¹), so that it is what the 32 bits hold as a signed
+//     number, and shifting it right by p bits gives y. [WinogradQ8Fits] bounds y.
+
+const (
+	// WinogradQ8Taps is the number of matrices that a 3×3 kernel becomes.
+	WinogradQ8Taps = 36
+	// WinogradQ8Tile is the number of results of a tile along an axis; it covers two values more.
+	WinogradQ8Tile = 4
+	// WinogradQ8Slack is the number of values that are read, or written, behind the last one of the operand, or of each tap's matrix.
+	WinogradQ8Slack = 32
+	// WinogradQ8Temp is the number of values that a transform keeps in memory.
+	WinogradQ8Temp = 36 * 16
+
+	// winogradQ8Columns is how many columns one matrix of weights has at most, so that the sums of a block of tiles stay in the
+	// second-level cache until they are transformed back.
+	winogradQ8Columns = 64
+	// winogradQ8Bound is what sums must stay below.
+	winogradQ8Bound = 1 << 25
+)
+
+// gemmI16 is one implementation of products of 16-bit matrices, with sums modulo 2³².
+type gemmI16 struct {
+	name   string
+	id     tileID
+	use    *bool
+	mr, nr int
+	lanes  int // columns that the transform of results writes at a time
+	// From so many channels on either side, and where so many hundredths of the results of tiles are wanted, tiles take less time
+	// than direct sums.
+	channels, wanted int
+}
+
+// gemmI16Kernels is the list for dispatch, tests and benchmarks, best first. It is empty where 3×3 convolutions of 8-bit
+// values are always multiplied directly.
+var gemmI16Kernels = archGemmI16()
+
+func bestGemmI16() *gemmI16 {
+	for i := range gemmI16Kernels {
+		if *gemmI16Kernels[i].use {
+			return &gemmI16Kernels[i]
+		}
+	}
+	return nil
+}
+
+// HasWinogradQ8 reports whether the processor has kernels for [PackWinogradQ8].
+func HasWinogradQ8() bool { return bestGemmI16() != nil }
+
+// WinogradQ8Pays reports whether a convolution from c to o channels with h×w results takes less time in tiles than directly,
+// if there are so many results that reading the weights does not count. [HasWinogradQ8] must hold.
+func WinogradQ8Pays(c, o, h, w int) bool {
+	g := bestGemmI16()
+	const side = WinogradQ8Tile
+	return c >= g.channels && o >= g.channels && 100*h*w >= g.wanted*(roundUp(h, side)*roundUp(w, side))
+}
+
+// WinogradQ8Fits reports whether every sum of c·9 products of the weights [o, c, 3, 3] and values between -low and
+// high, both of 0 to 255, is small enough to be computed in tiles.
+func WinogradQ8Fits(w []int8, c, o int, low, high int32) bool {
+	if int64(9*c)*128*int64(max(low, high)) < winogradQ8Bound {
+		return true
+	}
+	for ; o > 0; o-- {
+		positive, negative := int64(0), int64(0)
+		for _, v := range w[:9*c] {
+			positive += int64(max(v, 0))
+			negative -= int64(min(v, 0))
+		}
+		if max(positive*int64(high)+negative*int64(low), positive*int64(low)+negative*int64(high)) >= winogradQ8Bound {
+			return false
+		}
+		w = w[9*c:]
+	}
+	return true
+}
+
+// WinogradQ8 holds the weights of a 3×3 convolution from C to O channels, transformed and packed. It is immutable and safe
+// for concurrent use.
+type WinogradQ8 struct {
+	C, O  int
+	kern  *gemmI16
+	pairs int // of channels
+	parts [][]int16
+}
+
+// PackWinogradQ8 transforms and packs the weights w, [o, c, 3, 3]. [HasWinogradQ8] must hold.
+func PackWinogradQ8(c, o int, w []int8) *WinogradQ8 {
+	g := bestGemmI16()
+	if c < 1 || o < 1 || g == nil || len(w) < 9*c*o {
+		panic(fmt.Sprintf("kernel: PackWinogradQ8 from %d to %d channels of %d weights with kernel %v", c, o, len(w), g))
+	}
+	p := &WinogradQ8{C: c, O: o, kern: g, pairs: (c + 1) / 2}
+	panel := 2 * p.pairs * g.nr
+	for first := 0; first < o; first += winogradQ8Columns {
+		part := make([]int16, WinogradQ8Taps*p.panels(len(p.parts))*panel)
+		for from := 0; from < winogradQ8Columns && first+from < o; from += g.nr {
+			to := part[from/g.nr*panel:]
+			tap := p.panels(len(p.parts)) * panel
+			for i := range c {
+				for j := range min(g.nr, o-first-from) {
+					u := winogradQ8Weights((*[9]int8)(w[((first+from+j)*c+i)*9:]))
+					at := i/2*2*g.nr + 2*j + i%2
+					for _, v := range u {
+						to[at] = v
+						at += tap
+					}
+				}
+			}
+		}
+		p.parts = append(p.parts, part)
+	}
+	return p
+}
+
+// winogradQ8Weights returns G·g·Gᵀ by rows.
+func winogradQ8Weights(g *[9]int8) (u [WinogradQ8Taps]int16) {
+	row := func(a, b, c int16) [6]int16 {
+		return [6]int16{6 * a, a + b + c, a - b + c, a + 2*b + 4*c, a - 2*b + 4*c, 6 * c}
+	}
+	var h [3][6]int16
+	for j := range h {
+		h[j] = row(int16(g[j]), int16(g[3+j]), int16(g[6+j]))
+	}
+	for i := range 6 {
+		r := row(h[0][i], h[1][i], h[2][i])
+		copy(u[6*i:], r[:])
+	}
+	return u
+}
+
+// panels returns the number of panels of a part.
+func (p *WinogradQ8) panels(part int) int {
+	return (min(winogradQ8Columns, p.O-part*winogradQ8Columns) + p.kern.nr - 1) / p.kern.nr
+}
+
+// Bytes returns the memory that the weights take.
+func (p *WinogradQ8) Bytes() int {
+	n := 0
+	for _, part := range p.parts {
+		n += 2 * len(part)
+	}
+	return n
+}
+
+// WinogradQ8Bytes is the memory that packed weights from c to o channels take, which kernels may round up.
+func WinogradQ8Bytes(c, o int) int { return 2 * WinogradQ8Taps * c * o }
+
+// Kernel returns the name of the kernel.
+func (p *WinogradQ8) Kernel() string { return p.kern.name }
+
+// Parts returns the number of parts that output channels are divided into.
+func (p *WinogradQ8) Parts() int { return len(p.parts) }
+
+// Part returns the output channels of a part, cols from first on, and how many values a row of its sums has.
+func (p *WinogradQ8) Part(i int) (first, cols, width int) {
+	first = i * winogradQ8Columns
+	return first, min(winogradQ8Columns, p.O-first), p.panels(i) * p.kern.nr
+}
+
+// WinogradQ8Width is the most values that a row of the sums of a part has, for o output channels and any kernel.
+func WinogradQ8Width(o int) int { return min(roundUp(o, 32), winogradQ8Columns) }
+
+// Whole reports whether columns come in the vectors that [WinogradQ8.Output] writes.
+func (p *WinogradQ8) Whole(cols int) bool { return cols%p.kern.lanes == 0 }
+
+// Rows returns how many rows a tile of the kernel has: products of a multiple of them take the least time for a row.
+func (p *WinogradQ8) Rows() int { return p.kern.mr }
+
+// tileI16 are the arguments of the products of some rows for all taps of a part. Assembly reads and changes the fields by
+// offset; TestWinogradQ8Layout keeps the two in step.
+type tileI16 struct {
+	a          *int16 // rows of the first tap, of pairs of channels
+	b          *int16 // [taps][panels][k][nr][2]
+	c          *int32
+	k          int // pairs
+	rows       int // 1 to mr
+	panels     int // at least 1
+	taps       int // likewise
+	rs, cs     int // bytes between rows of a and of c
+	tapA, tapC int // bytes between the taps of a, and from the end of a row of c to the next tap
+}
+
+// Multiply computes, for each position f, the n×width matrix at dst[f*ldd] as the product of the n×C matrix at src[f*lds],
+// whose rows are an even number of values apart, stride, and the weights of a part. Where C is odd, the value behind a row
+// has no effect.
+func (p *WinogradQ8) Multiply(part, n int, dst []int32, ldd int, src []int16, lds, stride int) {
+	panels := p.panels(part)
+	width := panels * p.kern.nr
+	if n < 1 || stride < 2*p.pairs || stride%2 != 0 {
+		panic(fmt.Sprintf("kernel: Multiply of %d rows of %d channels, %d apart", n, p.C, stride))
+	}
+	checkMatrix("dst", WinogradQ8Taps, n*width, len(dst), ldd)
+	checkMatrix("src", WinogradQ8Taps, n*stride, len(src), lds)
+	t := tileI16{k: p.pairs, panels: panels, rs: 2 * stride, cs: 4 * width, tapA: 2 * lds, tapC: 4 * (ldd - width)}
+	for i, left := 0, (n+p.kern.mr-1)/p.kern.mr; i < n; left-- {
+		t.rows, t.taps = (n-i+left-1)/left, WinogradQ8Taps
+		t.a, t.b, t.c = &src[i*stride], &p.parts[part][0], &dst[i*width]
+		archTileI16(p.kern.id, &t)
+		i += t.rows
+	}
+}
+
+// CentreI16 sets dst to the 8-bit values src, int8 if signed, less zero.
+func CentreI16(dst []int16, src []uint8, zero int32, signed bool) {
+	if len(src) > 0 {
+		widen(dst[:len(src)], src, int16(zero), signed)
+	}
+}
+
+// winogradInI16 are the arguments of winogradInputI16. Assembly reads and changes the fields by offset; TestWinogradQ8Layout
+// keeps the two in step.
+type winogradInI16 struct {
+	dst      *int16
+	src      *int16
+	temp     *int32
+	row, pix int
+	ldf, lds int
+	n, c     int // at least 1
+}
+
+// WinogradInput sets, for n tiles of 6×6 positions and C channels, dst[f*ldf+t*lds+i] to element f
+// of Bᵀ·d·B modulo 2¹⁶, where d are the values src[(t*4+x)*pix+y*row+i] of tile t in column x and row y. Tiles overlap by two columns.
+// lds and pix are at least C. It reads and writes up to [WinogradQ8Slack] values more behind each row of
+// channels, of which those written belong to the next tile or lie behind the last one: ldf is at least
+// (n-1)*lds+C+WinogradQ8Slack. temp has [WinogradQ8Temp] values.
+func (p *WinogradQ8) Input(dst []int16, ldf, lds int, src []int16, row, pix, n int, temp []int32) {
+	if n < 1 {
+		return
+	}
+	if lds < p.C || len(temp) < WinogradQ8Temp {
+		panic(fmt.Sprintf("kernel: tiles of %d channels, %d apart, with %d values to keep", p.C, lds, len(temp)))
+	}
+	checkMatrix("dst", WinogradQ8Taps, (n-1)*lds+p.C+WinogradQ8Slack, len(dst), ldf)
+	if last := 5*row + (4*n+1)*pix + p.C + WinogradQ8Slack; row < 0 || pix < 0 || last > len(src) {
+		panic(fmt.Sprintf("kernel: %d tiles of %d channels, %d and %d apart, in %d values", n, p.C, row, pix, len(src)))
+	}
+	t := winogradInI16{dst: &dst[0], src: &src[0], temp: &temp[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: p.C}
+	archWinogradInputI16(p.kern.id, &t)
+}
+
+// winogradOutQ8 are the arguments of winogradOutputQ8. Assembly reads and changes the fields by offset; TestWinogradQ8Layout
+// keeps the two in step.
+type winogradOutQ8 struct {
+	dst      *uint8
+	src      *int32
+	temp     *int32
+	bias     *int32
+	scale    *float32
+	row, pix int // of dst
+	ldf, lds int
+	n, c     int    // at least 1; c is a multiple of the kernel's lanes
+	words    uint32 // the zero point, twice
+	lo, hi   float32
+}
+
+// RequantQ8 says what is made of sums, as [RequantU8] or [RequantI8] do. Bias and Scale have a value for each column, and
+// zeros up to a multiple of sixteen.
+type RequantQ8 struct {
+	Bias         []int32
+	Scale        []float32
+	Zero, Lo, Hi int32
+}
+
+// Output sets, for n tiles of 4×4 results and c channels, dst[(t*4+x)*pix+y*row+j] to the result in column x and row y: element (y, x)
+// of Aᵀ·m·A, as a sum, plus Bias[j], requantised, where element f of m is src[f*ldf+t*lds+j]. It writes a multiple of the
+// columns of a vector, which c is rounded up to (see [WinogradQ8.Whole]), for which src has room. temp has [WinogradQ8Temp] values.
+func (p *WinogradQ8) Output(dst []uint8, row, pix int, src []int32, ldf, lds, n, c int, r *RequantQ8, temp []int32) {
+	if n < 1 || c < 1 {
+		return
+	}
+	c = roundUp(c, p.kern.lanes)
+	if len(r.Bias) < c || len(r.Scale) < c || lds < c || len(temp) < WinogradQ8Temp {
+		panic(fmt.Sprintf("kernel: tiles of %d channels, %d apart, with a bias of %d, factors of %d and %d values to keep", c, lds, len(r.Bias), len(r.Scale), len(temp)))
+	}
+	checkMatrix("src", WinogradQ8Taps, (n-1)*lds+c, len(src), ldf)
+	if last := 3*row + (4*n-1)*pix + c; row < 0 || pix < 0 || last > len(dst) {
+		panic(fmt.Sprintf("kernel: %d tiles of %d channels, %d and %d apart, in %d values", n, c, row, pix, len(dst)))
+	}
+	t := winogradOutQ8{dst: &dst[0], src: &src[0], temp: &temp[0], bias: &r.Bias[0], scale: &r.Scale[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: c}
+	t.words = uint32(r.Zero)&0xffff | uint32(r.Zero)<<16
+	t.lo, t.hi = float32(r.Lo-r.Zero), float32(r.Hi-r.Zero)
+	archWinogradOutputQ8(p.kern.id, &t)
+}

@@ -1,0 +1,76 @@
+//go:build !noasm && !gccgo
+
+package kernel
+
+// archGemmI16 lists the 16-bit tiles of amd64. Sums wrap in all of them: none uses an instruction that saturates.
+func archGemmI16() []gemmI16 {
+	return []gemmI16{
+		{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, lanes: 16, channels: 32, wanted: 72},
+		{name: "avxvnni-6x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: 6, nr: 16, lanes: 8, channels: 16, wanted: 65},
+		{name: "avx2-6x16", id: tileWide, use: &useAVX2I8, mr: 6, nr: 16, lanes: 8, channels: 16, wanted: 45},
+	}
+}
+
+func archTileI16(id tileID, t *tileI16) {
+	switch id {
+	case tileVNNI:
+		tileI16VNNI(t)
+	case tileAVXVNNI:
+		tileI16AVXVNNI(t)
+	case tileWide:
+		tileI16AVX2(t)
+	default:
+		panic("kernel: no such tile")
+	}
+}
+
+func archWinogradInputI16(id tileID, t *winogradInI16) {
+	if id == tileVNNI {
+		winogradInputI16AVX512(t)
+	} else {
+		winogradInputI16AVX2(t)
+	}
+}
+
+func archWinogradOutputQ8(id tileID, t *winogradOutQ8) {
+	if id == tileVNNI {
+		winogradOutputQ8AVX512(t)
+	} else {
+		winogradOutputQ8AVX2(t)
+	}
+}
+
+// tileI16VNNI is tileI16Generic for up to 14 rows and panels of 32 columns.
+//
+//go:noescape
+func tileI16VNNI(t *tileI16)
+
+// tileI16AVXVNNI is tileI16Generic for up to 6 rows and panels of 16 columns.
+//
+//go:noescape
+func tileI16AVXVNNI(t *tileI16)
+
+// tileI16AVX2 is tileI16Generic for up to 6 rows and panels of 16 columns.
+//
+//go:noescape
+func tileI16AVX2(t *tileI16)
+
+// winogradInputI16AVX2 is winogradInputI16Generic for channels rounded up to 16.
+//
+//go:noescape
+func winogradInputI16AVX2(t *winogradInI16)
+
+// winogradInputI16AVX512 is winogradInputI16Generic for channels rounded up to 32.
+//
+//go:noescape
+func winogradInputI16AVX512(t *winogradInI16)
+
+// winogradOutputQ8AVX2 is winogradOutputQ8Generic for a multiple of 8 channels.
+//
+//go:noescape
+func winogradOutputQ8AVX2(t *winogradOutQ8)
+
+// winogradOutputQ8AVX512 is winogradOutputQ8Generic for a multiple of 16 channels.
+//
+//go:noescape
+func winogradOutputQ8AVX512(t *winogradOutQ8)

@@ -1,0 +1,103 @@
+package kernel
+
+import (
+	"math"
+	"unsafe"
+)
+
+// tileI16Generic is the reference of the products, for panels of nr columns.
+func tileI16Generic(t *tileI16, nr int) {
+	size := 2 * t.k * nr
+	b := unsafe.Slice(t.b, t.taps*t.panels*size)
+	a := unsafe.Slice(t.a, ((t.taps-1)*t.tapA+(t.rows-1)*t.rs)/2+2*t.k)
+	width := t.panels * nr
+	tapC := t.tapC/4 + width
+	c := unsafe.Slice(t.c, (t.taps-1)*tapC+(t.rows-1)*t.cs/4+width)
+	for f := range t.taps {
+		for i := range t.rows {
+			row := a[(f*t.tapA+i*t.rs)/2:][:2*t.k]
+			for j := range width {
+				w := b[(f*t.panels+j/nr)*size+2*(j%nr):]
+				sum := int32(0)
+				for q, v := range row {
+					sum += int32(v) * int32(w[q/2*2*nr+q%2])
+				}
+				c[f*tapC+i*t.cs/4+j] = sum
+			}
+		}
+	}
+}
+
+// winogradInputI16Generic is the reference of the transform of values; vectors of channels are not rounded up.
+func winogradInputI16Generic(t *winogradInI16) {
+	d := unsafe.Slice(t.dst, (WinogradQ8Taps-1)*t.ldf+(t.n-1)*t.lds+t.c)
+	s := unsafe.Slice(t.src, 5*t.row+(4*t.n+1)*t.pix+t.c)
+	line := func(d [6]int16) [6]int16 {
+		return [6]int16{
+			4*d[0] - 5*d[2] + d[4], -4*d[1] - 4*d[2] + d[3] + d[4], 4*d[1] - 4*d[2] - d[3] + d[4],
+			-2*d[1] - d[2] + 2*d[3] + d[4], 2*d[1] - d[2] - 2*d[3] + d[4], 4*d[1] - 5*d[3] + d[5],
+		}
+	}
+	for tile := range t.n {
+		for i := range t.c {
+			var h [6][6]int16
+			for y := range h {
+				var v [6]int16
+				for x := range v {
+					v[x] = s[y*t.row+(4*tile+x)*t.pix+i]
+				}
+				h[y] = line(v)
+			}
+			for x := range 6 {
+				for y, v := range line([6]int16{h[0][x], h[1][x], h[2][x], h[3][x], h[4][x], h[5][x]}) {
+					d[(6*y+x)*t.ldf+tile*t.lds+i] = v
+				}
+			}
+		}
+	}
+}
+
+// winogradQ8Inverse is 1/9 modulo 2³².
+const winogradQ8Inverse = 0x38e38e39
+
+// winogradOutputQ8Generic is the reference of the transform to results.
+func winogradOutputQ8Generic(t *winogradOutQ8) {
+	d := unsafe.Slice(t.dst, 3*t.row+(4*t.n-1)*t.pix+t.c)
+	s := unsafe.Slice(t.src, (WinogradQ8Taps-1)*t.ldf+(t.n-1)*t.lds+t.c)
+	bias, scale := unsafe.Slice(t.bias, t.c), unsafe.Slice(t.scale, t.c)
+	zero := int32(int16(t.words))
+	line := func(m [6]int32) [4]int32 {
+		return [4]int32{
+			m[0] - 4*m[1] - 4*m[2] + m[3] + m[4], -2*m[1] + 2*m[2] + m[3] - m[4],
+			-m[1] - m[2] + m[3] + m[4], -m[1] + m[2] + 2*m[3] - 2*m[4] + m[5],
+		}
+	}
+	shift := [4]int{3, 2, 1, 1}
+	for tile := range t.n {
+		for j := range t.c {
+			var h [4][6]int32
+			for x := range 6 {
+				var m [6]int32
+				for y := range m {
+					m[y] = s[(6*y+x)*t.ldf+tile*t.lds+j]
+				}
+				for y, v := range line(m) {
+					h[y][x] = v
+				}
+			}
+			for y := range h {
+				for x, v := range line(h[y]) {
+					inverse := uint32(winogradQ8Inverse)
+					sum := int32(uint32(v)*inverse)>>(shift[y]+shift[x]) + bias[j]
+					r := float32(float32(sum) * scale[j])
+					if !(r > t.lo) {
+						r = t.lo
+					} else if r > t.hi {
+						r = t.hi
+					}
+					d[y*t.row+(4*tile+x)*t.pix+j] = uint8(int32(math.RoundToEven(float64(r))) + zero)
+				}
+			}
+		}
+	}
+}
