@@ -19,6 +19,7 @@ type quantMatMul struct {
 	alpha                  float32
 	transA, transB         bool
 	integer, gemm, dynamic bool
+	planes                 planes8
 }
 
 var (
@@ -164,22 +165,23 @@ func (o *quantMatMul) PackKey(i int, in []Fact) (string, bool) {
 		if !ok {
 			return "", false
 		}
-		return factorsKey(in, o.aScale, o.bScale, y, d.n, o.alpha)
+		key, ok := factorsKey(in, o.aScale, o.bScale, y, d.n, o.alpha)
+		return key + o.planes.columnsKey(), ok
 	}
 	if i == o.bias && i >= 0 {
-		return "int32", in[i].Const != nil && o.closed(in)
+		return "int32" + o.planes.columnsKey(), in[i].Const != nil && o.closed(in)
 	}
 	if i != o.b || len(in[o.b].Shape) < 2 {
 		return "", false
 	}
 	if o.closed(in) {
-		return fmt.Sprintf("gemm-q8 trans=%t", o.transB), true
+		return fmt.Sprintf("gemm-q8 trans=%t%s", o.transB, o.planes.key()), true
 	}
 	d, _, err := o.shape(in[o.a].Shape, in[o.b].Shape)
 	if err != nil || len(d.bBatch) != 0 {
 		return "", false
 	}
-	return fmt.Sprintf("gemm-i8 trans=%t", o.transB), true
+	return fmt.Sprintf("gemm-i8 trans=%t%s", o.transB, o.planes.key()), true
 }
 
 // columns returns the extents of the product and the index of the scale of its result, or
@@ -198,10 +200,10 @@ func (o *quantMatMul) columns(in []Fact) (d matmulDims, y int, ok bool) {
 func (o *quantMatMul) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	if i == o.bScale {
 		d, y, _ := o.columns(in)
-		return packFactors(in, o.aScale, o.bScale, y, d.n, o.alpha), nil
+		return &packedFactors{pixelOrder(packFactors(in, o.aScale, o.bScale, y, d.n, o.alpha).scale, o.planes.n)}, nil
 	}
 	if i == o.bias {
-		return packInts(in[i].Const), nil
+		return &packedInts{pixelOrder(packInts(in[i].Const).v, o.planes.n)}, nil
 	}
 	d, _, err := o.shape(in[o.a].Shape, in[o.b].Shape)
 	if err != nil {
@@ -213,14 +215,14 @@ func (o *quantMatMul) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 			ldb = d.k
 		}
 		b := in[o.b].Const
-		return &packedQ8{[]*kernel.PackedQ8{kernel.PackQ8(1, d.k, d.n, signed8(b), ldb, o.transB)}, b.Shape().Clone()}, nil
+		return &packedQ8{[]*kernel.PackedQ8{kernel.PackQ8(1, d.k, d.n, o.planes.weights(signed8(b), d, o.transB), ldb, o.transB)}, b.Shape().Clone()}, nil
 	}
 	return o.pack(in[o.b].Const, d, 0), nil
 }
 
 // pack packs matrix number at of a stack.
 func (o *quantMatMul) pack(b *tensor.Tensor, d matmulDims, at int) *packed8 {
-	w := signed8(b)[at*d.k*d.n:][:d.k*d.n]
+	w := o.planes.weights(signed8(b)[at*d.k*d.n:][:d.k*d.n], d, o.transB)
 	ldb := d.n
 	if o.transB {
 		ldb = d.k

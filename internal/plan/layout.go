@@ -275,23 +275,14 @@ func (l *layouts) convert(id graph.ValueID, perm []int64, suffix string) (graph.
 		shape[i] = in.Shape[p]
 	}
 	name := l.g.Value(id).Name + suffix
-	spec := graph.Spec{Name: name, Opset: graph.NewestOpset(l.g.Set, ""), OpType: "Transpose", In: []graph.ValueID{id}, OutName: name,
-		Attrs: []*onnx.Attribute{{Name: "perm", Type: onnx.AttrInts, Ints: perm}}}
-	if !movesElements(in.Shape, perm) {
-		dims := make([]int64, len(shape))
-		for i, d := range shape {
-			dims[i] = int64(d)
-		}
-		t, err := tensor.Of(dims, len(dims))
-		if err != nil {
-			return id, err
-		}
-		c := l.g.AddConst(name+"_shape", t)
-		l.setFact(c, op.FactOf(t))
-		spec.OpType, spec.In = "Reshape", append(spec.In, c)
-		spec.Attrs = []*onnx.Attribute{{Name: "allowzero", Type: onnx.AttrInt, Int: 1}}
+	var n *graph.Node
+	var err error
+	if movesElements(in.Shape, perm) {
+		n, err = l.g.Make(graph.Spec{Name: name, Opset: graph.NewestOpset(l.g.Set, ""), OpType: "Transpose", In: []graph.ValueID{id}, OutName: name,
+			Attrs: []*onnx.Attribute{{Name: "perm", Type: onnx.AttrInts, Ints: perm}}})
+	} else {
+		n, err = l.reshape(id, shape, name)
 	}
-	n, err := l.g.Make(spec)
 	if err != nil {
 		return id, err
 	}

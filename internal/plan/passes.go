@@ -23,6 +23,9 @@ func (b *builder) machinePasses() error {
 	}
 	if op.Complete {
 		b.boundGrowth()
+		if err := b.absorbOrders(); err != nil {
+			return err
+		}
 		b.joinChains()
 	}
 	return nil

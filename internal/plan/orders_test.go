@@ -1,0 +1,95 @@
+package plan_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/aekit/aekit/internal/kernel"
+	"github.com/aekit/aekit/internal/plan"
+	"github.com/aekit/aekit/onnx"
+	"github.com/aekit/aekit/tensor"
+)
+
+// denseBetween makes an 8-bit convolution, heads that read its result as rows, and a dense layer whose result another
+// convolution reads as images. With open, the values that are reordered are outputs too, so that they stay in the model's
+// order. The last outputs are those of the heads and of the second convolution.
+func denseBetween(seed uint64, transB, table, open bool) *onnx.Builder {
+	r := rand.New(rand.NewPCG(seed, 2))
+	b := onnx.NewBuilder(17)
+	names := 0
+	name := func() string { names++; return fmt.Sprint("c", names) }
+	params := func() (s, z string) {
+		return b.Initializer(name(), tensor.Scalar(0.01+0.02*r.Float32())), b.Initializer(name(), scalar8(tensor.Uint8, r.IntN(100)))
+	}
+	pair := func(v string, keep bool) string {
+		s, z := params()
+		q := b.Op("QuantizeLinear", "", []string{v, s, z})
+		if keep && open {
+			b.Output(q, tensor.Uint8)
+		}
+		return b.Op("DequantizeLinear", "", []string{q, s, z})
+	}
+	weights := func(axis int, shape ...int) []string {
+		w := b.Initializer(name(), narrowed(randomBytes(r, -127, 127, shape), tensor.Int8))
+		s := tensor.Must(tensor.New(tensor.Float32, shape[axis]))
+		bias := tensor.Must(tensor.New(tensor.Float32, shape[axis]))
+		for i := range s.Float32s() {
+			s.Float32s()[i], bias.Float32s()[i] = 0.001+0.002*r.Float32(), r.Float32()-0.5
+		}
+		return []string{b.Op("DequantizeLinear", "", []string{w, b.Initializer(name(), s)}, onnx.AttrI("axis", int64(axis))), b.Initializer(name(), bias)}
+	}
+	dense := func(v string, k, n int) string {
+		shape, axis := []int{k, n}, 1
+		if transB {
+			shape, axis = []int{n, k}, 0
+		}
+		return b.Op("Gemm", "", append([]string{v}, weights(axis, shape...)...), onnx.AttrI("transB", int64(1-axis)))
+	}
+	s, z := params()
+	x := b.Op("DequantizeLinear", "", []string{b.Input("x", tensor.Uint8, onnx.NamedDim("n"), onnx.FixedDim(2), onnx.FixedDim(5), onnx.FixedDim(6)), s, z})
+	x = b.Op("Conv", "", append([]string{x}, weights(0, 12, 2, 3, 3)...), onnx.AttrIs("pads", 1, 1, 1, 1))
+	x = b.Op("Flatten", "", []string{pair(b.Op("Relu", "", []string{x}), true)})
+	mean, spread := pair(dense(x, 360, 7), false), pair(dense(x, 360, 20), false)
+	x = pair(dense(spread, 20, 240), true)
+	if table {
+		x = pair(b.Op("Sigmoid", "", []string{x}), true)
+	}
+	x = b.Op("Reshape", "", []string{x, b.Initializer(name(), tensor.Must(tensor.Of([]int64{-1, 8, 5, 6}, 4)))})
+	x = pair(b.Op("Conv", "", append([]string{x}, weights(0, 9, 8, 3, 3)...)), false)
+	b.Output(mean, tensor.Float32)
+	b.Output(x, tensor.Float32)
+	return b
+}
+
+// TestOrdersOfRows compares products that take images channels-last, or give them so, with products between conversions.
+func TestOrdersOfRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for i, n := range []int{1, 3, 40} {
+		for k := range 4 {
+			transB, table := k&1 != 0, k&2 != 0
+			x := narrowed(randomBytes(r, 0, 255, []int{n, 2, 5, 6}), tensor.Uint8)
+			model := func(open bool) *onnx.Builder { return denseBetween(uint64(4*i+k), transB, table, open) }
+			got, want := runModel(t, model(false), plan.Options{}, x), runModel(t, model(true), plan.Options{}, x)
+			want = want[len(want)-len(got):]
+			for o := range got {
+				if !got[o].Shape().Equal(want[o].Shape()) || !bytes.Equal(got[o].Bytes(), want[o].Bytes()) {
+					t.Errorf("%d rows, transB %t, table %t: output %d is another without conversions", n, transB, table, o)
+				}
+			}
+			count := func(open bool) (n int) {
+				for _, s := range steps(t, model(open), x) {
+					if s.OpType == "Transpose" {
+						n++
+					}
+				}
+				return n
+			}
+			// Input and output are converted.
+			if kernel.HasQ8() && (count(false) != 2 || count(true) < 4) {
+				t.Errorf("%d rows: %d and %d conversions", n, count(false), count(true))
+			}
+		}
+	}
+}
