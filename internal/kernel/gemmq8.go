@@ -97,10 +97,11 @@ type PackedQ8 struct {
 	segK        int // values of a segment
 	groups      int // of kr steps of a segment
 	colSum      []int32
-	low         int    // 1 if a value is -128
-	size        int    // values of a panel
-	count       int    // panels
-	step        [2]int // panels that are multiplied by one tile of rows before the next one, and where there is but one
+	tapSum      []int32 // by tap, of PackOverlapQ8
+	low         int     // 1 if a value is -128
+	size        int     // values of a panel
+	count       int     // panels
+	step        [2]int  // panels that are multiplied by one tile of rows before the next one, and where there is but one
 	kern        *gemmQ8
 	panels      []int8
 }

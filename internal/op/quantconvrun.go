@@ -37,11 +37,12 @@ type quantConvState struct {
 // shapedWeights are packed weights that know the shape of what was packed.
 type shapedWeights interface{ weightShape() tensor.Shape }
 
-func (p *packed8) weightShape() tensor.Shape      { return p.shape }
-func (p *packedCells) weightShape() tensor.Shape  { return p.shape }
-func (p *packedDepth8) weightShape() tensor.Shape { return p.shape }
-func (p *packedFew) weightShape() tensor.Shape    { return p.shape }
-func (p *packedQ8) weightShape() tensor.Shape     { return p.shape }
+func (p *packed8) weightShape() tensor.Shape       { return p.shape }
+func (p *packedCells) weightShape() tensor.Shape   { return p.shape }
+func (p *packedDepth8) weightShape() tensor.Shape  { return p.shape }
+func (p *packedFew) weightShape() tensor.Shape     { return p.shape }
+func (p *packedOverlap) weightShape() tensor.Shape { return p.shape }
+func (p *packedQ8) weightShape() tensor.Shape      { return p.shape }
 
 // weightShape returns the shape of the weights at input i, packed or not.
 func weightShape(ctx *Context, i int, in []*tensor.Tensor) tensor.Shape {

@@ -137,6 +137,9 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	}
 	name := "cells-i8"
 	if o.closed(in, &f.shape) {
+		if o.last && f.shape.overlaps() {
+			return "overlap-q8", true
+		}
 		if _, ok := o.few(true, &f.shape); ok {
 			return f.shape.fewKey(), true
 		}
@@ -163,6 +166,9 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact, _ Slices) (Packed, error)
 		return nil, err
 	}
 	if o.closed(in, &f.shape) {
+		if o.last && f.shape.overlaps() {
+			return packOverlap(&f.shape, in[o.w].Const), nil
+		}
 		if g, ok := o.few(true, &f.shape); ok {
 			return packFew(&f.shape, &g, in[o.w].Const), nil
 		}
@@ -182,6 +188,9 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 		n = max(n, cellBytes(&f.shape, o.last))
 		if g, ok := o.few(true, &f.shape); ok {
 			n = fewBytes(&f.shape, &g)
+		}
+		if o.last && f.shape.overlaps() {
+			n = overlapBytes(&f.shape)
 		}
 	}
 	return n
@@ -218,6 +227,7 @@ type cellState struct {
 	wScale      []float32
 	windows     cellRun
 	few         fewRun
+	overlap     overlapRun
 }
 
 // cellColumns are the multiplier and the bias of each column of a part, or for all rows of
@@ -236,6 +246,7 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	w, _ := ctx.PackedInput(o.w).(*packedCells)
 	closed, _ := ctx.PackedInput(o.w).(*packedQ8)
 	few, _ := ctx.PackedInput(o.w).(*packedFew)
+	overlap, _ := ctx.PackedInput(o.w).(*packedOverlap)
 	wShape := weightShape(ctx, o.w, in)
 	if !t.ready || !t.inputs[0].Equal(in[0].Shape()) || !t.inputs[1].Equal(wShape) {
 		f, err := o.extents(in[0].Shape(), wShape)
@@ -250,6 +261,13 @@ func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		if few != nil {
 			t.few.prepare(&f.shape)
 		}
+		if overlap != nil {
+			t.overlap.prepare(&f.shape)
+		}
+	}
+	if overlap != nil {
+		o.runOverlap(ctx, &t.overlap, overlap, out, in)
+		return nil
 	}
 	if few != nil {
 		o.runFew(ctx, &t.few, few, out, in)

@@ -39,6 +39,7 @@ var files = []struct {
 	{name: "depthi16_amd64.s", f: func(g *gen) { g.eachTier(depthwise16); pairs(g) }},
 	{name: "depthq8_amd64.s", f: depthQ8},
 	{name: "pixelsq8_amd64.s", f: pixels},
+	{name: "overlapq8_amd64.s", f: overlaps},
 	{name: "windowf32_amd64.s", f: func(g *gen) { g.eachTier(windowReductions) }},
 	{name: "shuffle_amd64.s", f: shuffles},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
