@@ -310,7 +310,7 @@ const cacheLine = 32
 // chunksFor returns into how many chunks units of the given total work are cut. It depends
 // on the shape of the problem only.
 func chunksFor(units, work int) int {
-	if work < 2*chunkWork {
+	if work < chunkWork {
 		return 1
 	}
 	return max(1, min(units, work/(chunkWork/4), maxChunks))
