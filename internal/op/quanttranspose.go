@@ -184,15 +184,16 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 		return 0
 	}
 	n := planCells(&f.shape, o.last).bytes
-	if o.closed(in, &f.shape) {
-		n = max(n, cellBytes(&f.shape, o.last))
-		if g, ok := o.few(true, &f.shape); ok {
-			n = fewBytes(&f.shape, &g)
-		}
-		if o.last && f.shape.overlaps() {
-			n = overlapBytes(&f.shape)
-		}
+	if !o.closed(in, &f.shape) {
+		return n
 	}
+	if o.last && f.shape.overlaps() {
+		return max(n, overlapBytes(&f.shape))
+	}
+	if g, ok := o.few(true, &f.shape); ok {
+		return fewBytes(&f.shape, &g)
+	}
+	n = max(n, cellBytes(&f.shape, o.last))
 	return n
 }
 
