@@ -417,27 +417,44 @@ func (p *PackedQ8) runLines(lines []LineQ8, m int, a []byte, stride, segStride i
 	t.pair = uint32(t.words)&0xffff | uint32(t.words)<<16
 	for p0 < full {
 		n := min(step, full-p0)
-		b, init, scale := unsafe.Pointer(&p.panels[p0*p.size]), &c.init[p0*p.NR], &c.scale[p0*p.NR]
-		for k := 0; k < len(lines); k++ {
-			l := lines[k]
-			for i, left := 0, tiles; i < m; left-- {
-				t.rows = (m - i + left - 1) / left
-				t.a, t.b = unsafe.Pointer(&a[l.A*size+i*t.rs]), b
-				t.dst = &dst[l.Dst+i*ldd+p0*p.NR-j0]
-				t.init, t.scale = init, scale
-				t.panels, t.column = n, 0
-				i += t.rows
-				if two && k+1 < len(lines) {
-					k++
-					t.rows, t.a2, t.dst2 = 2*m, unsafe.Pointer(&a[lines[k].A*size]), &dst[lines[k].Dst+p0*p.NR-j0]
-				} else {
+		t.b, t.init, t.scale = unsafe.Pointer(&p.panels[p0*p.size]), &c.init[p0*p.NR], &c.scale[p0*p.NR]
+		panels, chain := n, 0
+		if chains && n > 1 {
+			panels, chain = 1, n-1
+		}
+		at := p0*p.NR - j0
+		if tiles > 1 {
+			for _, l := range lines {
+				for i, left := 0, tiles; i < m; left-- {
+					t.rows = (m - i + left - 1) / left
+					t.a, t.dst = unsafe.Pointer(&a[l.A*size+i*t.rs]), &dst[l.Dst+i*ldd+at]
 					t.a2, t.dst2 = t.second()
+					t.panels, t.chain, t.column = n, 0, 0
+					if t.rows >= chainRows {
+						t.panels, t.chain = panels, chain
+					}
+					i += t.rows
+					archTileQ8(g.id, &t)
 				}
-				if chains && n > 1 && t.rows >= chainRows {
-					t.panels, t.chain = 1, n-1
-				}
-				archTileQ8(g.id, &t)
 			}
+			p0 += n
+			continue
+		}
+		for k := 0; k < len(lines); k++ {
+			l := &lines[k]
+			t.rows = m
+			t.a, t.dst = unsafe.Pointer(&a[l.A*size]), &dst[l.Dst+at]
+			if two && k+1 < len(lines) {
+				k++
+				t.rows, t.a2, t.dst2 = 2*m, unsafe.Pointer(&a[lines[k].A*size]), &dst[lines[k].Dst+at]
+			} else {
+				t.a2, t.dst2 = t.second()
+			}
+			t.panels, t.chain, t.column = n, 0, 0
+			if t.rows >= chainRows {
+				t.panels, t.chain = panels, chain
+			}
+			archTileQ8(g.id, &t)
 		}
 		p0 += n
 	}

@@ -82,7 +82,7 @@ func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands
 	p.bands = (cells + p.rows - 1) / p.rows
 	p.image = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
 	if by == alone && p.bands == 1 {
-		p.images = max(1, min(s.n, 2*bandBytes/p.image))
+		p.images = max(1, min(s.n, 2*bandBytes/p.image, queuedLines/p.rows))
 	}
 	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
 	p.chunks = chunks8For(p.units, work)
@@ -214,13 +214,18 @@ func (t *cellRun) cellPanels(lines *lineQueue, i, n, images, g, first, from, to 
 		if c0 == c1 {
 			continue
 		}
+		// Rows of cells whose results exist.
+		j0, j1 := from, to
+		for j0 < j1 && j0*ch.stride+rh < 0 {
+			j0++
+		}
+		for j0 < j1 && (j1-1)*ch.stride+rh >= t.dst[1] {
+			j1--
+		}
 		lines.p0, lines.p1 = r*panels, (r+1)*panels
+		a, dst := t.leftOf(i, j0-first)+c0*t.c, ((n*t.dst[1]+j0*ch.stride+rh)*t.dst[2]+c0*cw.stride+rw)*outs+g*t.o
 		for k := range images {
-			for j := from; j < to; j++ {
-				if oh := j*ch.stride + rh; oh >= 0 && oh < t.dst[1] {
-					lines.add(c1-c0, k*each+t.leftOf(i, j-first)+c0*t.c, (((n+k)*t.dst[1]+oh)*t.dst[2]+c0*cw.stride+rw)*outs+g*t.o)
-				}
-			}
+			lines.add(c1-c0, j1-j0, a+k*each, t.width*t.c, dst+k*t.dst[1]*t.dst[2]*outs, ch.stride*t.dst[2]*outs)
 		}
 		lines.flush()
 	}

@@ -138,7 +138,7 @@ func planWindows(s *convShape, last bool, by sharing) windowPlan {
 	p.bands = (s.dst[1] + p.rows - 1) / p.rows
 	p.image = scratchBytes(mulSize(inRows(p.rows), p.pitch)/2 + kernel.SlackQ8)
 	if by == alone && p.bands == 1 && last {
-		p.images = max(1, min(s.n, 2*bandBytes/p.image))
+		p.images = max(1, min(s.n, 2*bandBytes/p.image, queuedLines/max(1, p.rows)))
 	}
 	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
 	p.chunks = chunks8For(p.units, work)
@@ -305,14 +305,12 @@ func (t *windowRun) Do(chunk, worker int) {
 			}
 			lines.of(p, cols, left, w.stride*t.c, h.dilation*t.pitch, dst, ldd)
 			lines.p0, lines.p1 = 0, p.Panels()
-			m := width
+			m, count := width, rows
 			if h.stride*t.pitch == width*w.stride*t.c {
-				m *= rows
+				m, count = m*rows, 1
 			}
 			for i := range images {
-				for r := 0; r < rows*width; r += m {
-					lines.add(m, i*each+r/width*h.stride*t.pitch, at+(i*t.dst[1]*width+r)*ldd)
-				}
+				lines.add(m, count, i*each, h.stride*t.pitch, at+i*t.dst[1]*width*ldd, width*ldd)
 			}
 			lines.flush()
 			if !t.last {
@@ -344,6 +342,10 @@ func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, ima
 	return mem[:images*t.image], t.image / p.ValueBytes()
 }
 
+// queuedLines is how many lines go through a panel together. A unit of several images has no more of them, so that the border
+// in its memory serves the next one.
+const queuedLines = 64
+
 // lineQueue collects lines of a product, so that panels of weights go through several of them while they are in the cache.
 type lineQueue struct {
 	p                 *kernel.PackedQ8
@@ -354,7 +356,7 @@ type lineQueue struct {
 	ldd               int
 	p0, p1            int // panels
 	m, n              int // rows of each line, and lines
-	lines             [64]kernel.LineQ8
+	lines             [queuedLines]kernel.LineQ8
 }
 
 // of says what is multiplied, and where results go.
@@ -362,14 +364,21 @@ func (q *lineQueue) of(p *kernel.PackedQ8, columns *kernel.ColumnsQ8, a []byte, 
 	q.p, q.columns, q.a, q.stride, q.segStride, q.dst, q.ldd = p, columns, a, stride, segStride, dst, ldd
 }
 
-// add adds a line of m rows, from left value a on, whose results begin at byte dst.
-func (q *lineQueue) add(m, a, dst int) {
-	if q.n == len(q.lines) || q.m != m {
+// add adds count lines of m rows each, the first from left value a on and with results from byte dst on, the others so many
+// values and bytes further.
+func (q *lineQueue) add(m, count, a, stepA, dst, stepDst int) {
+	if q.m != m {
 		q.flush()
+		q.m = m
 	}
-	q.m = m
-	q.lines[q.n] = kernel.LineQ8{A: a, Dst: dst}
-	q.n++
+	for ; count > 0; count-- {
+		if q.n == len(q.lines) {
+			q.flush()
+		}
+		q.lines[q.n] = kernel.LineQ8{A: a, Dst: dst}
+		q.n++
+		a, dst = a+stepA, dst+stepDst
+	}
 }
 
 // flush multiplies what was added.
