@@ -23,7 +23,7 @@ const (
 // rFetch is where a tile fetches memory that others will need, and fetchLines how many lines in four steps.
 var rFetch = R14
 
-const fetchLines = 4
+const fetchLines = 8
 
 // dotQ8 is one way to multiply 8-bit values: what a step reads of a panel, and how it multiplies and adds.
 type dotQ8 struct {
