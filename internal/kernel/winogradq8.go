@@ -22,15 +22,18 @@ import "fmt"
 //   - Products and their sums over channels, and Aᵀ[…]A, are computed modulo 2³². Each element of the
 //     latter is s·y, where s is one of 9·2², …, 9·2⁶ and y the exact sum. 9 is odd and has an inverse
 //     modulo 2³², with which the product becomes 2ᵖ·y modulo 2³², 2 ≤ p ≤ 6.
+//   - That a bias is added to y at all sixteen places is 36 times as much at one position of the products: Aᵀ[…]A of -6·-6 in the
+//     second row and column, and 0 elsewhere, is S·S.
 //   - Where |y| < 2²⁵, 2ᵖ·y lies in [-2³¹, 2³¹), so that it is what the 32 bits hold as a signed
-//     number, and shifting it right by p bits gives y. [WinogradQ8Fits] bounds y.
+//     number. Converted to float32 it is rounded as y is, and the factor that makes 8 bits of y is divided by 2ᵖ without
+//     rounding. [WinogradQ8Fits] bounds y.
 
 const (
 	// WinogradQ8Taps is the number of matrices that a 3×3 kernel becomes.
 	WinogradQ8Taps = 36
 	// WinogradQ8Tile is the number of results of a tile along an axis; it covers two values more.
 	WinogradQ8Tile = 4
-	// WinogradQ8Slack is the number of values that are read, or written, behind the last one of the operand, or of each tap's matrix.
+	// WinogradQ8Slack is the number of values that are written behind the last one of each tap's matrix.
 	WinogradQ8Slack = 32
 	// WinogradQ8Temp is the number of values that a transform keeps in memory.
 	WinogradQ8Temp = 36 * 16
@@ -70,6 +73,10 @@ func bestGemmI16() *gemmI16 {
 // HasWinogradQ8 reports whether the processor has kernels for [PackWinogradQ8].
 func HasWinogradQ8() bool { return bestGemmI16() != nil }
 
+// WinogradQ8Rows returns how many rows the kernel multiplies at a time: products of a multiple of them take the least time for a
+// row. [HasWinogradQ8] must hold.
+func WinogradQ8Rows() int { return bestGemmI16().mr }
+
 // WinogradQ8Pays reports whether a convolution from c to o channels with h×w results takes less time in tiles than directly,
 // if there are so many results that reading the weights does not count. [HasWinogradQ8] must hold.
 func WinogradQ8Pays(c, o, h, w int) bool {
@@ -78,22 +85,26 @@ func WinogradQ8Pays(c, o, h, w int) bool {
 	return c >= g.channels && o >= g.channels && 100*h*w >= g.wanted*(roundUp(h, side)*roundUp(w, side))
 }
 
-// WinogradQ8Fits reports whether every sum of c·9 products of the weights [o, c, 3, 3] and values between -low and
-// high, both of 0 to 255, is small enough to be computed in tiles.
-func WinogradQ8Fits(w []int8, c, o int, low, high int32) bool {
-	if int64(9*c)*128*int64(max(low, high)) < winogradQ8Bound {
-		return true
-	}
-	for ; o > 0; o-- {
-		positive, negative := int64(0), int64(0)
-		for _, v := range w[:9*c] {
-			positive += int64(max(v, 0))
-			negative -= int64(min(v, 0))
+// WinogradQ8Fits reports whether every sum of c·9 products of the weights [o, c, 3, 3] and values between -low and high, both
+// of 0 to 255, plus its bias is small enough to be computed in tiles. bias has o values, or none.
+func WinogradQ8Fits(w []int8, c, o int, low, high int32, bias []int32) bool {
+	for j := range o {
+		least, most := -int64(9*c)*128*int64(max(low, high)), int64(9*c)*128*int64(max(low, high))
+		if most >= winogradQ8Bound {
+			positive, negative := int64(0), int64(0)
+			for _, v := range w[9*c*j:][:9*c] {
+				positive += int64(max(v, 0))
+				negative -= int64(min(v, 0))
+			}
+			least, most = -positive*int64(low)-negative*int64(high), positive*int64(high)+negative*int64(low)
 		}
-		if max(positive*int64(high)+negative*int64(low), positive*int64(low)+negative*int64(high)) >= winogradQ8Bound {
+		b := int64(0)
+		if len(bias) > 0 {
+			b = int64(bias[j])
+		}
+		if least+b <= -winogradQ8Bound || most+b >= winogradQ8Bound {
 			return false
 		}
-		w = w[9*c:]
 	}
 	return true
 }
@@ -187,9 +198,6 @@ func WinogradQ8Width(o int) int { return min(roundUp(o, 32), winogradQ8Columns) 
 // Whole reports whether columns come in the vectors that [WinogradQ8.Output] writes.
 func (p *WinogradQ8) Whole(cols int) bool { return cols%p.kern.lanes == 0 }
 
-// Rows returns how many rows a tile of the kernel has: products of a multiple of them take the least time for a row.
-func (p *WinogradQ8) Rows() int { return p.kern.mr }
-
 // tileI16 are the arguments of the products of some rows for all taps of a part. Assembly reads and changes the fields by
 // offset; TestWinogradQ8Layout keeps the two in step.
 type tileI16 struct {
@@ -224,30 +232,29 @@ func (p *WinogradQ8) Multiply(part, n int, dst []int32, ldd int, src []int16, ld
 	}
 }
 
-// CentreI16 sets dst to the 8-bit values src, int8 if signed, less zero.
-func CentreI16(dst []int16, src []uint8, zero int32, signed bool) {
-	if len(src) > 0 {
-		widen(dst[:len(src)], src, int16(zero), signed)
-	}
-}
-
-// winogradInI16 are the arguments of winogradInputI16. Assembly reads and changes the fields by offset; TestWinogradQ8Layout
-// keeps the two in step.
-type winogradInI16 struct {
+// winogradIn8 are the arguments of the transform of values. Assembly reads and changes the fields by offset;
+// TestWinogradQ8Layout keeps the two in step.
+type winogradIn8 struct {
 	dst      *int16
-	src      *int16
+	src      *uint8
 	temp     *int32
 	row, pix int
 	ldf, lds int
-	n, c     int // at least 1
+	n, c     int    // at least 1
+	zero     uint32 // what Bᵀ·d·B is for zero points d at its one position that is not 0, twice
 }
 
-// WinogradInput sets, for n tiles of 6×6 positions and C channels, dst[f*ldf+t*lds+i] to element f
-// of Bᵀ·d·B modulo 2¹⁶, where d are the values src[(t*4+x)*pix+y*row+i] of tile t in column x and row y. Tiles overlap by two columns.
-// lds and pix are at least C. It reads and writes up to [WinogradQ8Slack] values more behind each row of
-// channels, of which those written belong to the next tile or lie behind the last one: ldf is at least
-// (n-1)*lds+C+WinogradQ8Slack. temp has [WinogradQ8Temp] values.
-func (p *WinogradQ8) Input(dst []int16, ldf, lds int, src []int16, row, pix, n int, temp []int32) {
+// InputBytes returns how many bytes [WinogradQ8.Input] reads of n tiles from their first one on.
+func (p *WinogradQ8) InputBytes(row, pix, n int) int {
+	return 5*row + (WinogradQ8Tile*n+1)*pix + roundUp(p.C, 2*p.kern.lanes)
+}
+
+// Input sets, for n tiles of 6×6 positions and C channels, dst[f*ldf+t*lds+i] to element f of Bᵀ·d·B, where d are the values
+// src[(t*4+x)*pix+y*row+i], int8 if signed, less zero of tile t in column x and row y. Tiles overlap by two columns. lds is at
+// least C. Of src, [WinogradQ8.InputBytes] are read. Up to [WinogradQ8Slack] values more are written behind each
+// row of channels, which belong to the next tile or lie behind the last one: ldf is at least (n-1)*lds+C+WinogradQ8Slack.
+// temp has [WinogradQ8Temp] values.
+func (p *WinogradQ8) Input(dst []int16, ldf, lds int, src []uint8, row, pix, n int, signed bool, zero int32, temp []int32) {
 	if n < 1 {
 		return
 	}
@@ -255,53 +262,92 @@ func (p *WinogradQ8) Input(dst []int16, ldf, lds int, src []int16, row, pix, n i
 		panic(fmt.Sprintf("kernel: tiles of %d channels, %d apart, with %d values to keep", p.C, lds, len(temp)))
 	}
 	checkMatrix("dst", WinogradQ8Taps, (n-1)*lds+p.C+WinogradQ8Slack, len(dst), ldf)
-	if last := 5*row + (4*n+1)*pix + p.C + WinogradQ8Slack; row < 0 || pix < 0 || last > len(src) {
+	if row < 0 || pix < 0 || p.InputBytes(row, pix, n) > len(src) {
 		panic(fmt.Sprintf("kernel: %d tiles of %d channels, %d and %d apart, in %d values", n, p.C, row, pix, len(src)))
 	}
-	t := winogradInI16{dst: &dst[0], src: &src[0], temp: &temp[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: p.C}
-	archWinogradInputI16(p.kern.id, &t)
+	t := winogradIn8{dst: &dst[0], src: &src[0], temp: &temp[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: p.C}
+	t.zero = uint32(36*zero)&0xffff | uint32(36*zero)<<16
+	archWinogradInput8(p.kern.id, &t, signed)
 }
 
-// winogradOutQ8 are the arguments of winogradOutputQ8. Assembly reads and changes the fields by offset; TestWinogradQ8Layout
-// keeps the two in step.
+// ResultsQ8 says what is made of sums. The zero value is to be set; then it is safe for concurrent use.
+type ResultsQ8 struct {
+	init   []int32   // 36 times the bias: at one position of the products it is the bias of all results
+	scale  []float32 // factors, and zeros up to whole vectors
+	shifts []float32 // factors by 2⁻², …, 2⁻⁶ of each vector
+	lanes  int       // of a vector
+	zero   int32
+	signed bool
+	fits   bool // all factors are so small that their products with sums fit in 32 bits, and remain exact when divided by 2⁶
+}
+
+// Set has sums become clamp(int(roundHalfEven(float32(sum+bias[j]) * scale[j])) + zero), as those of [RequantU8], or of
+// [RequantI8] if signed, within the bounds of the type. bias may be nil; bias and scale have O values, which are copied.
+func (r *ResultsQ8) Set(p *WinogradQ8, bias []int32, scale []float32, zero int32, signed bool) {
+	n := roundUp(p.O, winogradQ8Columns)
+	if len(r.scale) != n || r.lanes != p.kern.lanes {
+		r.init, r.scale, r.shifts, r.lanes = make([]int32, n), make([]float32, n), make([]float32, 5*n), p.kern.lanes
+	}
+	clear(r.init)
+	for j, v := range bias {
+		r.init[j] = 36 * v
+	}
+	copy(r.scale, scale[:p.O])
+	r.zero, r.signed, r.fits = zero, signed, true
+	for j, v := range r.scale {
+		if !(abs1(v) < 32) || abs1(v) < 0x1p-100 && v != 0 {
+			r.fits = false
+		}
+		for i := range 5 {
+			v /= 2
+			if i == 0 {
+				v /= 2
+			}
+			r.shifts[j/r.lanes*5*r.lanes+i*r.lanes+j%r.lanes] = v
+		}
+	}
+}
+
+// winogradOutQ8 are the arguments of the transform to results. Assembly reads and changes the fields by offset;
+// TestWinogradQ8Layout keeps the two in step.
 type winogradOutQ8 struct {
 	dst      *uint8
 	src      *int32
 	temp     *int32
-	bias     *int32
-	scale    *float32
-	row, pix int // of dst
+	init     *int32
+	scale    *float32 // five vectors for each vector of columns
+	row, pix int      // of dst
 	ldf, lds int
 	n, c     int    // at least 1; c is a multiple of the kernel's lanes
-	words    uint32 // the zero point, twice
-	lo, hi   float32
+	words    uint32 // the zero point, plus 128 where results are signed, twice
+	flip     uint32 // 0x80808080 where results are signed
 }
 
-// RequantQ8 says what is made of sums, as [RequantU8] or [RequantI8] do. Bias and Scale have a value for each column, and
-// zeros up to a multiple of sixteen.
-type RequantQ8 struct {
-	Bias         []int32
-	Scale        []float32
-	Zero, Lo, Hi int32
-}
-
-// Output sets, for n tiles of 4×4 results and c channels, dst[(t*4+x)*pix+y*row+j] to the result in column x and row y: element (y, x)
-// of Aᵀ·m·A, as a sum, plus Bias[j], requantised, where element f of m is src[f*ldf+t*lds+j]. It writes a multiple of the
-// columns of a vector, which c is rounded up to (see [WinogradQ8.Whole]), for which src has room. temp has [WinogradQ8Temp] values.
-func (p *WinogradQ8) Output(dst []uint8, row, pix int, src []int32, ldf, lds, n, c int, r *RequantQ8, temp []int32) {
-	if n < 1 || c < 1 {
+// Output sets, for n tiles of 4×4 results and the channels of a part, dst[(t*4+x)*pix+y*row+j] to the result in column x and row y: element
+// (y, x) of Aᵀ·m·A, as a sum, of which r makes 8 bits, where element f of m is src[f*ldf+t*lds+j]. It writes a multiple of the
+// columns of a vector, to which those of the part are rounded up (see [WinogradQ8.Whole]). temp has [WinogradQ8Temp] values.
+func (p *WinogradQ8) Output(part int, dst []uint8, row, pix int, src []int32, ldf, lds, n int, r *ResultsQ8, temp []int32) {
+	if n < 1 {
 		return
 	}
+	first, c, _ := p.Part(part)
 	c = roundUp(c, p.kern.lanes)
-	if len(r.Bias) < c || len(r.Scale) < c || lds < c || len(temp) < WinogradQ8Temp {
-		panic(fmt.Sprintf("kernel: tiles of %d channels, %d apart, with a bias of %d, factors of %d and %d values to keep", c, lds, len(r.Bias), len(r.Scale), len(temp)))
+	if len(r.scale) < p.O || r.lanes != p.kern.lanes || lds < c || len(temp) < WinogradQ8Temp {
+		panic(fmt.Sprintf("kernel: tiles of %d channels, %d apart, with %d factors and %d values to keep", c, lds, len(r.scale), len(temp)))
 	}
 	checkMatrix("src", WinogradQ8Taps, (n-1)*lds+c, len(src), ldf)
 	if last := 3*row + (4*n-1)*pix + c; row < 0 || pix < 0 || last > len(dst) {
 		panic(fmt.Sprintf("kernel: %d tiles of %d channels, %d and %d apart, in %d values", n, c, row, pix, len(dst)))
 	}
-	t := winogradOutQ8{dst: &dst[0], src: &src[0], temp: &temp[0], bias: &r.Bias[0], scale: &r.Scale[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: c}
-	t.words = uint32(r.Zero)&0xffff | uint32(r.Zero)<<16
-	t.lo, t.hi = float32(r.Lo-r.Zero), float32(r.Hi-r.Zero)
+	t := winogradOutQ8{dst: &dst[0], src: &src[0], temp: &temp[0], init: &r.init[first], scale: &r.shifts[5*first], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: c}
+	words := r.zero
+	if r.signed {
+		words, t.flip = r.zero+128, 0x80808080
+	}
+	t.words = uint32(words)&0xffff | uint32(words)<<16
+	if !r.fits {
+		winogradOutputQ8Generic(&t, r.scale[first:])
+		return
+	}
 	archWinogradOutputQ8(p.kern.id, &t)
 }

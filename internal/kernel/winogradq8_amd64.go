@@ -24,11 +24,16 @@ func archTileI16(id tileID, t *tileI16) {
 	}
 }
 
-func archWinogradInputI16(id tileID, t *winogradInI16) {
-	if id == tileVNNI {
-		winogradInputI16AVX512(t)
-	} else {
-		winogradInputI16AVX2(t)
+func archWinogradInput8(id tileID, t *winogradIn8, signed bool) {
+	switch {
+	case id == tileVNNI && signed:
+		winogradInputS8AVX512(t)
+	case id == tileVNNI:
+		winogradInputU8AVX512(t)
+	case signed:
+		winogradInputS8AVX2(t)
+	default:
+		winogradInputU8AVX2(t)
 	}
 }
 
@@ -55,22 +60,32 @@ func tileI16AVXVNNI(t *tileI16)
 //go:noescape
 func tileI16AVX2(t *tileI16)
 
-// winogradInputI16AVX2 is winogradInputI16Generic for channels rounded up to 16.
+// winogradInputU8AVX2 is winogradInput8Generic of unsigned values, for channels rounded up to 16.
 //
 //go:noescape
-func winogradInputI16AVX2(t *winogradInI16)
+func winogradInputU8AVX2(t *winogradIn8)
 
-// winogradInputI16AVX512 is winogradInputI16Generic for channels rounded up to 32.
+// winogradInputU8AVX512 is winogradInput8Generic of unsigned values, for channels rounded up to 32.
 //
 //go:noescape
-func winogradInputI16AVX512(t *winogradInI16)
+func winogradInputU8AVX512(t *winogradIn8)
 
-// winogradOutputQ8AVX2 is winogradOutputQ8Generic for a multiple of 8 channels.
+// winogradInputS8AVX2 is winogradInput8Generic of signed values, for channels rounded up to 16.
+//
+//go:noescape
+func winogradInputS8AVX2(t *winogradIn8)
+
+// winogradInputS8AVX512 is winogradInput8Generic of signed values, for channels rounded up to 32.
+//
+//go:noescape
+func winogradInputS8AVX512(t *winogradIn8)
+
+// winogradOutputQ8AVX2 is winogradOutputQ8Generic for a multiple of 8 channels and factors that [ResultsQ8] prepared.
 //
 //go:noescape
 func winogradOutputQ8AVX2(t *winogradOutQ8)
 
-// winogradOutputQ8AVX512 is winogradOutputQ8Generic for a multiple of 16 channels.
+// winogradOutputQ8AVX512 is winogradOutputQ8Generic for a multiple of 16 channels and factors that [ResultsQ8] prepared.
 //
 //go:noescape
 func winogradOutputQ8AVX512(t *winogradOutQ8)

@@ -1,9 +1,6 @@
 package kernel
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // tileI16Generic is the reference of the products, for panels of nr columns.
 func tileI16Generic(t *tileI16, nr int) {
@@ -28,8 +25,8 @@ func tileI16Generic(t *tileI16, nr int) {
 	}
 }
 
-// winogradInputI16Generic is the reference of the transform of values; vectors of channels are not rounded up.
-func winogradInputI16Generic(t *winogradInI16) {
+// winogradInput8Generic is the reference of the transform of values, int8 if signed; vectors of channels are not rounded up.
+func winogradInput8Generic(t *winogradIn8, signed bool) {
 	d := unsafe.Slice(t.dst, (WinogradQ8Taps-1)*t.ldf+(t.n-1)*t.lds+t.c)
 	s := unsafe.Slice(t.src, 5*t.row+(4*t.n+1)*t.pix+t.c)
 	line := func(d [6]int16) [6]int16 {
@@ -44,12 +41,18 @@ func winogradInputI16Generic(t *winogradInI16) {
 			for y := range h {
 				var v [6]int16
 				for x := range v {
-					v[x] = s[y*t.row+(4*tile+x)*t.pix+i]
+					b := s[y*t.row+(4*tile+x)*t.pix+i]
+					if v[x] = int16(b); signed {
+						v[x] = int16(int8(b))
+					}
 				}
 				h[y] = line(v)
 			}
 			for x := range 6 {
 				for y, v := range line([6]int16{h[0][x], h[1][x], h[2][x], h[3][x], h[4][x], h[5][x]}) {
+					if x == 1 && y == 1 {
+						v -= int16(t.zero)
+					}
 					d[(6*y+x)*t.ldf+tile*t.lds+i] = v
 				}
 			}
@@ -60,12 +63,17 @@ func winogradInputI16Generic(t *winogradInI16) {
 // winogradQ8Inverse is 1/9 modulo 2³².
 const winogradQ8Inverse = 0x38e38e39
 
-// winogradOutputQ8Generic is the reference of the transform to results.
-func winogradOutputQ8Generic(t *winogradOutQ8) {
+// winogradOutputQ8Generic is the reference of the transform to results with factors scale, which may be any numbers. Sums
+// must be those of some convolution, and below 2²⁵.
+func winogradOutputQ8Generic(t *winogradOutQ8, scale []float32) {
 	d := unsafe.Slice(t.dst, 3*t.row+(4*t.n-1)*t.pix+t.c)
 	s := unsafe.Slice(t.src, (WinogradQ8Taps-1)*t.ldf+(t.n-1)*t.lds+t.c)
-	bias, scale := unsafe.Slice(t.bias, t.c), unsafe.Slice(t.scale, t.c)
-	zero := int32(int16(t.words))
+	init := unsafe.Slice(t.init, t.c)
+	lo, hi := int32(0), int32(255)
+	if t.flip != 0 {
+		lo, hi = -128, 127
+	}
+	zero := int32(int16(t.words)) + lo
 	line := func(m [6]int32) [4]int32 {
 		return [4]int32{
 			m[0] - 4*m[1] - 4*m[2] + m[3] + m[4], -2*m[1] + 2*m[2] + m[3] - m[4],
@@ -81,6 +89,9 @@ func winogradOutputQ8Generic(t *winogradOutQ8) {
 				for y := range m {
 					m[y] = s[(6*y+x)*t.ldf+tile*t.lds+j]
 				}
+				if x == 1 {
+					m[1] += init[j]
+				}
 				for y, v := range line(m) {
 					h[y][x] = v
 				}
@@ -88,14 +99,8 @@ func winogradOutputQ8Generic(t *winogradOutQ8) {
 			for y := range h {
 				for x, v := range line(h[y]) {
 					inverse := uint32(winogradQ8Inverse)
-					sum := int32(uint32(v)*inverse)>>(shift[y]+shift[x]) + bias[j]
-					r := float32(float32(sum) * scale[j])
-					if !(r > t.lo) {
-						r = t.lo
-					} else if r > t.hi {
-						r = t.hi
-					}
-					d[y*t.row+(4*tile+x)*t.pix+j] = uint8(int32(math.RoundToEven(float64(r))) + zero)
+					sum := int32(uint32(v)*inverse) >> (shift[y] + shift[x])
+					requantU8Generic(d[y*t.row+(4*tile+x)*t.pix+j:][:1], []int32{sum}, nil, scale[j:], zero, lo, hi)
 				}
 			}
 		}

@@ -7,6 +7,6 @@ func archGemmI16() []gemmI16 { return nil }
 
 func archTileI16(tileID, *tileI16) { panic("kernel: no such tile") }
 
-func archWinogradInputI16(tileID, *winogradInI16) { panic("kernel: no such kernel") }
+func archWinogradInput8(tileID, *winogradIn8, bool) { panic("kernel: no such kernel") }
 
 func archWinogradOutputQ8(tileID, *winogradOutQ8) { panic("kernel: no such kernel") }

@@ -15,22 +15,22 @@ func TestWinogradQ8Layout(t *testing.T) {
 		t.Skip("assembly exists for 64-bit processors only")
 	}
 	var p tileI16
-	var i winogradInI16
+	var i winogradIn8
 	var o winogradOutQ8
 	for name, f := range map[string][2][]uintptr{
 		"tileI16": {{
 			unsafe.Offsetof(p.a), unsafe.Offsetof(p.b), unsafe.Offsetof(p.c), unsafe.Offsetof(p.k), unsafe.Offsetof(p.rows), unsafe.Offsetof(p.panels),
 			unsafe.Offsetof(p.taps), unsafe.Offsetof(p.rs), unsafe.Offsetof(p.cs), unsafe.Offsetof(p.tapA), unsafe.Offsetof(p.tapC),
 		}, {0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80}},
-		"winogradInI16": {{
+		"winogradIn8": {{
 			unsafe.Offsetof(i.dst), unsafe.Offsetof(i.src), unsafe.Offsetof(i.temp), unsafe.Offsetof(i.row), unsafe.Offsetof(i.pix),
-			unsafe.Offsetof(i.ldf), unsafe.Offsetof(i.lds), unsafe.Offsetof(i.n), unsafe.Offsetof(i.c),
-		}, {0, 8, 16, 24, 32, 40, 48, 56, 64}},
+			unsafe.Offsetof(i.ldf), unsafe.Offsetof(i.lds), unsafe.Offsetof(i.n), unsafe.Offsetof(i.c), unsafe.Offsetof(i.zero),
+		}, {0, 8, 16, 24, 32, 40, 48, 56, 64, 72}},
 		"winogradOutQ8": {{
-			unsafe.Offsetof(o.dst), unsafe.Offsetof(o.src), unsafe.Offsetof(o.temp), unsafe.Offsetof(o.bias), unsafe.Offsetof(o.scale), unsafe.Offsetof(o.row),
+			unsafe.Offsetof(o.dst), unsafe.Offsetof(o.src), unsafe.Offsetof(o.temp), unsafe.Offsetof(o.init), unsafe.Offsetof(o.scale), unsafe.Offsetof(o.row),
 			unsafe.Offsetof(o.pix), unsafe.Offsetof(o.ldf), unsafe.Offsetof(o.lds), unsafe.Offsetof(o.n), unsafe.Offsetof(o.c), unsafe.Offsetof(o.words),
-			unsafe.Offsetof(o.lo), unsafe.Offsetof(o.hi),
-		}, {0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92, 96}},
+			unsafe.Offsetof(o.flip),
+		}, {0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 92}},
 	} {
 		for k, want := range f[1] {
 			if f[0][k] != want {
@@ -104,6 +104,26 @@ func TestTileI16(t *testing.T) {
 	})
 }
 
+// randProducts returns the products of a tile whose sums are below 2²⁴: those of one channel, times any number.
+func randProducts(r *rand.Rand) (m [WinogradQ8Taps]int32) {
+	var d [36]uint8
+	var g [9]int8
+	for i := range d {
+		d[i] = uint8(r.Uint32())
+	}
+	for i := range g {
+		g[i] = int8(r.Uint32())
+	}
+	var v [WinogradQ8Taps]int16
+	temp := winogradIn8{dst: &v[0], src: &d[0], row: 6, pix: 1, ldf: 1, lds: 1, n: 1, c: 1}
+	winogradInput8Generic(&temp, false)
+	times := int32(r.IntN(1<<24/(9*255*128)) + 1)
+	for f, u := range winogradQ8Weights(&g) {
+		m[f] = int32(u) * int32(v[f]) * times
+	}
+	return m
+}
+
 // TestWinogradQ8Transforms compares both transforms with the loops that define them, with operands at inaccessible pages.
 func TestWinogradQ8Transforms(t *testing.T) {
 	gs, gd, gt := newGuard(t, 512<<10), newGuard(t, 256<<10), newGuard(t, 8<<10)
@@ -117,11 +137,18 @@ func TestWinogradQ8Transforms(t *testing.T) {
 				pix, lds := c+gap, c+c%2+2*gap
 				row, ldf := (4*n+2)*pix+gap, (n-1)*lds+c+WinogradQ8Slack+gap
 				what := fmt.Sprintf("c=%d n=%d", c, n)
-				src := place(gs, randI16(r, 5*row+(4*n+1)*pix+c+WinogradQ8Slack), c%2 == 0)
+				raw := make([]uint8, p.InputBytes(row, pix, n))
+				for i := range raw {
+					raw[i] = uint8(r.Uint32())
+				}
+				src, signed, zero := place(gs, raw, c%2 == 0), r.IntN(2) == 0, int32(r.IntN(256))
+				if signed {
+					zero -= 128
+				}
 				dst := place(gd, randI16(r, (WinogradQ8Taps-1)*ldf+(n-1)*lds+c+WinogradQ8Slack), c%2 == 0)
 				want := append([]int16(nil), dst...)
-				winogradInputI16Generic(&winogradInI16{dst: &want[0], src: &src[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: c})
-				p.Input(dst, ldf, lds, src, row, pix, n, temp)
+				winogradInput8Generic(&winogradIn8{dst: &want[0], src: &src[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: c, zero: uint32(36 * zero)}, signed)
+				p.Input(dst, ldf, lds, src, row, pix, n, signed, zero, temp)
 				for f := range WinogradQ8Taps {
 					for tile := range n {
 						for i := range c {
@@ -131,33 +158,44 @@ func TestWinogradQ8Transforms(t *testing.T) {
 						}
 					}
 				}
+				if c > winogradQ8Columns {
+					continue
+				}
 				cols := roundUp(c, g.lanes)
 				pix, lds = cols+gap, cols+gap
 				row, ldf = 4*n*pix+gap, n*lds+gap
 				sums := place(gs, randI32(r, (WinogradQ8Taps-1)*ldf+(n-1)*lds+cols), c%2 == 0)
-				q := &RequantQ8{Bias: randI32(r, cols), Scale: randF32(uint64(c), cols), Zero: int32(r.IntN(256)), Hi: 255}
-				if c%4 == 0 {
-					q.Lo, q.Hi = int32(r.IntN(100)), int32(100+r.IntN(155))
-				}
-				if c%2 == 1 {
-					q.Zero, q.Lo, q.Hi = q.Zero-128, q.Lo-128, q.Hi-128
-				}
-				for j := range q.Scale {
-					q.Scale[j] *= float32(math.Ldexp(1, -r.IntN(26)))
-					if r.IntN(8) == 0 {
-						q.Scale[j] = []float32{nan32, inf32, 0, 1e30}[r.IntN(4)]
+				for tile := range n {
+					for j := range cols {
+						for f, v := range randProducts(r) {
+							sums[f*ldf+tile*lds+j] = v
+						}
 					}
 				}
+				bias := randI32(r, c)
+				for j := range bias {
+					bias[j] >>= 8
+				}
+				scale := randF32(uint64(c), c)
+				for j := range scale {
+					scale[j] *= float32(math.Ldexp(1, -r.IntN(26)))
+					if c%4 == 0 && r.IntN(3) == 0 {
+						scale[j] = []float32{nan32, inf32, 0, 1e30, 1e-38}[r.IntN(5)]
+					}
+				}
+				var q ResultsQ8
+				q.Set(p, bias, scale, zero, signed)
 				got := place(gd, make([]uint8, 3*row+(4*n-1)*pix+cols), c%2 == 0)
 				for i := range got {
 					got[i] = 0xa5
 				}
 				plain := append([]uint8(nil), got...)
-				winogradOutputQ8Generic(&winogradOutQ8{
-					dst: &plain[0], src: &sums[0], bias: &q.Bias[0], scale: &q.Scale[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: cols,
-					words: uint32(q.Zero)&0xffff | uint32(q.Zero)<<16, lo: float32(q.Lo - q.Zero), hi: float32(q.Hi - q.Zero),
-				})
-				p.Output(got, row, pix, sums, ldf, lds, n, c, q, temp)
+				x := winogradOutQ8{dst: &plain[0], src: &sums[0], init: &q.init[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: cols, words: uint32(zero)}
+				if signed {
+					x.words, x.flip = uint32(zero+128), 0x80808080
+				}
+				winogradOutputQ8Generic(&x, q.scale)
+				p.Output(0, got, row, pix, sums, ldf, lds, n, &q, temp)
 				for i, v := range plain {
 					if got[i] != v {
 						t.Fatalf("%s: result %d is %d, want %d", what, i, got[i], v)
@@ -191,7 +229,15 @@ func TestWinogradQ8(t *testing.T) {
 						w[i] = []int8{-128, 127}[i%2]
 					}
 				}
-				if !WinogradQ8Fits(w, c, o, 255, 255) {
+				bias, scale := randI32(r, o), make([]float32, o)
+				for j := range scale {
+					scale[j] = float32(math.Ldexp(1+r.Float64(), -14-r.IntN(12)))
+					bias[j] >>= 17 // below what 2²⁵ has left
+				}
+				if variant == 5 {
+					scale[o-1] = 1e20
+				}
+				if !WinogradQ8Fits(w, c, o, 255, 255, bias) {
 					t.Fatalf("%v variant %d does not fit", s, variant)
 				}
 				p := PackWinogradQ8(c, o, w)
@@ -206,12 +252,12 @@ func TestWinogradQ8(t *testing.T) {
 						raw[i] = uint8(255 * (variant % 2))
 					}
 				}
-				src := make([]int16, len(raw)+WinogradQ8Slack)
-				CentreI16(src[:len(raw)], raw, zero, false)
 				row, lds := (4*n+2)*c, c+c%2
 				ldf := n*lds + WinogradQ8Slack
 				v, temp := make([]int16, WinogradQ8Taps*ldf), make([]int32, WinogradQ8Temp)
-				p.Input(v, ldf, lds, src, row, c, n, temp)
+				p.Input(v, ldf, lds, append(raw, make([]uint8, 32)...), row, c, n, false, zero, temp)
+				var q ResultsQ8
+				q.Set(p, bias, scale, 7, false)
 				seen := 0
 				for part := range p.Parts() {
 					first, cols, width := p.Part(part)
@@ -221,23 +267,18 @@ func TestWinogradQ8(t *testing.T) {
 					seen += cols
 					m := make([]int32, WinogradQ8Taps*n*width)
 					p.Multiply(part, n, m, n*width, v, ldf, lds)
-					q := &RequantQ8{Bias: randI32(r, width), Scale: make([]float32, width), Zero: 7, Hi: 255}
-					for j := range q.Scale {
-						q.Scale[j] = float32(math.Ldexp(1+r.Float64(), -14-r.IntN(12)))
-						q.Bias[j] >>= 8
-					}
 					y := make([]uint8, 16*n*width)
-					p.Output(y, 4*n*width, width, m, n*width, width, n, cols, q, temp)
+					p.Output(part, y, 4*n*width, width, m, n*width, width, n, &q, temp)
 					for at := range 16 * n {
 						for j := range cols {
 							sum := int64(0)
 							for i := range c {
 								for k := range 9 {
-									sum += int64(src[(at/(4*n)+k/3)*row+(at%(4*n)+k%3)*c+i]) * int64(w[((first+j)*c+i)*9+k])
+									sum += (int64(raw[(at/(4*n)+k/3)*row+(at%(4*n)+k%3)*c+i]) - int64(zero)) * int64(w[((first+j)*c+i)*9+k])
 								}
 							}
 							want := []uint8{0}
-							requantU8Generic(want, []int32{int32(sum)}, q.Bias[j:], q.Scale[j:], 7, 0, 255)
+							requantU8Generic(want, []int32{int32(sum)}, bias[first+j:], scale[first+j:], 7, 0, 255)
 							if got := y[at*width+j]; got != want[0] {
 								t.Fatalf("%v variant %d: result %d of channel %d is %d, want %d (sum %d)", s, variant, at, first+j, got, want[0], sum)
 							}
@@ -271,18 +312,24 @@ func TestWinogradQ8Fits(t *testing.T) {
 		{1036, 127, 255, 255, true}, {1037, 127, 255, 255, false}, {1028, -128, 255, 255, true}, {1029, -128, 255, 255, false},
 		{1037, 127, 0, 255, false}, {1036, 127, 0, 255, true}, {1037, 127, 255, 0, false}, {1800, 127, 128, 127, true},
 	} {
-		if fill(x.n, x.v); WinogradQ8Fits(w, c, 2, x.low, x.high) != x.fits {
+		if fill(x.n, x.v); WinogradQ8Fits(w, c, 2, x.low, x.high, nil) != x.fits {
 			t.Errorf("%+v: %t", x, !x.fits)
 		}
 	}
 	for i := range w { // signs cancel: 900 of each
 		w[i] = []int8{127, -127}[i%2]
 	}
-	if !WinogradQ8Fits(w, c, 2, 0, 255) || WinogradQ8Fits(w, c, 2, 255, 255) {
+	if !WinogradQ8Fits(w, c, 2, 0, 255, nil) || WinogradQ8Fits(w, c, 2, 255, 255, nil) {
 		t.Error("a bound with the signs of weights is wrong")
 	}
-	if !WinogradQ8Fits(nil, 114, 1, 255, 255) {
+	if !WinogradQ8Fits(nil, 114, 1, 255, 255, []int32{1 << 15}) {
 		t.Error("few channels always fit")
+	}
+	clear(w)
+	for bias, fits := range map[int32]bool{33554431: true, 33554432: false, -33554431: true, -33554432: false, math.MinInt32: false} {
+		if WinogradQ8Fits(w, c, 2, 255, 255, []int32{0, bias}) != fits {
+			t.Errorf("bias of %d: %t", bias, !fits)
+		}
 	}
 }
 
@@ -316,18 +363,19 @@ func TestWinogradQ8Rejects(t *testing.T) {
 	_, _, width := p.Part(0)
 	temp := make([]int32, WinogradQ8Temp)
 	v, m := make([]int16, WinogradQ8Taps*40), make([]int32, WinogradQ8Taps*width)
-	q := &RequantQ8{Bias: make([]int32, 16), Scale: make([]float32, 16), Hi: 255}
+	var q, other ResultsQ8
+	q.Set(p, nil, make([]float32, 16), 0, false)
 	for name, call := range map[string]func(){
 		"weights":      func() { PackWinogradQ8(4, 16, make([]int8, 9*4*16-1)) },
-		"input src":    func() { p.Input(v, 40, 4, make([]int16, 6*24+28), 24, 4, 1, temp) },
-		"input dst":    func() { p.Input(v[:len(v)-5], 40, 4, make([]int16, 6*24+32), 24, 4, 1, temp) },
-		"input temp":   func() { p.Input(v, 40, 4, make([]int16, 6*24+32), 24, 4, 1, temp[1:]) },
+		"input src":    func() { p.Input(v, 40, 4, make([]uint8, p.InputBytes(24, 4, 1)-1), 24, 4, 1, false, 0, temp) },
+		"input dst":    func() { p.Input(v[:len(v)-5], 40, 4, make([]uint8, 6*24+32), 24, 4, 1, false, 0, temp) },
+		"input temp":   func() { p.Input(v, 40, 4, make([]uint8, 6*24+32), 24, 4, 1, false, 0, temp[1:]) },
 		"multiply src": func() { p.Multiply(0, 1, m, width, v[:35*40+3], 40, 4) },
 		"multiply dst": func() { p.Multiply(0, 1, m[1:], width, v, 40, 4) },
 		"odd stride":   func() { p.Multiply(0, 1, m, width, v, 40, 5) },
-		"output src":   func() { p.Output(make([]uint8, 256), 64, 16, m[:35*width+15], width, width, 1, 16, q, temp) },
-		"output dst":   func() { p.Output(make([]uint8, 255), 64, 16, m, width, width, 1, 16, q, temp) },
-		"bias":         func() { p.Output(make([]uint8, 256), 64, 16, m, width, width, 1, 16, &RequantQ8{Scale: q.Scale}, temp) },
+		"output src":   func() { p.Output(0, make([]uint8, 256), 64, 16, m[:35*width+15], width, width, 1, &q, temp) },
+		"output dst":   func() { p.Output(0, make([]uint8, 255), 64, 16, m, width, width, 1, &q, temp) },
+		"results":      func() { p.Output(0, make([]uint8, 256), 64, 16, m, width, width, 1, &other, temp) },
 	} {
 		func() {
 			defer func() {

@@ -101,7 +101,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
 	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
-		Complete && o.last && f.shape.isPlain3x3(1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
+		Complete && o.last && kernel.HasWinogradQ8() && f.shape.isPlain3x3(1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
 		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, false), depth8Bytes(&f.shape, true)) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}

@@ -20,9 +20,9 @@ const (
 	winogradQ8MinResults, winogradQ8MostWeights = 64, 9 * 256 * 256
 	// winogradQ8Block is what the values and the sums of a block may take of the second-level cache, in bytes.
 	winogradQ8Block = 448 << 10
-	// winogradQ8Stage is what the 16-bit values of some tiles of a row may take of the first-level cache, in bytes.
-	winogradQ8Stage = 24 << 10
-	// winogradQ8Tiles and winogradQ8Least bound the tiles of a block: multiples of half the rows that kernels take at a time.
+	// winogradQ8Border is what the values of border tiles side by side may take of the first-level cache, in bytes.
+	winogradQ8Border = 16 << 10
+	// winogradQ8Tiles and winogradQ8Least bound the tiles of a block; of fewer than the latter, products wait for each other.
 	winogradQ8Tiles, winogradQ8Least = 42, 7
 )
 
@@ -40,7 +40,14 @@ func (o *quantConv) tiled(in []Fact, s *convShape) bool {
 	} else if z := in[o.xZero].Const; z != nil {
 		low, high = rangeBelow(in[0].DType, zeroOf(z))
 	}
-	return kernel.WinogradQ8Fits(signed8(in[o.w].Const), s.c, s.o*s.groups, low, high)
+	var bias []int32
+	if present(in, o.bias) {
+		if in[o.bias].Const == nil {
+			return false
+		}
+		bias = tensor.Data[int32](in[o.bias].Const)
+	}
+	return kernel.WinogradQ8Fits(signed8(in[o.w].Const), s.c, s.o*s.groups, low, high, bias)
 }
 
 // rangeBelow returns how far values of an 8-bit type lie below and above zero.
@@ -95,12 +102,12 @@ func packWinogradQ8(s *convShape, w *tensor.Tensor) *packedWinogradQ8 {
 type winogradQ8Plan struct {
 	convShape
 	tileGrid
-	size                                int // tiles of a block
-	staged                              int // tiles that are converted at a time
-	stride                              int // values between tiles of a transformed operand
-	blocks, units, slots                int // blocks of a group
-	stageLen, inLen, outLen, bordersLen int // values, sums and bytes of a slot
-	slot                                int // bytes
+	size                     int // tiles of a block
+	beside                   int // border tiles that are copied at a time
+	stride                   int // values between tiles of a transformed operand
+	blocks, units, slots     int // blocks of a group
+	inLen, outLen, borderLen int // values, sums and bytes of a slot
+	slot                     int // bytes
 }
 
 // lay divides the work into blocks of up to size tiles.
@@ -112,19 +119,18 @@ func (p *winogradQ8Plan) lay(s *convShape, size int) {
 	p.blocks = ceilDiv(p.tiles, p.size)
 	p.units = mulSize(p.blocks, s.groups)
 	p.slots = min(p.units, winogradSlots)
-	p.staged = max(1, min(p.size, p.across, winogradQ8Stage/mulSize(48, s.c)))
-	p.stageLen = addSize(mulSize(6, 4*p.staged+2, s.c), kernel.WinogradQ8Slack)
 	p.inLen = mulSize(kernel.WinogradQ8Taps, addSize(mulSize(p.size, p.stride), kernel.WinogradQ8Slack))
 	p.outLen = mulSize(kernel.WinogradQ8Taps, mulSize(p.size, width)+winogradGap)
-	p.bordersLen = 16 * width
-	p.slot = scratchBytes(ceilDiv(p.stageLen, 2), ceilDiv(p.inLen, 2), p.outLen, kernel.WinogradQ8Temp, p.bordersLen/4)
+	p.beside = max(1, min(p.size, p.across, winogradQ8Border/mulSize(24, s.c)))
+	p.borderLen = max(16*width, addSize(mulSize(6, 4*p.beside+2, s.c), kernel.WinogradQ8Slack))
+	p.slot = scratchBytes(ceilDiv(p.inLen, 2), p.outLen, kernel.WinogradQ8Temp, ceilDiv(p.borderLen, 4))
 }
 
-// winogradQ8Size returns the most tiles of a block.
+// winogradQ8Size returns the most tiles of a block: a multiple of the rows of the kernel's tiles.
 func winogradQ8Size(s *convShape) int {
 	per := mulSize(kernel.WinogradQ8Taps, addSize(mulSize(2, s.c), 4*kernel.WinogradQ8Width(s.o)))
-	n := winogradQ8Block / per / (2 * winogradQ8Least) * (2 * winogradQ8Least)
-	return max(2*winogradQ8Least, min(n, winogradQ8Tiles))
+	rows := kernel.WinogradQ8Rows()
+	return max(2*winogradQ8Least, min(winogradQ8Block/per, winogradQ8Tiles)) / rows * rows
 }
 
 // winogradQ8Bytes is the scratch memory of a convolution, however many threads compute it.
@@ -151,18 +157,24 @@ type winogradQ8State struct {
 	table   *kernel.Table8
 	signed  bool
 	zero    int32
-	columns columnsQ8
-	bias    []int32 // of each group, and zeros up to whole vectors
-	scale   []float32
-	padded  int // columns of a group
-	requant kernel.RequantQ8
+	columns columnsQ8          // finds the factors
+	results []kernel.ResultsQ8 // of each group
+	from    resultsFrom
 	x, y    []uint8
 	scratch []byte
 }
 
+// resultsFrom is what results were set from, as far as it cannot change.
+type resultsFrom struct {
+	packed  *packedWinogradQ8
+	factors *packedFactors
+	bias    *packedInts
+	zero    int32
+	d       tensor.DType
+}
+
 func newWinogradQ8State(s *convShape) *winogradQ8State {
-	t := &winogradQ8State{shape: *s, padded: ceilDiv(s.o, 16) * 16}
-	t.bias, t.scale = make([]int32, t.padded*s.groups), make([]float32, t.padded*s.groups)
+	t := &winogradQ8State{shape: *s, results: make([]kernel.ResultsQ8, s.groups)}
 	t.task.f = t.unit
 	return t
 }
@@ -189,18 +201,21 @@ func (o *quantConv) runTiles(ctx *Context, t *winogradQ8State, w *packedWinograd
 	if z := optional(in, o.xZero); z != nil {
 		t.zero = zeroOf(z)
 	}
-	_, scale := t.columns.factorsAt(ctx, o.inputsQ8(), 1, t.o*t.groups, in)
-	_, bias := biasAt(ctx, o.bias, in)
-	for g := range t.groups {
-		copy(t.scale[g*t.padded:][:t.o], scale[g*t.o:])
-		if bias != nil {
-			copy(t.bias[g*t.padded:][:t.o], bias[g*t.o:])
-		} else {
-			clear(t.bias)
+	from := resultsFrom{packed: w, zero: zeroOf(in[o.yZero]), d: out[0].DType()}
+	var scale []float32
+	var bias []int32
+	from.factors, scale = t.columns.factorsAt(ctx, o.inputsQ8(), 1, t.o*t.groups, in)
+	from.bias, bias = biasAt(ctx, o.bias, in)
+	if from.factors == nil || from.bias == nil && bias != nil || from != t.from {
+		t.from = from
+		for g := range t.results {
+			var b []int32
+			if bias != nil {
+				b = bias[g*t.o:][:t.o]
+			}
+			t.results[g].Set(w.groups[g], b, scale[g*t.o:], from.zero, from.d == tensor.Int8)
 		}
 	}
-	t.requant.Zero = zeroOf(in[o.yZero])
-	t.requant.Lo, t.requant.Hi = rangeOf(out[0].DType())
 	t.x, t.y, t.scratch = bytes8(in[0]), out[0].Bytes(), ctx.Scratch
 	t.task.run(ctx.Pool, t.units, t.slots, mulSize(t.units, t.size, kernel.WinogradQ8Taps, t.c, t.o))
 	t.packed, t.x, t.y, t.scratch = nil, nil, nil, nil
@@ -208,26 +223,17 @@ func (o *quantConv) runTiles(ctx *Context, t *winogradQ8State, w *packedWinograd
 
 // winogradQ8Memory is the memory of a slot.
 type winogradQ8Memory struct {
-	stage, in []int16
+	in        []int16
 	out, temp []int32
 	border    []uint8
 }
 
 func (t *winogradQ8State) memory(slot int) (m winogradQ8Memory) {
-	mem := t.scratch[slot*t.slot:][:t.slot]
-	halves := func(n int) []int16 {
-		var f []float32
-		f, mem = floatsOf(mem, ceilDiv(n, 2))
-		return unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(f))), n)
-	}
-	words := func(n int) []int32 {
-		var f []float32
-		f, mem = floatsOf(mem, n)
-		return intsIn(f)
-	}
-	m.stage, m.in = halves(t.stageLen), halves(t.inLen)
-	m.out, m.temp = words(t.outLen), words(kernel.WinogradQ8Temp)
-	m.border = mem[:t.bordersLen]
+	in, mem := floatsOf(t.scratch[slot*t.slot:][:t.slot], ceilDiv(t.inLen, 2))
+	m.in = unsafe.Slice((*int16)(unsafe.Pointer(unsafe.SliceData(in))), t.inLen)
+	out, mem := floatsOf(mem, t.outLen)
+	temp, mem := floatsOf(mem, kernel.WinogradQ8Temp)
+	m.out, m.temp, m.border = intsIn(out), intsIn(temp), mem[:t.borderLen]
 	return m
 }
 
@@ -239,71 +245,83 @@ func (t *winogradQ8State) unit(u, slot int) {
 	n := t1 - t0
 	w := t.packed.groups[g]
 	ldi := n*t.stride + kernel.WinogradQ8Slack
-	t.segments(t0, t1, func(at, image, ty, tx, run int) {
-		for done := 0; done < run; done += t.staged {
-			some := min(t.staged, run-done)
-			pix := t.stage(m.stage, g, image, ty, tx+done, some)
-			w.Input(m.in[(at+done)*t.stride:], ldi, t.stride, m.stage, pix*t.c, t.c, some, m.temp)
-		}
-	})
+	t.segments(t0, t1, func(at, image, ty, tx, run int) { t.input(w, m.in[at*t.stride:], ldi, g, image, ty, tx, run, &m) })
 	for part := range w.Parts() {
-		first, cols, width := w.Part(part)
+		_, _, width := w.Part(part)
 		ldo := n*width + winogradGap
 		w.Multiply(part, n, m.out, ldo, m.in, ldi, t.stride)
-		r := t.requant
-		r.Bias, r.Scale = t.bias[g*t.padded+first:], t.scale[g*t.padded+first:]
-		t.segments(t0, t1, func(at, image, ty, tx, run int) {
-			t.output(w, m.out[at*width:], ldo, width, g*t.o+first, cols, image, ty, tx, run, &r, &m)
-		})
+		t.segments(t0, t1, func(at, image, ty, tx, run int) { t.output(w, part, m.out[at*width:], ldo, g, image, ty, tx, run, &m) })
 	}
 }
 
-// stage converts what tiles of a row cover to 16-bit values less the zero point, with zeros outside the image. It returns how
-// many positions a row has.
-func (t *winogradQ8State) stage(dst []int16, g, image, ty, tx, run int) int {
+// input transforms tiles of a row.
+func (t *winogradQ8State) input(p *kernel.WinogradQ8, dst []int16, ld, g, image, ty, tx, run int, m *winogradQ8Memory) {
+	const side = kernel.WinogradQ8Tile
+	all, h, w := t.c*t.groups, t.src[1], t.src[2]
+	x := t.x[image*h*w*all+g*t.c:]
+	y0, x0 := side*ty-t.before[1], side*tx-t.before[2]
+	// Tiles [a, b) lie inside, with what the kernel reads beyond their channels.
+	a, b := 0, 0
+	if y0 >= 0 && y0+side+2 <= h {
+		if x0 < 0 {
+			a = min(run, ceilDiv(-x0, side))
+		}
+		b = a
+		if room := w - side - 2 - x0; room >= 0 {
+			b = max(a, min(run, room/side+1))
+		}
+		for b > a && (y0*w+x0+side*a)*all+p.InputBytes(w*all, all, b-a) > len(x) {
+			b--
+		}
+	}
+	// In order, since what is written behind the channels of a tile is the next one's.
+	t.border(p, dst, ld, x, y0, x0, 0, a, m)
+	if a < b {
+		p.Input(dst[a*t.stride:], ld, t.stride, x[(y0*w+x0+side*a)*all:], w*all, all, b-a, t.signed, t.zero, m.temp)
+	}
+	t.border(p, dst, ld, x, y0, x0, b, run, m)
+}
+
+// border transforms tiles [from, to) of a row that begins at row y0 and column x0 of the image x, of which a part lies outside.
+func (t *winogradQ8State) border(p *kernel.WinogradQ8, dst []int16, ld int, x []uint8, y0, x0, from, to int, m *winogradQ8Memory) {
 	const side = kernel.WinogradQ8Tile
 	c, all, h, w := t.c, t.c*t.groups, t.src[1], t.src[2]
-	x := t.x[image*h*w*all+g*c:]
-	y0, x0, width := side*ty-t.before[1], side*tx-t.before[2], side*run+2
-	from := min(max(0, -x0), width)
-	to := max(from, min(width, w-x0))
-	for r := range side + 2 {
-		row := dst[r*width*c:][:width*c]
-		y := y0 + r
-		if y < 0 || y >= h {
-			clear(row)
-			continue
-		}
-		clear(row[:from*c])
-		clear(row[to*c:])
-		switch {
-		case from == to:
-		case t.groups == 1:
-			kernel.CentreI16(row[from*c:to*c], x[(y*w+x0+from)*c:][:(to-from)*c], t.zero, t.signed)
-		default:
-			for i := from; i < to; i++ {
-				kernel.CentreI16(row[i*c:][:c], x[(y*w+x0+i)*all:][:c], t.zero, t.signed)
+	for from < to {
+		n := min(t.beside, to-from)
+		left, width := x0+side*from, side*n+2
+		lead := min(max(0, -left), width)
+		end := max(lead, min(width, w-left))
+		kernel.FillU8(m.border[:(side+2)*width*c], uint8(t.zero))
+		for r := max(0, -y0); r < min(side+2, h-y0) && lead < end; r++ {
+			row, at := m.border[r*width*c:][:width*c], (y0+r)*w+left
+			if t.groups == 1 {
+				copy(row[lead*c:end*c], x[(at+lead)*c:])
+				continue
+			}
+			for k := lead; k < end; k++ {
+				copy(row[k*c:][:c], x[(at+k)*all:])
 			}
 		}
+		p.Input(dst[from*t.stride:], ld, t.stride, m.border, width*c, c, n, t.signed, t.zero, m.temp)
+		from += n
 	}
-	return width
 }
 
-// output transforms sums of a row of tiles to results, of cols channels from first on.
-func (t *winogradQ8State) output(p *kernel.WinogradQ8, src []int32, ld, width, first, cols, image, ty, tx, run int, r *kernel.RequantQ8, m *winogradQ8Memory) {
+// output transforms sums of a row of tiles to the results of a part.
+func (t *winogradQ8State) output(p *kernel.WinogradQ8, part int, src []int32, ld, g, image, ty, tx, run int, m *winogradQ8Memory) {
 	const side = kernel.WinogradQ8Tile
+	first, cols, width := p.Part(part)
 	all, h, w := t.o*t.groups, t.dst[1], t.dst[2]
-	y := t.y[image*h*w*all+first:]
+	y, r := t.y[image*h*w*all+g*t.o+first:], &t.results[g]
 	y0, x0 := side*ty, side*tx
 	whole := 0
 	if y0+side <= h && p.Whole(cols) {
-		whole = min(run, (w-x0)/side)
-		if whole > 0 {
-			p.Output(y[(y0*w+x0)*all:], w*all, all, src, ld, width, whole, cols, r, m.temp)
+		if whole = min(run, (w-x0)/side); whole > 0 {
+			p.Output(part, y[(y0*w+x0)*all:], w*all, all, src, ld, width, whole, r, m.temp)
 		}
 	}
 	for i := whole; i < run; i++ {
-		p.Output(m.border, side*width, width, src[i*width:], ld, width, 1, cols, r, m.temp)
+		p.Output(part, m.border, side*width, width, src[i*width:], ld, width, 1, r, m.temp)
 		for j := range min(side, h-y0) {
 			for k := range min(side, w-x0-side*i) {
 				copy(y[((y0+j)*w+x0+side*i+k)*all:][:cols], m.border[(side*j+k)*width:])

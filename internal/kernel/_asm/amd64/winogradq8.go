@@ -11,8 +11,11 @@ import (
 
 // winogradQ8 emits the exact F(4×4, 3×3) of 8-bit values: the transforms, and the products of 16-bit values between them.
 func winogradQ8(g *gen) {
-	g.eachTier(winogradInputI16)
-	g.eachTier(winogradOutputQ8)
+	g.eachTier(func(g *gen) {
+		g.winogradInput8("U8", g.VPMOVZXBW)
+		g.winogradInput8("S8", g.VPMOVSXBW)
+		winogradOutputQ8(g)
+	})
 	add := func(b, a, tmp, acc VecPhysical) {
 		g.VPMADDWD(b, a, tmp)
 		g.VPADDD(tmp, acc, acc)
@@ -185,17 +188,18 @@ func (h *held6) get(y, x int) VecVirtual {
 	return h.g.load(h.mem(y, x))
 }
 
-// Offsets of the fields of winogradInI16 in package kernel.
+// Offsets of the fields of winogradIn8 in package kernel.
 const (
-	wiDst, wiSrc, wiTemp, wiRow, wiPix, wiLDF, wiLDS, wiN, wiC = 0, 8, 16, 24, 32, 40, 48, 56, 64
+	wiDst, wiSrc, wiTemp, wiRow, wiPix, wiLDF, wiLDS, wiN, wiC, wiZero = 0, 8, 16, 24, 32, 40, 48, 56, 64, 72
 )
 
-func winogradInputI16(g *gen) {
-	g.typeName("winogradInI16")
-	g.text("winogradInputI16"+g.t.suffix, "func(t *byte)")
+// winogradInput8 emits the transform of bytes that extend widens.
+func (g *gen) winogradInput8(name string, extend func(...Op)) {
+	g.typeName("winogradIn8")
+	g.text("winogradInput"+name+g.t.suffix, "func(t *byte)")
 	t := g.Load(g.Param("t"), g.GP64())
 	src, dst := g.field(t, wiSrc, 0), g.field(t, wiDst, 0)
-	pix, ldf6 := g.field(t, wiPix, 1), g.GP64()
+	pix, ldf6 := g.field(t, wiPix, 0), g.GP64()
 	pix3, pix5 := g.odd(pix)
 	g.MOVQ(Mem{Base: t, Disp: wiLDF}, ldf6)
 	g.ADDQ(ldf6, ldf6)
@@ -203,7 +207,6 @@ func winogradInputI16(g *gen) {
 	g.LEAQ(Mem{Base: ldf6, Index: ldf6, Scale: 2}, ldf6)
 	g.ADDQ(ldf6, ldf6)
 	ldf18, ldf30 := g.odd(ldf6)
-	g.SHLQ(U8(1), Mem{Base: t, Disp: wiRow})
 	g.SHLQ(U8(1), Mem{Base: t, Disp: wiLDS})
 	h := &held6{g: g, temp: g.field(t, wiTemp, 0), v: map[int]VecVirtual{}}
 	if g.t.wide {
@@ -215,11 +218,12 @@ func winogradInputI16(g *gen) {
 	g.XORL(at.As32(), at.As32())
 	g.Label(vector)
 	p := g.GP64()
-	g.LEAQ(Mem{Base: src, Index: at, Scale: 2}, p)
+	g.LEAQ(Mem{Base: src, Index: at, Scale: 1}, p)
 	for y := range 6 {
 		var d [6]VecVirtual
 		for x := range d {
-			d[x] = g.load(sixth(p, pix, pix3, pix5, x))
+			d[x] = g.vec()
+			extend(sixth(p, pix, pix3, pix5, x), d[x])
 		}
 		for x, v := range g.input6(d) {
 			h.set(y, x, v)
@@ -235,6 +239,12 @@ func winogradInputI16(g *gen) {
 			d[y] = h.get(y, x)
 		}
 		for y, v := range g.input6(d) {
+			if x == 1 && y == 1 {
+				// What the zero point of all values becomes: 0 everywhere else.
+				zero := g.vec()
+				g.VPBROADCASTD(Mem{Base: t, Disp: wiZero}, zero)
+				g.VPSUBW(zero, v, v)
+			}
 			g.VMOVUPS(v, sixth(p, ldf6, ldf18, ldf30, y))
 		}
 		if x < 5 {
@@ -277,9 +287,9 @@ func (g *gen) input6(d [6]VecVirtual) [6]VecVirtual {
 
 // Offsets of the fields of winogradOutQ8 in package kernel.
 const (
-	woDst, woSrc, woTemp, woBias, woScale = 0, 8, 16, 24, 32
+	woDst, woSrc, woTemp, woInit, woScale = 0, 8, 16, 24, 32
 	woRow, woPix, woLDF, woLDS, woN, woC  = 40, 48, 56, 64, 72, 80
-	woWords, woLo, woHi                   = 88, 92, 96
+	woWords, woFlip                       = 88, 92
 )
 
 // ninth is 1/9 modulo 2³².
@@ -308,20 +318,25 @@ func winogradOutputQ8(g *gen) {
 	if g.t.wide {
 		h.regs = 4
 	}
-	words, lo, hi := g.vec(), g.vec(), g.vec()
+	words, flip := g.vec(), g.vec()
 	g.VPBROADCASTD(Mem{Base: t, Disp: woWords}, words)
-	g.VBROADCASTSS(Mem{Base: t, Disp: woLo}, lo)
-	g.VBROADCASTSS(Mem{Base: t, Disp: woHi}, hi)
+	g.VPBROADCASTD(Mem{Base: t, Disp: woFlip}, flip)
+	init, scale := g.field(t, woInit, 0), g.GP64()
 	at := g.GP64()
 	tile, vector := g.label("tile"), g.label("vector")
 	g.Label(tile)
 	g.XORL(at.As32(), at.As32())
+	g.MOVQ(Mem{Base: t, Disp: woScale}, scale)
 	g.Label(vector)
 	p := g.GP64()
 	g.LEAQ(Mem{Base: src, Index: at, Scale: 4}, p)
 	for x := range 6 {
 		m := func(y int) Op { return sixth(p, ldf6, ldf18, ldf30, y) }
-		for y, v := range g.output6([6]Op{m(0), g.load(m(1)), g.load(m(2)), g.load(m(3)), g.load(m(4)), m(5)}) {
+		column := [6]Op{m(0), g.load(m(1)), g.load(m(2)), g.load(m(3)), g.load(m(4)), m(5)}
+		if x == 1 {
+			g.VPADDD(Mem{Base: init, Index: at, Scale: 4}, column[1], column[1])
+		}
+		for y, v := range g.output6(column) {
 			h.set(y, x, v)
 		}
 		if x < 5 {
@@ -336,34 +351,26 @@ func winogradOutputQ8(g *gen) {
 			m[x] = h.get(y, x)
 		}
 		v := g.output6(m)
-		constants := g.GP64()
-		g.MOVQ(Mem{Base: t, Disp: woBias}, constants)
 		for x := range v {
 			g.VPMULLD(g.constant(ninth), v[x], v[x])
-			g.VPSRAD(U8(shift[y]+shift[x]), v[x], v[x])
-			g.VPADDD(Mem{Base: constants, Index: at, Scale: 4}, v[x], v[x])
 			g.VCVTDQ2PS(v[x], v[x])
 		}
-		g.MOVQ(Mem{Base: t, Disp: woScale}, constants)
 		for x := range v {
-			g.VMULPS(Mem{Base: constants, Index: at, Scale: 4}, v[x], v[x])
-			// The bound is the operand that a comparison with NaN returns.
-			g.VMAXPS(lo, v[x], v[x])
-			g.VMINPS(hi, v[x], v[x])
+			g.VMULPS(Mem{Base: scale, Disp: (shift[y] + shift[x] - 2) * g.bytes()}, v[x], v[x])
 			g.VCVTPS2DQ(v[x], v[x])
 		}
 		for _, x := range []int{0, 2} {
 			g.VPACKSSDW(v[x+1], v[x], v[x])
-			g.VPADDW(words, v[x], v[x])
-			if g.t.wide {
-				g.VPANDD(g.constant(0x00ff00ff), v[x], v[x])
-			} else {
-				g.VPAND(g.constant(0x00ff00ff), v[x], v[x])
-			}
+			g.VPADDSW(words, v[x], v[x])
 		}
 		g.VPACKUSWB(v[2], v[0], v[0])
 		index := g.load(order)
 		g.VPERMD(v[0], index, v[0])
+		if g.t.wide {
+			g.VPXORD(flip, v[0], v[0])
+		} else {
+			g.VPXOR(flip, v[0], v[0])
+		}
 		for x := range 4 {
 			to := strided(p, pix, pix3, x)
 			switch {
@@ -386,6 +393,7 @@ func winogradOutputQ8(g *gen) {
 			g.ADDQ(row, p)
 		}
 	}
+	g.ADDQ(U32(5*g.bytes()), scale)
 	g.ADDQ(U32(g.t.lanes), at)
 	g.CMPQ(at, Mem{Base: t, Disp: woC})
 	g.JLT(LabelRef(vector))
