@@ -102,7 +102,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 	}
 	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
 		Complete && o.last && kernel.HasWinogradQ8() && f.shape.isPlain3x3(1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
-		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, false), depth8Bytes(&f.shape, true)) == math.MaxInt {
+		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, depthPairs), depth8Bytes(&f.shape, depthQuads)) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -138,7 +138,7 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 		return "int32", closed && in[i].Const != nil
 	}
 	if o.byDepth(in, &f.shape) {
-		return depth8Key(&f.shape, o.byQuads(&f.shape)), true
+		return depth8Key(&f.shape, o.depthForm(&f.shape)), true
 	}
 	if _, ok := o.few(closed, &f.shape); ok {
 		return f.shape.fewKey(), true
@@ -165,7 +165,7 @@ func (o *quantConv) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 		return nil, err
 	}
 	if o.byDepth(in, &f.shape) {
-		return packDepth8(&f.shape, in[o.w].Const, o.byQuads(&f.shape)), nil
+		return packDepth8(&f.shape, in[o.w].Const, o.depthForm(&f.shape)), nil
 	}
 	closed := o.closed(in, &f.shape)
 	if g, ok := o.few(closed, &f.shape); ok {
@@ -257,7 +257,7 @@ func (o *quantConv) Workspace(in []Fact) int {
 		return 0
 	}
 	if o.byDepth(in, &f.shape) {
-		return depth8Bytes(&f.shape, o.byQuads(&f.shape))
+		return depth8Bytes(&f.shape, o.depthForm(&f.shape))
 	}
 	closed := o.closed(in, &f.shape)
 	if g, ok := o.few(closed, &f.shape); ok {

@@ -75,7 +75,7 @@ func (o *quantConv) Run(ctx *Context, out, in []*tensor.Tensor) error {
 		t.inputs = [2]tensor.Shape{in[0].Shape().Clone(), wShape.Clone()}
 		t.convShape, t.conv8Plan, t.transpose, t.last = f.shape, o.plan(&f.shape), t.transposeImages, o.last
 		if depth != nil {
-			t.depth.lay(&f.shape, depth.sums != nil)
+			t.depth.lay(&f.shape, depth.form)
 		}
 		if closed != nil {
 			t.windows.prepare(&f.shape, o.last)

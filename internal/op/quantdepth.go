@@ -10,7 +10,8 @@ import (
 // A depthwise convolution of 8-bit values has nothing to multiply as matrices. A band of the
 // image becomes pairs of 16-bit values, each with its neighbour along the row, less the zero
 // point and with a border of zeros, so that one instruction multiplies two taps of a row. Where the processor multiplies
-// four bytes at a time and results have 8 bits, a row of results reads words of four rows of the image instead.
+// four bytes at a time and results have 8 bits, a row of results reads words of four rows of the image instead; and where
+// it has a kernel for 3×3, that reads three rows of bytes.
 
 // isDepth8 reports whether a convolution is one of images where each channel is a group.
 func isDepth8(s *convShape) bool {
@@ -29,9 +30,25 @@ func (o *quantConv) byDepth(in []Fact, s *convShape) bool {
 	return isCentred(z, in[o.w].DType)
 }
 
-// byQuads reports whether a convolution that byDepth accepts is computed by [kernel.DepthQ8].
-func (o *quantConv) byQuads(s *convShape) bool {
-	return kernel.HasDepthQ8() && !o.integer && s.groups%16 == 0 && mulSize(s.src[2], s.groups) >= 64 && s.dst[2] >= 4
+// depth8Form is how a depthwise convolution is computed.
+type depth8Form uint8
+
+const (
+	depthPairs depth8Form = iota // by [kernel.DepthI16]
+	depthQuads                   // by [kernel.DepthQ8]
+	depth3x3                     // by [kernel.Depth3x3Q8]
+)
+
+// depthForm returns the form of a convolution that byDepth accepts.
+func (o *quantConv) depthForm(s *convShape) depth8Form {
+	switch {
+	case o.integer:
+	case kernel.HasDepthQ8() && s.groups%16 == 0 && mulSize(s.src[2], s.groups) >= 64 && s.dst[2] >= 4:
+		return depthQuads
+	case kernel.HasDepth3x3Q8() && s.groups%8 == 0 && s.cube[1].kernel == 3 && s.cube[2].kernel == 3 && s.cube[2].dilation == 1 && s.cube[2].stride <= 2:
+		return depth3x3
+	}
+	return depthPairs
 }
 
 // packedDepth8 is the weights of a depthwise convolution as pairs of neighbouring taps of a row,
@@ -40,15 +57,20 @@ type packedDepth8 struct {
 	w     []int32 // [pairs or quads, channels]
 	zeros []int32 // in place of a bias; nil for quads
 	sums  []int32 // of the weights of each channel, for quads
+	nine  []int16 // the weights, for 3×3
+	form  depth8Form
 	shape tensor.Shape
 }
 
 // Bytes implements [Packed].
-func (p *packedDepth8) Bytes() int { return 4 * (len(p.w) + len(p.zeros) + len(p.sums)) }
+func (p *packedDepth8) Bytes() int { return 4*(len(p.w)+len(p.zeros)+len(p.sums)) + 2*len(p.nine) }
 
-func depth8Key(s *convShape, quads bool) string {
-	if quads {
+func depth8Key(s *convShape, form depth8Form) string {
+	switch form {
+	case depthQuads:
 		return "depth-q8"
+	case depth3x3:
+		return "depth-q8 3x3"
 	}
 	return fmt.Sprintf("depth-i8 d%d", s.cube[2].dilation)
 }
@@ -67,9 +89,12 @@ func (s *convShape) pairTaps(f func(row, tap int, pair bool)) {
 	}
 }
 
-func packDepth8(s *convShape, w *tensor.Tensor, quads bool) *packedDepth8 {
-	if quads {
+func packDepth8(s *convShape, w *tensor.Tensor, form depth8Form) *packedDepth8 {
+	switch form {
+	case depthQuads:
 		return packQuads(s, w)
+	case depth3x3:
+		return &packedDepth8{form: form, nine: kernel.PackDepth3x3(nil, signed8(w), s.groups), shape: w.Shape().Clone()}
 	}
 	v, taps := signed8(w), s.taps()
 	p := &packedDepth8{shape: w.Shape().Clone(), zeros: make([]int32, s.groups)}
@@ -89,7 +114,7 @@ func packDepth8(s *convShape, w *tensor.Tensor, quads bool) *packedDepth8 {
 // packQuads packs four rows of the kernel at a time; three rows also as they are for the next row of results.
 func packQuads(s *convShape, w *tensor.Tensor) *packedDepth8 {
 	v, kh, kw := signed8(w), s.cube[1].kernel, s.cube[2].kernel
-	p := &packedDepth8{shape: w.Shape().Clone(), sums: make([]int32, s.groups)}
+	p := &packedDepth8{form: depthQuads, shape: w.Shape().Clone(), sums: make([]int32, s.groups)}
 	pack := func(row, shift int) {
 		for col := range kw {
 			for c := range s.groups {
@@ -125,7 +150,7 @@ type depth8Plan struct {
 // depth8Cost is the work of one multiply-add of a depthwise convolution of 8-bit values, in those of others.
 const depth8Cost = 2
 
-func planDepth8(s *convShape, quads bool, by sharing) depth8Plan {
+func planDepth8(s *convShape, form depth8Form, by sharing) depth8Plan {
 	var p depth8Plan
 	h, c := s.cube[1], s.groups
 	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), c, depth8Cost)
@@ -147,19 +172,22 @@ func planDepth8(s *convShape, quads bool, by sharing) depth8Plan {
 	p.band = scratchBytes(mulSize(inRows(p.rows), pitch/4))
 	p.sums = scratchBytes(mulSize(s.dst[2], c))
 	p.border = scratchBytes(c/4 + 1)
-	if quads {
+	switch form {
+	case depthQuads:
 		p.band, p.sums = scratchBytes(mulSize(ceilDiv(h.kernel, 4), pitch/4)), 0
 		p.border = scratchBytes(mulSize(s.src[2], c)/4 + 1)
+	case depth3x3:
+		p.band, p.sums, p.border = scratchBytes(mulSize(inRows(p.rows), pitch/4)/4+1), 0, 0
 	}
 	p.bytes = mulSize(p.chunks, addSize(p.band, addSize(p.sums, p.border)))
 	return p
 }
 
 // depth8Bytes is the scratch memory of a run, however many threads compute it.
-func depth8Bytes(s *convShape, quads bool) int {
+func depth8Bytes(s *convShape, form depth8Form) int {
 	bytes := 0
 	for by := range sharings {
-		bytes = max(bytes, planDepth8(s, quads, by).bytes)
+		bytes = max(bytes, planDepth8(s, form, by).bytes)
 	}
 	return bytes
 }
@@ -182,14 +210,18 @@ type depth8Run struct {
 	table   *kernel.Table8
 	scratch []byte
 	quads   kernel.DepthQ8
+	nine    kernel.Depth3x3Q8
 }
 
-func (t *depth8Run) lay(s *convShape, quads bool) {
+func (t *depth8Run) lay(s *convShape, form depth8Form) {
 	t.convShape, t.taps = *s, t.taps[:0]
 	for by := range sharings {
-		t.plans[by] = planDepth8(s, quads, by)
+		t.plans[by] = planDepth8(s, form, by)
 	}
-	if quads {
+	switch form {
+	case depth3x3:
+		return
+	case depthQuads:
 		for row := range ceilDiv(s.cube[1].kernel, 4) {
 			for col := range s.cube[2].kernel {
 				t.taps = append(t.taps, kernel.DepthTap{X: (row*s.padded[2] + col*s.cube[2].dilation) * s.groups, W: len(t.taps) * s.groups})
@@ -216,8 +248,11 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 		t.scale, t.bias, t.yZero = st.scale, st.bias, st.yZero
 	}
 	t.scratch, t.table, t.depth8Plan = ctx.Scratch, o.table, t.plans[sharingOf(ctx.Pool)]
-	if p.sums != nil {
-		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, t.y.DType() == tensor.Int8)
+	switch result := t.y.DType() == tensor.Int8; p.form {
+	case depthQuads:
+		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, result)
+	case depth3x3:
+		t.nine.Set(t.zero, t.signed, t.bias, t.scale, t.yZero, result)
 	}
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
@@ -226,8 +261,12 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 
 // Do implements [parallel.Task]: one chunk of bands.
 func (t *depth8Run) Do(chunk, worker int) {
-	if t.packed.sums != nil {
+	switch t.packed.form {
+	case depthQuads:
 		t.doQuads(chunk, worker)
+		return
+	case depth3x3:
+		t.do3x3(chunk, worker)
 		return
 	}
 	c, h := t.groups, t.cube[1]
@@ -291,6 +330,43 @@ func (t *depth8Run) doQuads(chunk, worker int) {
 				row = t.y.Bytes()[(n*t.dst[1]+y-1)*size:][:2*size]
 				t.quads.Run(row[size:], c, band, t.cube[2].stride*c, t.dst[2], t.packed.w[len(t.taps)*c:], t.taps)
 			}
+			if t.table != nil {
+				t.table.Map(row, row)
+			}
+		}
+	}
+}
+
+// do3x3 is Do for kernels of 3×3.
+func (t *depth8Run) do3x3(chunk, worker int) {
+	c, h := t.groups, t.cube[1]
+	band := t.part(t.scratch, t.band, chunk, worker)
+	pitch, width := t.padded[2]*c, t.src[2]*c
+	zero := uint8(t.zero)
+	lo, hi := chunkRange(t.units, t.chunks, chunk)
+	for u := lo; u < hi; u++ {
+		n, first := u/t.bands, u%t.bands*t.rows
+		last := min(first+t.rows, t.dst[1])
+		for r := range (last-first-1)*h.stride + h.span() {
+			row := band[r*pitch:][:pitch]
+			y := first*h.stride - t.before[1] + r
+			if y < 0 || y >= t.src[1] {
+				kernel.FillU8(row, zero)
+				continue
+			}
+			lead := t.before[2] * c
+			kernel.FillU8(row[:lead], zero)
+			copy(row[lead:], t.x[(n*t.src[1]+y)*width:][:width])
+			kernel.FillU8(row[min(pitch, lead+width):], zero)
+		}
+		for y := first; y < last; y++ {
+			var rows [3][]uint8
+			for k := range rows {
+				rows[k] = band[((y-first)*h.stride+k*h.dilation)*pitch:][:pitch]
+			}
+			size := t.dst[2] * c
+			row := t.y.Bytes()[(n*t.dst[1]+y)*size:][:size]
+			t.nine.Run(row, c, &rows, t.cube[2].stride, t.dst[2], t.packed.nine)
 			if t.table != nil {
 				t.table.Map(row, row)
 			}

@@ -214,6 +214,8 @@ var encodings = map[string][]encoding{
 	"zip2":   {{words3, 0x4e807800, three}, {"v.2d, v.2d, v.2d", 0x4ec07800, three}},
 	"sdot":   {{"v.4s, v.16b, v.4b[]", 0x4f80e000, element}},
 	"usmmla": {{"v.4s, v.16b, v.16b", 0x4e80ac00, three}},
+	"ssubl":  {{"v.8h, v.8b, v.8b", 0x0e202000, three}},
+	"usubl":  {{"v.8h, v.8b, v.8b", 0x2e202000, three}},
 	"smull":  {{"v.8h, v.8b, v.8b", 0x0e20c000, three}},
 	"smull2": {{"v.8h, v.16b, v.16b", 0x4e20c000, three}},
 	"smlal":  {{"v.4s, v.4h, v.4h", 0x0e608000, three}},

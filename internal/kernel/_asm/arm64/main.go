@@ -28,6 +28,7 @@ var outputs = []struct {
 	{"grad_arm64.s", gradients},
 	{"depthf32_arm64.s", depthwiseF32},
 	{"depthi16_arm64.s", depthwiseI16},
+	{"depth3x3_arm64.s", depth3x3},
 	{"windowf32_arm64.s", windowReductions},
 	{"shuffle_arm64.s", shuffles},
 	{"half_arm64.s", halves},
