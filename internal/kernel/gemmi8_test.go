@@ -27,7 +27,7 @@ func randI8(seed uint64, n int) []int8 {
 func TestGemmI8(t *testing.T) {
 	gc, ga := newGuard(t, 1<<18), newGuard(t, 1<<18)
 	impl.All(t, "kernel/i8", func(t *testing.T) {
-		shapes := [][3]int{{1, 1, 1}, {1, 20, 400}, {3, 17, 9}, {5, 33, 64}, {16, 40, 301}, {70, 48, 784}, {2, 9, 0}, {200, 5, 1000}, {1, 3, 40000}}
+		shapes := [][3]int{{1, 1, 1}, {1, 20, 400}, {3, 17, 9}, {5, 33, 64}, {16, 40, 301}, {70, 48, 784}, {2, 9, 0}, {200, 5, 1000}, {1, 3, 40000}, {3, 3, 70000}}
 		for rows := range 32 {
 			shapes = append(shapes, [3]int{rows, 35, 11})
 		}
