@@ -51,16 +51,16 @@ type gemmI16 struct {
 	id     tileID
 	use    *bool
 	mr, nr int
+	kr     int // channels that are packed side by side
 	lanes  int // columns that the transform of results writes at a time
-	// From so many channels on either side, and where so many hundredths of the results of tiles are wanted, tiles take less time
-	// than direct sums.
-	channels, wanted int
+	// From so many channels on either side and results of a channel, of which weights of more than 256 to 256 channels need
+	// more in proportion, and where so many hundredths of the results of tiles are wanted, tiles take less time than direct sums.
+	channels, results, wanted int
 }
 
-// gemmI16Kernels is the list for dispatch, tests and benchmarks, best first. It is empty where 3×3 convolutions of 8-bit
-// values are always multiplied directly.
-var gemmI16Kernels = archGemmI16()
-
+// bestGemmI16 returns the kernel in force, the first of gemmI16Kernels, or nil. That list, for dispatch and tests, is a variable of
+// its own on each architecture, without code that programs would hold which use none of it. It is empty where 3×3
+// convolutions of 8-bit values are always multiplied directly.
 func bestGemmI16() *gemmI16 {
 	for i := range gemmI16Kernels {
 		if *gemmI16Kernels[i].use {
@@ -78,11 +78,12 @@ func HasWinogradQ8() bool { return bestGemmI16() != nil }
 func WinogradQ8Rows() int { return bestGemmI16().mr }
 
 // WinogradQ8Pays reports whether a convolution from c to o channels with h×w results takes less time in tiles than directly,
-// if there are so many results that reading the weights does not count. [HasWinogradQ8] must hold.
+// whose weights are an eighth as large. That images are not counted keeps one form of weights for every batch. [HasWinogradQ8]
+// must hold.
 func WinogradQ8Pays(c, o, h, w int) bool {
 	g := bestGemmI16()
 	const side = WinogradQ8Tile
-	return c >= g.channels && o >= g.channels && 100*h*w >= g.wanted*(roundUp(h, side)*roundUp(w, side))
+	return c >= g.channels && o >= g.channels && h*w >= g.results*max(1, c*o/(256*256)) && 100*h*w >= g.wanted*(roundUp(h, side)*roundUp(w, side))
 }
 
 // WinogradQ8Fits reports whether every sum of c·9 products of the weights [o, c, 3, 3] and values between -low and high, both
@@ -114,7 +115,7 @@ func WinogradQ8Fits(w []int8, c, o int, low, high int32, bias []int32) bool {
 type WinogradQ8 struct {
 	C, O  int
 	kern  *gemmI16
-	pairs int // of channels
+	steps int // of kr channels
 	parts [][]int16
 }
 
@@ -124,8 +125,8 @@ func PackWinogradQ8(c, o int, w []int8) *WinogradQ8 {
 	if c < 1 || o < 1 || g == nil || len(w) < 9*c*o {
 		panic(fmt.Sprintf("kernel: PackWinogradQ8 from %d to %d channels of %d weights with kernel %v", c, o, len(w), g))
 	}
-	p := &WinogradQ8{C: c, O: o, kern: g, pairs: (c + 1) / 2}
-	panel := 2 * p.pairs * g.nr
+	p := &WinogradQ8{C: c, O: o, kern: g, steps: (c + g.kr - 1) / g.kr}
+	panel := p.steps * g.kr * g.nr
 	for first := 0; first < o; first += winogradQ8Columns {
 		part := make([]int16, WinogradQ8Taps*p.panels(len(p.parts))*panel)
 		for from := 0; from < winogradQ8Columns && first+from < o; from += g.nr {
@@ -134,7 +135,7 @@ func PackWinogradQ8(c, o int, w []int8) *WinogradQ8 {
 			for i := range c {
 				for j := range min(g.nr, o-first-from) {
 					u := winogradQ8Weights((*[9]int8)(w[((first+from+j)*c+i)*9:]))
-					at := i/2*2*g.nr + 2*j + i%2
+					at := i/g.kr*g.kr*g.nr + g.kr*j + i%g.kr
 					for _, v := range u {
 						to[at] = v
 						at += tap
@@ -201,10 +202,10 @@ func (p *WinogradQ8) Whole(cols int) bool { return cols%p.kern.lanes == 0 }
 // tileI16 are the arguments of the products of some rows for all taps of a part. Assembly reads and changes the fields by
 // offset; TestWinogradQ8Layout keeps the two in step.
 type tileI16 struct {
-	a          *int16 // rows of the first tap, of pairs of channels
-	b          *int16 // [taps][panels][k][nr][2]
+	a          *int16 // rows of the first tap
+	b          *int16 // [taps][panels][k][nr][kr]
 	c          *int32
-	k          int // pairs
+	k          int // steps of kr channels
 	rows       int // 1 to mr
 	panels     int // at least 1
 	taps       int // likewise
@@ -218,12 +219,12 @@ type tileI16 struct {
 func (p *WinogradQ8) Multiply(part, n int, dst []int32, ldd int, src []int16, lds, stride int) {
 	panels := p.panels(part)
 	width := panels * p.kern.nr
-	if n < 1 || stride < 2*p.pairs || stride%2 != 0 {
+	if n < 1 || stride < p.C || stride%2 != 0 {
 		panic(fmt.Sprintf("kernel: Multiply of %d rows of %d channels, %d apart", n, p.C, stride))
 	}
 	checkMatrix("dst", WinogradQ8Taps, n*width, len(dst), ldd)
 	checkMatrix("src", WinogradQ8Taps, n*stride, len(src), lds)
-	t := tileI16{k: p.pairs, panels: panels, rs: 2 * stride, cs: 4 * width, tapA: 2 * lds, tapC: 4 * (ldd - width)}
+	t := tileI16{k: p.steps, panels: panels, rs: 2 * stride, cs: 4 * width, tapA: 2 * lds, tapC: 4 * (ldd - width)}
 	for i, left := 0, (n+p.kern.mr-1)/p.kern.mr; i < n; left-- {
 		t.rows, t.taps = (n-i+left-1)/left, WinogradQ8Taps
 		t.a, t.b, t.c = &src[i*stride], &p.parts[part][0], &dst[i*width]

@@ -2,22 +2,22 @@ package kernel
 
 import "unsafe"
 
-// tileI16Generic is the reference of the products, for panels of nr columns.
-func tileI16Generic(t *tileI16, nr int) {
-	size := 2 * t.k * nr
+// tileI16Generic is the reference of the products, for panels of nr columns and steps of kr channels.
+func tileI16Generic(t *tileI16, nr, kr int) {
+	size := kr * t.k * nr
 	b := unsafe.Slice(t.b, t.taps*t.panels*size)
-	a := unsafe.Slice(t.a, ((t.taps-1)*t.tapA+(t.rows-1)*t.rs)/2+2*t.k)
+	a := unsafe.Slice(t.a, ((t.taps-1)*t.tapA+(t.rows-1)*t.rs)/2+kr*t.k)
 	width := t.panels * nr
 	tapC := t.tapC/4 + width
 	c := unsafe.Slice(t.c, (t.taps-1)*tapC+(t.rows-1)*t.cs/4+width)
 	for f := range t.taps {
 		for i := range t.rows {
-			row := a[(f*t.tapA+i*t.rs)/2:][:2*t.k]
+			row := a[(f*t.tapA+i*t.rs)/2:][:kr*t.k]
 			for j := range width {
-				w := b[(f*t.panels+j/nr)*size+2*(j%nr):]
+				w := b[(f*t.panels+j/nr)*size+kr*(j%nr):]
 				sum := int32(0)
 				for q, v := range row {
-					sum += int32(v) * int32(w[q/2*2*nr+q%2])
+					sum += int32(v) * int32(w[q/kr*kr*nr+q%kr])
 				}
 				c[f*tapC+i*t.cs/4+j] = sum
 			}

@@ -1,9 +1,9 @@
-//go:build noasm || gccgo || !amd64
+//go:build noasm || gccgo || !(amd64 || arm64)
 
 package kernel
 
-// archGemmI16 is empty: without an instruction that adds pairs of 16-bit products, tiles save nothing.
-func archGemmI16() []gemmI16 { return nil }
+// gemmI16Kernels is empty: without an instruction that adds pairs of 16-bit products, tiles save nothing.
+var gemmI16Kernels []gemmI16
 
 func archTileI16(tileID, *tileI16) { panic("kernel: no such tile") }
 

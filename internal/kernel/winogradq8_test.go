@@ -47,7 +47,7 @@ func eachGemmI16(t *testing.T, f func(t *testing.T, g *gemmI16)) {
 	}
 	for i := range gemmI16Kernels {
 		g := &gemmI16Kernels[i]
-		t.Run(g.name, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%d", g.name, i), func(t *testing.T) {
 			if !*g.use {
 				t.Skip("not available")
 			}
@@ -79,24 +79,24 @@ func TestTileI16(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for rows := 1; rows <= g.mr; rows++ {
 			for k := 1; k < 12; k++ {
-				panels, taps, gap := 1+k%3, 1+(k+rows)%4, 2*(rows%3)
-				stride, width := 2*k+gap, panels*g.nr
+				panels, taps, gap := 1+k%3, 1+(k+rows)%4, g.kr*(rows%3)
+				stride, width := g.kr*k+gap, panels*g.nr
 				ldd := rows*width + rows%5
-				lds := rows*stride + 2*(k%2)
-				a := place(ga, randI16(r, (taps-1)*lds+(rows-1)*stride+2*k), k%2 == 0)
-				b := place(gb, randI16(r, taps*panels*2*k*g.nr), k%2 == 1)
+				lds := rows*stride + g.kr*(k%2)
+				a := place(ga, randI16(r, (taps-1)*lds+(rows-1)*stride+g.kr*k), k%2 == 0)
+				b := place(gb, randI16(r, taps*panels*g.kr*k*g.nr), k%2 == 1)
 				for i := range a { // of two products of the least value the sum is no int32
 					a[i] = max(a[i], -math.MaxInt16)
 				}
 				c := place(gc, randI32(r, (taps-1)*ldd+rows*width), k%2 == 0)
 				want := append([]int32(nil), c...)
 				x := tileI16{b: &b[0], c: &want[0], a: &a[0], k: k, rows: rows, panels: panels, taps: taps, rs: 2 * stride, cs: 4 * width, tapA: 2 * lds, tapC: 4 * (ldd - width)}
-				tileI16Generic(&x, g.nr)
+				tileI16Generic(&x, g.nr, g.kr)
 				x.c = &c[0]
 				archTileI16(g.id, &x)
 				for i, v := range want {
 					if c[i] != v {
-						t.Fatalf("%d rows, %d pairs, %d panels, %d taps: element %d is %d, want %d", rows, k, panels, taps, i, c[i], v)
+						t.Fatalf("%d rows, %d steps, %d panels, %d taps: element %d is %d, want %d", rows, k, panels, taps, i, c[i], v)
 					}
 				}
 			}
@@ -335,6 +335,12 @@ func TestWinogradQ8Fits(t *testing.T) {
 
 func TestWinogradQ8Pays(t *testing.T) {
 	eachGemmI16(t, func(t *testing.T, g *gemmI16) {
+		if g.channels == math.MaxInt {
+			if WinogradQ8Pays(1<<20, 1<<20, 8, 8) {
+				t.Error("tiles pay where they never do")
+			}
+			return
+		}
 		for i := range gemmI16Kernels {
 			if h := &gemmI16Kernels[i]; h != g && *h.use {
 				*h.use = false
@@ -347,6 +353,7 @@ func TestWinogradQ8Pays(t *testing.T) {
 		}{
 			{g.channels, g.channels, 8, 8, true}, {g.channels - 1, 512, 8, 8, false}, {512, g.channels - 1, 8, 8, false},
 			{64, 64, 1, 400, false}, {64, 64, 28, 28, true}, {64, 64, 14, 14, true}, {64, 64, 5, 5, false},
+			{512, 512, 4, 8, false}, {512, 512, 16, 16, true}, {64, 64, 1 << 10, 1 << 10, true},
 		} {
 			if WinogradQ8Pays(x.c, x.o, x.h, x.w) != x.pays {
 				t.Errorf("%+v: %t", x, !x.pays)

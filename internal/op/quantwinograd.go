@@ -14,10 +14,6 @@ import (
 // cache.
 
 const (
-	// winogradQ8MinResults is the least number of results of an image and a channel, and winogradQ8MostWeights the most weights
-	// for so many: they have grown eightfold and are read once for a block of tiles. That images are not counted keeps one
-	// form of weights for every batch.
-	winogradQ8MinResults, winogradQ8MostWeights = 64, 9 * 256 * 256
 	// winogradQ8Block is what the values and the sums of a block may take of the second-level cache, in bytes.
 	winogradQ8Block = 448 << 10
 	// winogradQ8Border is what the values of border tiles side by side may take of the first-level cache, in bytes.
@@ -29,9 +25,6 @@ const (
 // tiled reports whether a convolution that closed accepts is computed in tiles.
 func (o *quantConv) tiled(in []Fact, s *convShape) bool {
 	if o.direct || !o.last || !kernel.HasWinogradQ8() || !s.isPlain3x3(1) || !kernel.WinogradQ8Pays(s.c, s.o, s.dst[1], s.dst[2]) {
-		return false
-	}
-	if results := s.dst[1] * s.dst[2]; results < winogradQ8MinResults || results < winogradQ8MinResults*(9*s.c*s.o/winogradQ8MostWeights) {
 		return false
 	}
 	low, high := int32(255), int32(255)

@@ -133,6 +133,14 @@ func element(base uint32, x []uint32) (uint32, error) {
 	return base | x[3]&1<<21 | x[3]>>1<<11 | x[2]<<16 | x[1]<<5 | x[0], register(x[:3]...)
 }
 
+// halfElement is three registers, the last of the lower sixteen and indexed by 16-bit lane.
+func halfElement(base uint32, x []uint32) (uint32, error) {
+	if x[3] > 7 || x[2] > 15 {
+		return 0, fmt.Errorf("lane %d of register %d", x[3], x[2])
+	}
+	return base | x[3]&3<<20 | x[3]>>2<<11 | x[2]<<16 | x[1]<<5 | x[0], register(x[:3]...)
+}
+
 func dupWord(base uint32, x []uint32) (uint32, error) {
 	if x[2] > 3 {
 		return 0, fmt.Errorf("lane %d", x[2])
@@ -147,12 +155,19 @@ func dupHalf(base uint32, x []uint32) (uint32, error) {
 	return base | (x[2]<<2|2)<<16 | x[1]<<5 | x[0], register(x[:2]...)
 }
 
-// shiftLeft and shiftRight shift lanes of 32 bits by an immediate.
+// shiftLeft and shiftRight shift lanes of 32 bits by an immediate, and shiftLeftHalf lanes of 16 bits.
 func shiftLeft(base uint32, x []uint32) (uint32, error) {
 	if x[2] > 31 {
 		return 0, fmt.Errorf("shift by %d", x[2])
 	}
 	return base | (32+x[2])<<16 | x[1]<<5 | x[0], register(x[:2]...)
+}
+
+func shiftLeftHalf(base uint32, x []uint32) (uint32, error) {
+	if x[2] > 15 {
+		return 0, fmt.Errorf("shift by %d", x[2])
+	}
+	return base | (16+x[2])<<16 | x[1]<<5 | x[0], register(x[:2]...)
 }
 
 func shiftRight(base uint32, x []uint32) (uint32, error) {
@@ -172,64 +187,68 @@ const (
 
 // encodings follow the Arm Architecture Reference Manual for A-profile, section C7.2.
 var encodings = map[string][]encoding{
-	"fadd":   {{words3, 0x4e20d400, three}},
-	"fsub":   {{words3, 0x4ea0d400, three}},
-	"fmul":   {{words3, 0x6e20dc00, three}, {lane, 0x4f809000, element}},
-	"fdiv":   {{words3, 0x6e20fc00, three}},
-	"fmax":   {{words3, 0x4e20f400, three}},
-	"fmin":   {{words3, 0x4ea0f400, three}},
-	"fmaxnm": {{words3, 0x4e20c400, three}},
-	"fminnm": {{words3, 0x4ea0c400, three}},
-	"fmla":   {{words3, 0x4e20cc00, three}, {lane, 0x4f801000, element}},
-	"fmls":   {{words3, 0x4ea0cc00, three}, {lane, 0x4f805000, element}},
-	"faddp":  {{words3, 0x6e20d400, three}},
-	"fmaxv":  {{"s, v.4s", 0x6e30f800, two}},
-	"fminv":  {{"s, v.4s", 0x6eb0f800, two}},
-	"fabs":   {{words2, 0x4ea0f800, two}},
-	"fneg":   {{words2, 0x6ea0f800, two}},
-	"fsqrt":  {{words2, 0x6ea1f800, two}},
-	"frintn": {{words2, 0x4e218800, two}},
-	"frintm": {{words2, 0x4e219800, two}},
-	"frintp": {{words2, 0x4ea18800, two}},
-	"fcvtns": {{words2, 0x4e21a800, two}},
-	"scvtf":  {{words2, 0x4e21d800, two}},
-	"fcmgt":  {{words3, 0x6ea0e400, three}},
-	"fcmge":  {{words3, 0x6e20e400, three}},
-	"fcmeq":  {{"v.4s, v.4s, #0.0", 0x4ea0d800, two}},
-	"fcmlt":  {{"v.4s, v.4s, #0.0", 0x4ea0e800, two}},
-	"and":    {{bytes3, 0x4e201c00, three}},
-	"orr":    {{bytes3, 0x4ea01c00, three}},
-	"bic":    {{bytes3, 0x4e601c00, three}},
-	"eor":    {{bytes3, 0x6e201c00, three}},
-	"bsl":    {{bytes3, 0x6e601c00, three}},
-	"bit":    {{bytes3, 0x6ea01c00, three}},
-	"bif":    {{bytes3, 0x6ee01c00, three}},
-	"dup":    {{"v.4s, v.s[]", 0x4e000400, dupWord}, {"v.8h, v.h[]", 0x4e000400, dupHalf}},
-	"add":    {{words3, 0x4ea08400, three}, {halfs3, 0x4e608400, three}},
-	"sub":    {{words3, 0x6ea08400, three}, {halfs3, 0x6e608400, three}, {bytes3, 0x6e208400, three}},
-	"addp":   {{words3, 0x4ea0bc00, three}},
-	"shl":    {{"v.4s, v.4s, #", 0x4f005400, shiftLeft}},
-	"sshr":   {{"v.4s, v.4s, #", 0x4f000400, shiftRight}},
-	"zip1":   {{words3, 0x4e803800, three}, {"v.2d, v.2d, v.2d", 0x4ec03800, three}},
-	"zip2":   {{words3, 0x4e807800, three}, {"v.2d, v.2d, v.2d", 0x4ec07800, three}},
-	"sdot":   {{"v.4s, v.16b, v.4b[]", 0x4f80e000, element}},
-	"usmmla": {{"v.4s, v.16b, v.16b", 0x4e80ac00, three}},
-	"ssubl":  {{"v.8h, v.8b, v.8b", 0x0e202000, three}},
-	"usubl":  {{"v.8h, v.8b, v.8b", 0x2e202000, three}},
-	"smull":  {{"v.8h, v.8b, v.8b", 0x0e20c000, three}},
-	"smull2": {{"v.8h, v.16b, v.16b", 0x4e20c000, three}},
-	"smlal":  {{"v.4s, v.4h, v.4h", 0x0e608000, three}},
-	"smlal2": {{"v.8h, v.16b, v.16b", 0x4e208000, three}, {"v.4s, v.8h, v.8h", 0x4e608000, three}},
-	"sadalp": {{"v.4s, v.8h", 0x4e606800, two}},
-	"xtn":    {{"v.4h, v.4s", 0x0e612800, two}, {"v.8b, v.8h", 0x0e212800, two}},
-	"xtn2":   {{"v.8h, v.4s", 0x4e612800, two}},
-	"sqxtn":  {{"v.4h, v.4s", 0x0e614800, two}},
-	"sqxtn2": {{"v.8h, v.4s", 0x4e614800, two}},
-	"smax":   {{halfs3, 0x4e606400, three}},
-	"smin":   {{halfs3, 0x4e606c00, three}},
-	"uzp1":   {{bytes3, 0x4e001800, three}, {words3, 0x4e801800, three}},
-	"uxtl":   {{"v.8h, v.8b", 0x2f08a400, two}, {"v.4s, v.4h", 0x2f10a400, two}},
-	"uxtl2":  {{"v.8h, v.16b", 0x6f08a400, two}, {"v.4s, v.8h", 0x6f10a400, two}},
-	"sxtl":   {{"v.8h, v.8b", 0x0f08a400, two}, {"v.4s, v.4h", 0x0f10a400, two}},
-	"sxtl2":  {{"v.8h, v.16b", 0x4f08a400, two}, {"v.4s, v.8h", 0x4f10a400, two}},
+	"fadd":    {{words3, 0x4e20d400, three}},
+	"fsub":    {{words3, 0x4ea0d400, three}},
+	"fmul":    {{words3, 0x6e20dc00, three}, {lane, 0x4f809000, element}},
+	"fdiv":    {{words3, 0x6e20fc00, three}},
+	"fmax":    {{words3, 0x4e20f400, three}},
+	"fmin":    {{words3, 0x4ea0f400, three}},
+	"fmaxnm":  {{words3, 0x4e20c400, three}},
+	"fminnm":  {{words3, 0x4ea0c400, three}},
+	"fmla":    {{words3, 0x4e20cc00, three}, {lane, 0x4f801000, element}},
+	"fmls":    {{words3, 0x4ea0cc00, three}, {lane, 0x4f805000, element}},
+	"faddp":   {{words3, 0x6e20d400, three}},
+	"fmaxv":   {{"s, v.4s", 0x6e30f800, two}},
+	"fminv":   {{"s, v.4s", 0x6eb0f800, two}},
+	"fabs":    {{words2, 0x4ea0f800, two}},
+	"fneg":    {{words2, 0x6ea0f800, two}},
+	"fsqrt":   {{words2, 0x6ea1f800, two}},
+	"frintn":  {{words2, 0x4e218800, two}},
+	"frintm":  {{words2, 0x4e219800, two}},
+	"frintp":  {{words2, 0x4ea18800, two}},
+	"fcvtns":  {{words2, 0x4e21a800, two}},
+	"scvtf":   {{words2, 0x4e21d800, two}},
+	"fcmgt":   {{words3, 0x6ea0e400, three}},
+	"fcmge":   {{words3, 0x6e20e400, three}},
+	"fcmeq":   {{"v.4s, v.4s, #0.0", 0x4ea0d800, two}},
+	"fcmlt":   {{"v.4s, v.4s, #0.0", 0x4ea0e800, two}},
+	"and":     {{bytes3, 0x4e201c00, three}},
+	"orr":     {{bytes3, 0x4ea01c00, three}},
+	"bic":     {{bytes3, 0x4e601c00, three}},
+	"eor":     {{bytes3, 0x6e201c00, three}},
+	"bsl":     {{bytes3, 0x6e601c00, three}},
+	"bit":     {{bytes3, 0x6ea01c00, three}},
+	"bif":     {{bytes3, 0x6ee01c00, three}},
+	"dup":     {{"v.4s, v.s[]", 0x4e000400, dupWord}, {"v.8h, v.h[]", 0x4e000400, dupHalf}},
+	"add":     {{words3, 0x4ea08400, three}, {halfs3, 0x4e608400, three}},
+	"sub":     {{words3, 0x6ea08400, three}, {halfs3, 0x6e608400, three}, {bytes3, 0x6e208400, three}},
+	"addp":    {{words3, 0x4ea0bc00, three}},
+	"shl":     {{"v.4s, v.4s, #", 0x4f005400, shiftLeft}, {"v.8h, v.8h, #", 0x4f005400, shiftLeftHalf}},
+	"sshr":    {{"v.4s, v.4s, #", 0x4f000400, shiftRight}},
+	"zip1":    {{words3, 0x4e803800, three}, {"v.2d, v.2d, v.2d", 0x4ec03800, three}},
+	"zip2":    {{words3, 0x4e807800, three}, {"v.2d, v.2d, v.2d", 0x4ec07800, three}},
+	"sdot":    {{"v.4s, v.16b, v.4b[]", 0x4f80e000, element}},
+	"usmmla":  {{"v.4s, v.16b, v.16b", 0x4e80ac00, three}},
+	"ssubl":   {{"v.8h, v.8b, v.8b", 0x0e202000, three}},
+	"usubl":   {{"v.8h, v.8b, v.8b", 0x2e202000, three}},
+	"smull":   {{"v.8h, v.8b, v.8b", 0x0e20c000, three}},
+	"smull2":  {{"v.8h, v.16b, v.16b", 0x4e20c000, three}},
+	"smlal":   {{"v.4s, v.4h, v.4h", 0x0e608000, three}, {"v.4s, v.4h, v.h[]", 0x0f402000, halfElement}},
+	"smlal2":  {{"v.8h, v.16b, v.16b", 0x4e208000, three}, {"v.4s, v.8h, v.8h", 0x4e608000, three}, {"v.4s, v.8h, v.h[]", 0x4f402000, halfElement}},
+	"mul":     {{words3, 0x4ea09c00, three}},
+	"sqadd":   {{halfs3, 0x4e600c00, three}},
+	"sqxtun":  {{"v.8b, v.8h", 0x2e212800, two}},
+	"sqxtun2": {{"v.16b, v.8h", 0x6e212800, two}},
+	"sadalp":  {{"v.4s, v.8h", 0x4e606800, two}},
+	"xtn":     {{"v.4h, v.4s", 0x0e612800, two}, {"v.8b, v.8h", 0x0e212800, two}},
+	"xtn2":    {{"v.8h, v.4s", 0x4e612800, two}},
+	"sqxtn":   {{"v.4h, v.4s", 0x0e614800, two}},
+	"sqxtn2":  {{"v.8h, v.4s", 0x4e614800, two}},
+	"smax":    {{halfs3, 0x4e606400, three}},
+	"smin":    {{halfs3, 0x4e606c00, three}},
+	"uzp1":    {{bytes3, 0x4e001800, three}, {words3, 0x4e801800, three}},
+	"uxtl":    {{"v.8h, v.8b", 0x2f08a400, two}, {"v.4s, v.4h", 0x2f10a400, two}},
+	"uxtl2":   {{"v.8h, v.16b", 0x6f08a400, two}, {"v.4s, v.8h", 0x6f10a400, two}},
+	"sxtl":    {{"v.8h, v.8b", 0x0f08a400, two}, {"v.4s, v.4h", 0x0f10a400, two}},
+	"sxtl2":   {{"v.8h, v.16b", 0x4f08a400, two}, {"v.4s, v.8h", 0x4f10a400, two}},
 }

@@ -33,6 +33,7 @@ var outputs = []struct {
 	{"shuffle_arm64.s", shuffles},
 	{"half_arm64.s", halves},
 	{"winograd_arm64.s", winograd},
+	{"winogradq8_arm64.s", winogradQ8},
 }
 
 func main() {
