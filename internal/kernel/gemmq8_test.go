@@ -263,13 +263,13 @@ func TestFetch(t *testing.T) {
 		c := p.Columns(0, false, nil, []float32{0.001}, 0, 0, 255, false)
 		a, dst := make([]byte, m*k), make([]uint8, m*n)
 		var f Fetch
-		f.AddF32(make([]float32, 100*16))
+		f.AddF32(make([]float32, 200*16))
 		f.AddF32(nil)
 		f.AddF32(make([]float32, 16))
 		f.AddF32(make([]float32, 1000)) // has no room
 		begin := f.parts
-		// Sixteen times four steps of a panel fetch four lines each; of the second part there is one.
-		for i, want := range [][2]uintptr{{64, 0}, {100, 4}, {100, 4}} {
+		// Sixteen times four steps of a panel fetch eight lines each; of the second part there is one.
+		for i, want := range [][2]uintptr{{128, 0}, {200, 8}, {200, 8}} {
 			p.RunFetching(m, a, k, 0, c, 0, 1, dst, n, &f)
 			for j := range want {
 				if got := (f.parts[j][0] - begin[j][0]) / 64; got != want[j] {
