@@ -19,7 +19,10 @@ import (
 // quantConvTranspose is the transposed form of QLinearConv, with the same inputs. ONNX has
 // no such operator: the planner makes it of a ConvTranspose between DequantizeLinear and
 // QuantizeLinear.
-type quantConvTranspose struct{ quantConv }
+type quantConvTranspose struct {
+	quantConv
+	planes bool // several channels are given in planes, for channels-last images
+}
 
 var (
 	_ Prepacker   = (*quantConvTranspose)(nil)
@@ -30,7 +33,7 @@ var (
 
 // newQuantConvTranspose returns the 8-bit form of a transposed convolution.
 func newQuantConvTranspose(c *conv) *quantConvTranspose {
-	o := &quantConvTranspose{quantConv{least: 8, inputs: 9, xScale: 1, xZero: 2, w: 3, wScale: 4, wZero: 5, yScale: 6, yZero: 7, bias: 8}}
+	o := &quantConvTranspose{quantConv: quantConv{least: 8, inputs: 9, xScale: 1, xZero: 2, w: 3, wScale: 4, wZero: 5, yScale: 6, yZero: 7, bias: 8}}
 	o.conv = conv{window: c.window, group: c.group, transposed: true, outputPadding: c.outputPadding, outputShape: c.outputShape}
 	return o
 }
@@ -137,7 +140,7 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	}
 	name := "cells-i8"
 	if o.closed(in, &f.shape) {
-		if o.last && f.shape.overlaps() {
+		if o.overlaps(&f.shape) {
 			return "overlap-q8", true
 		}
 		if _, ok := o.few(true, &f.shape); ok {
@@ -166,7 +169,7 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact, _ Slices) (Packed, error)
 		return nil, err
 	}
 	if o.closed(in, &f.shape) {
-		if o.last && f.shape.overlaps() {
+		if o.overlaps(&f.shape) {
 			return packOverlap(&f.shape, in[o.w].Const), nil
 		}
 		if g, ok := o.few(true, &f.shape); ok {
@@ -187,7 +190,7 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 	if !o.closed(in, &f.shape) {
 		return n
 	}
-	if o.last && f.shape.overlaps() {
+	if o.overlaps(&f.shape) {
 		return max(n, overlapBytes(&f.shape))
 	}
 	if g, ok := o.few(true, &f.shape); ok {
@@ -202,10 +205,13 @@ func (o *quantConvTranspose) ChannelsLast(in []Fact) (Op, []bool, bool) {
 	if o.last {
 		return nil, nil, false
 	}
-	v := *o
-	v.last = true
 	nhwc := make([]bool, len(in))
 	nhwc[0] = true
+	if p, ok := o.planar(in); ok {
+		return p, nhwc, true
+	}
+	v := *o
+	v.last = true
 	return &v, nhwc, true
 }
 
