@@ -18,8 +18,8 @@ const (
 	winogradQ8Block = 448 << 10
 	// winogradQ8Border is what the values of border tiles side by side may take of the first-level cache, in bytes.
 	winogradQ8Border = 16 << 10
-	// winogradQ8Tiles and winogradQ8Least bound the tiles of a block; of fewer than the latter, products wait for each other.
-	winogradQ8Tiles, winogradQ8Least = 42, 7
+	// winogradQ8Tiles and winogradQ8Least bound the tiles of a block; products of fewer than winogradQ8Good take longer for each.
+	winogradQ8Tiles, winogradQ8Good, winogradQ8Least = 42, 7, 4
 )
 
 // tiled reports whether a convolution that closed accepts is computed in tiles.
@@ -123,7 +123,7 @@ func (p *winogradQ8Plan) lay(s *convShape, size int) {
 func winogradQ8Size(s *convShape) int {
 	per := mulSize(kernel.WinogradQ8Taps, addSize(mulSize(2, s.c), 4*kernel.WinogradQ8Width(s.o)))
 	rows := kernel.WinogradQ8Rows()
-	return max(2*winogradQ8Least, min(winogradQ8Block/per, winogradQ8Tiles)) / rows * rows
+	return max(2*winogradQ8Good, min(winogradQ8Block/per, winogradQ8Tiles)) / rows * rows
 }
 
 // winogradQ8Bytes is the scratch memory of a convolution, however many threads compute it.
@@ -180,10 +180,11 @@ func (t *winogradQ8State) divide(threads int) {
 	size := winogradQ8Size(&t.shape)
 	t.threads = threads
 	t.lay(&t.shape, size)
-	// A few blocks are made as many as there are threads, or a multiple.
+	// A few blocks are made four for each thread, since threads begin at different times, or as many for each as have enough tiles.
 	if t.units < 4*threads && threads > 1 {
-		blocks := ceilDiv(ceilDiv(t.units, threads)*threads, t.groups)
-		t.lay(&t.shape, min(size, max(winogradQ8Least, ceilDiv(t.tiles, blocks))))
+		each := min(4, mulSize(t.tiles, t.groups)/(winogradQ8Good*threads))
+		each = max(1, each, ceilDiv(t.units, threads))
+		t.lay(&t.shape, min(size, max(winogradQ8Least, ceilDiv(t.tiles, ceilDiv(each*threads, t.groups)))))
 	}
 }
 
