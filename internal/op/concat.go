@@ -3,6 +3,7 @@ package op
 import (
 	"fmt"
 
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/tensor"
 )
 
@@ -77,10 +78,17 @@ func copyRows(dst []byte, dstStep int, src []byte, srcStep, n, rows int) {
 		}
 		return
 	}
+	if n < shortRow {
+		kernel.CopyRowsU8(dst, dstStep, src, srcStep, rows, n, 0)
+		return
+	}
 	for i := range rows {
 		copy(dst[i*dstStep:], src[i*srcStep:i*srcStep+n])
 	}
 }
+
+// shortRow is the length up to which rows are copied in one call for all.
+const shortRow = 512
 
 type split struct {
 	types  Types
