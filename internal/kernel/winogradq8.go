@@ -53,6 +53,7 @@ type gemmI16 struct {
 	mr, nr int
 	kr     int // channels that are packed side by side
 	lanes  int // columns that the transform of results writes at a time
+	call   int // channels of tiles that are transformed in a call, and a 256th of its multiply-adds: below 100 µs
 	// From so many channels on either side and results of a channel, of which weights of more than 256 to 256 channels need
 	// more in proportion, and where so many hundredths of the results of tiles are wanted, tiles take less time than direct sums.
 	channels, results, wanted int
@@ -225,10 +226,16 @@ func (p *WinogradQ8) Multiply(part, n int, dst []int32, ldd int, src []int16, ld
 	checkMatrix("dst", WinogradQ8Taps, n*width, len(dst), ldd)
 	checkMatrix("src", WinogradQ8Taps, n*stride, len(src), lds)
 	t := tileI16{k: p.steps, panels: panels, rs: 2 * stride, cs: 4 * width, tapA: 2 * lds, tapC: 4 * (ldd - width)}
+	weights := p.parts[part]
+	size := len(weights) / WinogradQ8Taps
 	for i, left := 0, (n+p.kern.mr-1)/p.kern.mr; i < n; left-- {
-		t.rows, t.taps = (n-i+left-1)/left, WinogradQ8Taps
-		t.a, t.b, t.c = &src[i*stride], &p.parts[part][0], &dst[i*width]
-		archTileI16(p.kern.id, &t)
+		t.rows = (n - i + left - 1) / left
+		taps := max(1, 256*p.kern.call/(t.rows*size))
+		for f := 0; f < WinogradQ8Taps; f += taps {
+			t.taps = min(taps, WinogradQ8Taps-f)
+			t.a, t.b, t.c = &src[f*lds+i*stride], &weights[f*size], &dst[f*ldd+i*width]
+			archTileI16(p.kern.id, &t)
+		}
 		i += t.rows
 	}
 }
@@ -266,9 +273,12 @@ func (p *WinogradQ8) Input(dst []int16, ldf, lds int, src []uint8, row, pix, n i
 	if row < 0 || pix < 0 || p.InputBytes(row, pix, n) > len(src) {
 		panic(fmt.Sprintf("kernel: %d tiles of %d channels, %d and %d apart, in %d values", n, p.C, row, pix, len(src)))
 	}
-	t := winogradIn8{dst: &dst[0], src: &src[0], temp: &temp[0], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: p.C}
-	t.zero = uint32(36*zero)&0xffff | uint32(36*zero)<<16
-	archWinogradInput8(p.kern.id, &t, signed)
+	some := max(1, p.kern.call/p.C)
+	for i := 0; i < n; i += some {
+		t := winogradIn8{dst: &dst[i*lds], src: &src[i*WinogradQ8Tile*pix], temp: &temp[0], row: row, pix: pix, ldf: ldf, lds: lds, n: min(some, n-i), c: p.C}
+		t.zero = uint32(36*zero)&0xffff | uint32(36*zero)<<16
+		archWinogradInput8(p.kern.id, &t, signed)
+	}
 }
 
 // ResultsQ8 says what is made of sums. The zero value is to be set; then it is safe for concurrent use.
@@ -340,15 +350,20 @@ func (p *WinogradQ8) Output(part int, dst []uint8, row, pix int, src []int32, ld
 	if last := 3*row + (4*n-1)*pix + c; row < 0 || pix < 0 || last > len(dst) {
 		panic(fmt.Sprintf("kernel: %d tiles of %d channels, %d and %d apart, in %d values", n, c, row, pix, len(dst)))
 	}
-	t := winogradOutQ8{dst: &dst[0], src: &src[0], temp: &temp[0], init: &r.init[first], scale: &r.shifts[5*first], row: row, pix: pix, ldf: ldf, lds: lds, n: n, c: c}
-	words := r.zero
+	words, flip := r.zero, uint32(0)
 	if r.signed {
-		words, t.flip = r.zero+128, 0x80808080
+		words, flip = r.zero+128, 0x80808080
 	}
-	t.words = uint32(words)&0xffff | uint32(words)<<16
-	if !r.fits {
-		winogradOutputQ8Generic(&t, r.scale[first:])
-		return
+	some := max(1, p.kern.call/c)
+	for i := 0; i < n; i += some {
+		t := winogradOutQ8{
+			dst: &dst[i*WinogradQ8Tile*pix], src: &src[i*lds], temp: &temp[0], init: &r.init[first], scale: &r.shifts[5*first], row: row, pix: pix,
+			ldf: ldf, lds: lds, n: min(some, n-i), c: c, words: uint32(words)&0xffff | uint32(words)<<16, flip: flip,
+		}
+		if r.fits {
+			archWinogradOutputQ8(p.kern.id, &t)
+		} else {
+			winogradOutputQ8Generic(&t, r.scale[first:])
+		}
 	}
-	archWinogradOutputQ8(p.kern.id, &t)
 }

@@ -241,6 +241,11 @@ func TestWinogradQ8(t *testing.T) {
 					t.Fatalf("%v variant %d does not fit", s, variant)
 				}
 				p := PackWinogradQ8(c, o, w)
+				if variant%2 == 1 { // many calls
+					few := *p.kern
+					few.call = 2*c + variant
+					p.kern = &few
+				}
 				if p.Bytes() < WinogradQ8Bytes(c, o) || p.C != c || p.O != o {
 					t.Fatalf("%v: %d bytes of %d to %d", s, p.Bytes(), p.C, p.O)
 				}
