@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aekit/aekit/internal/graph"
+	"github.com/aekit/aekit/internal/kernel"
 	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/onnx"
 	"github.com/aekit/aekit/tensor"
@@ -61,6 +62,61 @@ func TestPackedWeightsStaySmall(t *testing.T) {
 				t.Errorf("%s, batch %d: %d bytes of weights take %d packed, want at most %d", c.name, batch, weights, packed, most)
 			}
 			if least := weights * 16 / 9; c.grows && packed < least {
+				t.Errorf("%s, batch %d: %d bytes of weights take %d packed, want %d: products that can be saved are not", c.name, batch, weights, packed, least)
+			}
+		}
+	}
+}
+
+// TestPackedIntegersStaySmall is TestPackedWeightsStaySmall for 8-bit convolutions, whose weights grow eightfold.
+func TestPackedIntegersStaySmall(t *testing.T) {
+	r := rand.New(rand.NewPCG(53, 54))
+	for _, c := range []struct {
+		name                     string
+		channels, layers, extent int
+		grows                    bool
+	}{
+		{"large weights", 128, 8, 8, false},
+		{"small weights", 32, 6, 8, true},
+		{"large pictures", 128, 3, 64, true},
+	} {
+		if !op.Complete || !kernel.HasWinogradQ8() || !kernel.WinogradQ8Pays(c.channels, c.channels, c.extent, c.extent) {
+			t.Skip("no tiles")
+		}
+		b := onnx.NewBuilder(17)
+		e := int64(c.extent)
+		x := b.Input("x", tensor.Uint8, onnx.NamedDim("n"), onnx.FixedDim(int64(c.channels)), onnx.FixedDim(e), onnx.FixedDim(e))
+		scale := b.Initializer("scale", tensor.Must(tensor.Of([]float32{0.01})))
+		zero := b.Initializer("zero", tensor.Must(tensor.New(tensor.Uint8)))
+		wZero := b.Initializer("wZero", tensor.Must(tensor.New(tensor.Int8)))
+		weights := 0
+		for range c.layers {
+			w := tensor.Must(tensor.New(tensor.Int8, c.channels, c.channels, 3, 3))
+			for k := range w.Bytes() {
+				w.Bytes()[k] = uint8(r.Uint32())
+			}
+			weights += len(w.Bytes())
+			x = b.Op("QLinearConv", "", []string{x, scale, zero, b.Initializer(b.Fresh("w"), w), scale, wZero, scale, zero}, onnx.AttrIs("pads", 1, 1, 1, 1))
+		}
+		b.Output(x, tensor.Uint8)
+		m, err := b.Model()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := graph.New(m, graph.Config{Set: op.Core})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, batch := range []int{1, 5} {
+			p, err := Build(g, []op.Fact{{DType: tensor.Uint8, Shape: tensor.Shape{batch, c.channels, c.extent, c.extent}}}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			packed := p.Stats().Packed
+			if most := weights + weights/growthPart + growthFree; !c.grows && packed > most {
+				t.Errorf("%s, batch %d: %d bytes of weights take %d packed, want at most %d", c.name, batch, weights, packed, most)
+			}
+			if least := 8 * weights; c.grows && packed < least {
 				t.Errorf("%s, batch %d: %d bytes of weights take %d packed, want %d: products that can be saved are not", c.name, batch, weights, packed, least)
 			}
 		}
