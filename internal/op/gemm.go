@@ -15,6 +15,7 @@ type gemm struct {
 	transA, transB bool
 	hasC           bool
 	ep             epilogue
+	planes         planes
 }
 
 func newGemm(a *Attrs) (Op, error) {
@@ -120,7 +121,7 @@ func (o *gemm) PackKey(i int, in []Fact) (string, bool) {
 	if _, n, k, err := o.extents(in[0].Shape, in[1].Shape); err != nil || n == 0 || k == 0 {
 		return "", false
 	}
-	return packKey(o.transB, o.alpha), true
+	return packKey(o.transB, o.alpha) + o.planes.key(), true
 }
 
 // Prepack implements [Prepacker].
@@ -128,6 +129,13 @@ func (o *gemm) Prepack(_ int, in []Fact, s Slices) (Packed, error) {
 	_, n, k, err := o.extents(in[0].Shape, in[1].Shape)
 	if err != nil {
 		return nil, err
+	}
+	if b := in[1].Const; Complete && o.planes != (planes{}) {
+		ldb := n
+		if o.transB {
+			ldb = k
+		}
+		return &packedB{kernel.PackF32(k, n, planesOf(o.planes, b.Float32s(), k, n, o.transB), ldb, o.transB), b.Shape().Clone()}, nil
 	}
 	return packB(in[1].Const, k, n, o.transB, o.alpha, s), nil
 }
@@ -175,8 +183,8 @@ func (o *gemm) runF32(ctx *Context, out, in []*tensor.Tensor) error {
 	var bShape tensor.Shape
 	if p, ok := ctx.PackedInput(1).(*packedB); ok {
 		t.packed, bShape = p.p, p.shape
-	} else {
-		t.b, bShape = in[1].Float32s(), in[1].Shape()
+	} else if t.b, bShape = in[1].Float32s(), in[1].Shape(); o.planes != (planes{}) {
+		return fmt.Errorf("weights have not been packed")
 	}
 	var err error
 	if t.m, t.n, t.k, err = o.extents(in[0].Shape(), bShape); err != nil {

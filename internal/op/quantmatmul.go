@@ -19,7 +19,7 @@ type quantMatMul struct {
 	alpha                  float32
 	transA, transB         bool
 	integer, gemm, dynamic bool
-	planes                 planes8
+	planes                 planes
 }
 
 var (

@@ -93,13 +93,23 @@ func (b *builder) absorbAfter(t *graph.Node) error {
 	if p == nil {
 		return nil
 	}
-	o, ok := op.ToChannelsLast(p.Op, b.inFacts(p), image[len(image)-1])
+	channels := image[len(image)-1]
+	o, row, ok := op.ToChannelsLast(p.Op, b.inFacts(p), channels)
 	if !ok {
 		return nil
 	}
 	n, err := b.reshape(r.In[0], image, b.g.Value(t.Out[0]).Name+"_rows")
 	if err != nil {
 		return err
+	}
+	if row > 0 {
+		t, err := op.PixelOrder(b.facts[p.In[row]].Const, channels)
+		if err != nil {
+			return err
+		}
+		p.In = slices.Clone(p.In)
+		p.In[row] = b.g.AddConst(b.g.Value(p.In[row]).Name+"_pixels", t)
+		b.setFact(p.In[row], op.FactOf(t))
 	}
 	p.Op = o
 	b.g.Nodes[slices.Index(b.g.Nodes, t)] = n

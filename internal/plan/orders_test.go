@@ -93,3 +93,51 @@ func TestOrdersOfRows(t *testing.T) {
 		}
 	}
 }
+
+// TestOrdersOfRowsF32 does the same in float32, where only rounding may differ from the model as it is.
+func TestOrdersOfRowsF32(t *testing.T) {
+	for k := range 8 {
+		transB, bias, relu := k&1 != 0, k&2 != 0, k&4 != 0
+		model := func() *onnx.Builder {
+			m := &modelMaker{Rand: rand.New(rand.NewPCG(uint64(k), 3)), b: onnx.NewBuilder(17)}
+			dense := func(x string, k, n int) string {
+				in := []string{x, m.weight(k, n)}
+				if transB {
+					in[1] = m.weight(n, k)
+				}
+				if bias {
+					in = append(in, m.weight(n))
+				}
+				trans := int64(0)
+				if transB {
+					trans = 1
+				}
+				return m.b.Op("Gemm", "", in, onnx.AttrI("transB", trans))
+			}
+			x := m.b.Input("x", tensor.Float32, onnx.NamedDim("n"), onnx.FixedDim(2), onnx.FixedDim(5), onnx.FixedDim(6))
+			x = m.b.Op("Conv", "", []string{x, m.weight(12, 2, 3, 3)}, onnx.AttrIs("pads", 1, 1, 1, 1))
+			x = m.b.Op("Flatten", "", []string{x})
+			m.b.Output(dense(x, 360, 7), tensor.Float32)
+			x = dense(dense(x, 360, 20), 20, 240)
+			if relu {
+				x = m.b.Op("Relu", "", []string{x})
+			}
+			x = m.b.Op("Reshape", "", []string{x, m.ints(-1, 8, 5, 6)})
+			m.b.Output(m.b.Op("Conv", "", []string{x, m.weight(9, 8, 3, 3)}), tensor.Float32)
+			return m.b
+		}
+		for _, n := range []int{1, 3, 40} {
+			x := randomTensor(rand.New(rand.NewPCG(9, 9)), n, 2, 5, 6)
+			sameOutputs(t, fmt.Sprintf("%d rows, transB %t, bias %t, relu %t", n, transB, bias, relu), runModel(t, model(), plan.Options{}, x), runModel(t, model(), plan.Options{Plain: true}, x))
+			conversions := 0
+			for _, s := range steps(t, model(), x) {
+				if s.OpType == "Transpose" {
+					conversions++
+				}
+			}
+			if conversions > 2 { // of input and output
+				t.Errorf("%d rows: %d conversions", n, conversions)
+			}
+		}
+	}
+}
