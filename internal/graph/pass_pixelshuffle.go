@@ -3,6 +3,7 @@ package graph
 import (
 	"slices"
 
+	"github.com/aekit/aekit/internal/op"
 	"github.com/aekit/aekit/onnx"
 )
 
@@ -28,6 +29,9 @@ var shuffles = []shuffle{
 // FuseShuffles turns Reshape, Transpose, Reshape that move channels into blocks of pixels,
 // or back, into DepthToSpace and SpaceToDepth.
 func FuseShuffles(g *Graph) (bool, error) {
+	if !op.Complete {
+		return false, nil
+	}
 	prod, uses := g.Producers(), g.Uses()
 	changed := false
 	var s *shapes

@@ -78,7 +78,7 @@ func copyRows(dst []byte, dstStep int, src []byte, srcStep, n, rows int) {
 		}
 		return
 	}
-	if n < shortRow {
+	if Complete && n < shortRow {
 		kernel.CopyRowsU8(dst, dstStep, src, srcStep, rows, n, 0)
 		return
 	}
