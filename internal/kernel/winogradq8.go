@@ -59,28 +59,36 @@ type gemmI16 struct {
 	channels, results, wanted int
 }
 
-// bestGemmI16 returns the kernel in force, the first of gemmI16Kernels, or nil. That list, for dispatch and tests, is a variable of
-// its own on each architecture, without code that programs would hold which use none of it. It is empty where 3×3
-// convolutions of 8-bit values are always multiplied directly.
+// genericGemmI16 is for processors without one of gemmI16Kernels. That list, for dispatch and tests, best first, is a variable of its
+// own on each architecture, without code that programs would hold which use none of it.
+var genericGemmI16 = gemmI16{
+	name: "generic-4x4", id: tileGeneric, use: &always, mr: 4, nr: 4, kr: 1, lanes: 1, call: 1 << 10, channels: 16, results: 49, wanted: 50,
+}
+
+// bestGemmI16 returns the kernel in force.
 func bestGemmI16() *gemmI16 {
 	for i := range gemmI16Kernels {
 		if *gemmI16Kernels[i].use {
 			return &gemmI16Kernels[i]
 		}
 	}
-	return nil
+	return &genericGemmI16
 }
 
-// HasWinogradQ8 reports whether the processor has kernels for [PackWinogradQ8].
-func HasWinogradQ8() bool { return bestGemmI16() != nil }
+func (g *gemmI16) tile(t *tileI16) {
+	if g.id == tileGeneric {
+		tileI16Generic4x4(t)
+		return
+	}
+	archTileI16(g.id, t)
+}
 
 // WinogradQ8Rows returns how many rows the kernel multiplies at a time: products of a multiple of them take the least time for a
-// row. [HasWinogradQ8] must hold.
+// row.
 func WinogradQ8Rows() int { return bestGemmI16().mr }
 
 // WinogradQ8Pays reports whether a convolution from c to o channels with h×w results takes less time in tiles than directly,
-// whose weights are an eighth as large. That images are not counted keeps one form of weights for every batch. [HasWinogradQ8]
-// must hold.
+// whose weights are an eighth as large. That images are not counted keeps one form of weights for every batch.
 func WinogradQ8Pays(c, o, h, w int) bool {
 	g := bestGemmI16()
 	const side = WinogradQ8Tile
@@ -120,11 +128,11 @@ type WinogradQ8 struct {
 	parts [][]int16
 }
 
-// PackWinogradQ8 transforms and packs the weights w, [o, c, 3, 3]. [HasWinogradQ8] must hold.
+// PackWinogradQ8 transforms and packs the weights w, [o, c, 3, 3].
 func PackWinogradQ8(c, o int, w []int8) *WinogradQ8 {
 	g := bestGemmI16()
-	if c < 1 || o < 1 || g == nil || len(w) < 9*c*o {
-		panic(fmt.Sprintf("kernel: PackWinogradQ8 from %d to %d channels of %d weights with kernel %v", c, o, len(w), g))
+	if c < 1 || o < 1 || len(w) < 9*c*o {
+		panic(fmt.Sprintf("kernel: PackWinogradQ8 from %d to %d channels of %d weights", c, o, len(w)))
 	}
 	p := &WinogradQ8{C: c, O: o, kern: g, steps: (c + g.kr - 1) / g.kr}
 	panel := p.steps * g.kr * g.nr
@@ -234,7 +242,7 @@ func (p *WinogradQ8) Multiply(part, n int, dst []int32, ldd int, src []int16, ld
 		for f := 0; f < WinogradQ8Taps; f += taps {
 			t.taps = min(taps, WinogradQ8Taps-f)
 			t.a, t.b, t.c = &src[f*lds+i*stride], &weights[f*size], &dst[f*ldd+i*width]
-			archTileI16(p.kern.id, &t)
+			p.kern.tile(&t)
 		}
 		i += t.rows
 	}
@@ -277,7 +285,11 @@ func (p *WinogradQ8) Input(dst []int16, ldf, lds int, src []uint8, row, pix, n i
 	for i := 0; i < n; i += some {
 		t := winogradIn8{dst: &dst[i*lds], src: &src[i*WinogradQ8Tile*pix], temp: &temp[0], row: row, pix: pix, ldf: ldf, lds: lds, n: min(some, n-i), c: p.C}
 		t.zero = uint32(36*zero)&0xffff | uint32(36*zero)<<16
-		archWinogradInput8(p.kern.id, &t, signed)
+		if p.kern.id == tileGeneric {
+			winogradInput8Generic(&t, signed)
+		} else {
+			archWinogradInput8(p.kern.id, &t, signed)
+		}
 	}
 }
 
@@ -360,7 +372,7 @@ func (p *WinogradQ8) Output(part int, dst []uint8, row, pix int, src []int32, ld
 			dst: &dst[i*WinogradQ8Tile*pix], src: &src[i*lds], temp: &temp[0], init: &r.init[first], scale: &r.shifts[5*first], row: row, pix: pix,
 			ldf: ldf, lds: lds, n: min(some, n-i), c: c, words: uint32(words)&0xffff | uint32(words)<<16, flip: flip,
 		}
-		if r.fits {
+		if r.fits && p.kern.id != tileGeneric {
 			archWinogradOutputQ8(p.kern.id, &t)
 		} else {
 			winogradOutputQ8Generic(&t, r.scale[first:])

@@ -2,7 +2,7 @@
 
 package kernel
 
-// gemmI16Kernels lists the 16-bit tiles of amd64. Sums wrap in all of them: none uses an instruction that saturates.
+// gemmI16Kernels lists the 16-bit tiles of amd64 but the generic one. Sums wrap in all of them: none uses an instruction that saturates.
 var gemmI16Kernels = []gemmI16{
 	{name: "vnni-14x32", id: tileVNNI, use: &useVNNI, mr: 14, nr: 32, kr: 2, lanes: 16, call: 16 << 10, channels: 32, results: 64, wanted: 72},
 	{name: "avxvnni-6x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: 6, nr: 16, kr: 2, lanes: 8, call: 16 << 10, channels: 16, results: 49, wanted: 65},

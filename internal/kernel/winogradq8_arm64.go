@@ -4,7 +4,7 @@ package kernel
 
 import "math"
 
-// gemmI16Kernels lists the 16-bit tile of arm64, for each tier of direct sums. Instructions that multiply 16 or 32 bytes are as
+// gemmI16Kernels lists the 16-bit tile of arm64 beside the generic one, for each tier of direct sums. Instructions that multiply 16 or 32 bytes are as
 // fast as four times as many products of 16-bit values, so that only where there are none do tiles pay.
 var gemmI16Kernels = []gemmI16{
 	{name: "neon-4x16", id: tileNEON, use: &useI8MM, mr: 4, nr: 16, kr: 1, lanes: 4, call: 1 << 10, channels: math.MaxInt},

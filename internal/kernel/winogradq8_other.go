@@ -2,7 +2,6 @@
 
 package kernel
 
-// gemmI16Kernels is empty: without an instruction that adds pairs of 16-bit products, tiles save nothing.
 var gemmI16Kernels []gemmI16
 
 func archTileI16(tileID, *tileI16) { panic("kernel: no such tile") }

@@ -40,13 +40,18 @@ func TestWinogradQ8Layout(t *testing.T) {
 	}
 }
 
+// allGemmI16 returns all kernels of the architecture.
+func allGemmI16() []*gemmI16 {
+	all := []*gemmI16{&genericGemmI16}
+	for i := range gemmI16Kernels {
+		all = append(all, &gemmI16Kernels[i])
+	}
+	return all
+}
+
 // eachGemmI16 runs f for each kernel of the processor.
 func eachGemmI16(t *testing.T, f func(t *testing.T, g *gemmI16)) {
-	if len(gemmI16Kernels) == 0 {
-		t.Skip("no kernel for this processor")
-	}
-	for i := range gemmI16Kernels {
-		g := &gemmI16Kernels[i]
+	for i, g := range allGemmI16() {
 		t.Run(fmt.Sprintf("%s/%d", g.name, i), func(t *testing.T) {
 			if !*g.use {
 				t.Skip("not available")
@@ -78,7 +83,7 @@ func TestTileI16(t *testing.T) {
 	eachGemmI16(t, func(t *testing.T, g *gemmI16) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for rows := 1; rows <= g.mr; rows++ {
-			for k := 1; k < 12; k++ {
+			for k := 1; k < 30; k++ {
 				panels, taps, gap := 1+k%3, 1+(k+rows)%4, g.kr*(rows%3)
 				stride, width := g.kr*k+gap, panels*g.nr
 				ldd := rows*width + rows%5
@@ -88,12 +93,20 @@ func TestTileI16(t *testing.T) {
 				for i := range a { // of two products of the least value the sum is no int32
 					a[i] = max(a[i], -math.MaxInt16)
 				}
+				if g.id == tileGeneric {
+					for i := range a {
+						a[i] = max(-25500, min(a[i], 25500))
+					}
+					for i := range b {
+						b[i] = max(-6272, min(b[i], 6272))
+					}
+				}
 				c := place(gc, randI32(r, (taps-1)*ldd+rows*width), k%2 == 0)
 				want := append([]int32(nil), c...)
 				x := tileI16{b: &b[0], c: &want[0], a: &a[0], k: k, rows: rows, panels: panels, taps: taps, rs: 2 * stride, cs: 4 * width, tapA: 2 * lds, tapC: 4 * (ldd - width)}
 				tileI16Generic(&x, g.nr, g.kr)
 				x.c = &c[0]
-				archTileI16(g.id, &x)
+				g.tile(&x)
 				for i, v := range want {
 					if c[i] != v {
 						t.Fatalf("%d rows, %d steps, %d panels, %d taps: element %d is %d, want %d", rows, k, panels, taps, i, c[i], v)
@@ -210,9 +223,6 @@ func TestWinogradQ8Transforms(t *testing.T) {
 // sums in int64.
 func TestWinogradQ8(t *testing.T) {
 	impl.All(t, "kernel/i8", func(t *testing.T) {
-		if !HasWinogradQ8() {
-			t.Skip("no kernel of this tier")
-		}
 		r := rand.New(rand.NewPCG(5, 6))
 		for _, s := range [][3]int{{1, 1, 1}, {3, 4, 2}, {16, 16, 7}, {31, 40, 29}, {64, 64, 15}, {20, 130, 3}, {114, 33, 5}, {113, 97, 1}} {
 			for variant := range 6 {
@@ -346,8 +356,8 @@ func TestWinogradQ8Pays(t *testing.T) {
 			}
 			return
 		}
-		for i := range gemmI16Kernels {
-			if h := &gemmI16Kernels[i]; h != g && *h.use {
+		for _, h := range allGemmI16() {
+			if h != g && *h.use && h.use != &always {
 				*h.use = false
 				defer func() { *h.use = true }()
 			}
@@ -368,9 +378,6 @@ func TestWinogradQ8Pays(t *testing.T) {
 }
 
 func TestWinogradQ8Rejects(t *testing.T) {
-	if !HasWinogradQ8() {
-		t.Skip("no kernel for this processor")
-	}
 	p := PackWinogradQ8(4, 16, make([]int8, 9*4*16))
 	_, _, width := p.Part(0)
 	temp := make([]int32, WinogradQ8Temp)

@@ -101,7 +101,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
 	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
-		Complete && o.last && kernel.HasWinogradQ8() && f.shape.isPlain3x3(1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
+		Complete && o.last && f.shape.isPlain3x3(1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
 		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, depthPairs), depth8Bytes(&f.shape, depthQuads)) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
@@ -143,7 +143,7 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	if _, ok := o.few(closed, &f.shape); ok {
 		return f.shape.fewKey(), true
 	}
-	if Complete && closed && o.tiled(in, &f.shape) {
+	if Complete && o.tiled(in, &f.shape) {
 		return fmt.Sprintf("winograd-q8 g%d", o.group), true
 	}
 	if closed {
@@ -171,7 +171,7 @@ func (o *quantConv) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	if g, ok := o.few(closed, &f.shape); ok {
 		return packFew(&f.shape, &g, in[o.w].Const), nil
 	}
-	if Complete && closed && o.tiled(in, &f.shape) {
+	if Complete && o.tiled(in, &f.shape) {
 		return packWinogradQ8(&f.shape, in[o.w].Const), nil
 	}
 	if closed {
@@ -263,7 +263,7 @@ func (o *quantConv) Workspace(in []Fact) int {
 	if g, ok := o.few(closed, &f.shape); ok {
 		return fewBytes(&f.shape, &g)
 	}
-	if Complete && closed && o.tiled(in, &f.shape) {
+	if Complete && o.tiled(in, &f.shape) {
 		return winogradQ8Bytes(&f.shape)
 	}
 	if closed {

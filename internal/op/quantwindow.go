@@ -189,8 +189,11 @@ const maxSize = int(^uint(0) >> 1)
 
 // closed reports whether all that is made of the sums is 8-bit values and windows lie in
 // images as [kernel.PackedQ8] wants them, for constant weights without zero point.
-func (o *quantConv) closed(in []Fact, s *convShape) bool {
-	if !kernel.HasQ8() || o.integer || in[o.w].Const == nil || o.byDepth(in, s) {
+func (o *quantConv) closed(in []Fact, s *convShape) bool { return kernel.HasQ8() && o.flat(in, s) }
+
+// flat is closed for any processor.
+func (o *quantConv) flat(in []Fact, s *convShape) bool {
+	if o.integer || in[o.w].Const == nil || o.byDepth(in, s) {
 		return false
 	}
 	z := Fact{}

@@ -22,9 +22,9 @@ const (
 	winogradQ8Tiles, winogradQ8Good, winogradQ8Least = 42, 7, 4
 )
 
-// tiled reports whether a convolution that closed accepts is computed in tiles.
+// tiled reports whether a convolution is computed in tiles.
 func (o *quantConv) tiled(in []Fact, s *convShape) bool {
-	if o.direct || !o.last || !kernel.HasWinogradQ8() || !s.isPlain3x3(1) || !kernel.WinogradQ8Pays(s.c, s.o, s.dst[1], s.dst[2]) {
+	if o.direct || !o.last || !s.isPlain3x3(1) || !o.flat(in, s) || !kernel.WinogradQ8Pays(s.c, s.o, s.dst[1], s.dst[2]) {
 		return false
 	}
 	low, high := int32(255), int32(255)
@@ -58,8 +58,7 @@ func (o *quantConv) growth(in []Fact) (int, *tensor.Tensor) {
 	if err != nil {
 		return 0, nil
 	}
-	closed := o.closed(in, &f.shape)
-	if _, ok := o.few(closed, &f.shape); ok || !closed || !o.tiled(in, &f.shape) {
+	if _, ok := o.few(o.closed(in, &f.shape), &f.shape); ok || !o.tiled(in, &f.shape) {
 		return 0, nil
 	}
 	n := kernel.WinogradQ8Bytes(f.c, f.o) - 9*f.c*f.o

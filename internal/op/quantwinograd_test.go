@@ -32,7 +32,7 @@ func TestQuantWinograd(t *testing.T) {
 		pools = append(pools, p)
 	}
 	impl.All(t, "kernel/i8", func(t *testing.T) {
-		if !kernel.HasWinogradQ8() || !Complete {
+		if !Complete {
 			t.Skip("no tiles")
 		}
 		for i, c := range quantWinogradCases {
@@ -157,7 +157,7 @@ func newTilesRun(t testing.TB, o *quantConv, pool *parallel.Pool, in ...*tensor.
 // that values have.
 func TestQuantWinogradBound(t *testing.T) {
 	const c, o = 128, 32
-	if !kernel.HasWinogradQ8() || !Complete || !kernel.WinogradQ8Pays(c, o, 16, 16) {
+	if !Complete || !kernel.WinogradQ8Pays(c, o, 16, 16) {
 		t.Skip("no tiles")
 	}
 	x, w := Fact{DType: tensor.Uint8, Shape: tensor.Shape{1, 16, 16, c}}, tensor.Must(tensor.New(tensor.Int8, o, c, 3, 3))
@@ -204,7 +204,7 @@ func TestQuantWinogradBound(t *testing.T) {
 }
 
 func TestQuantWinogradDoesNotAllocate(t *testing.T) {
-	if !kernel.HasWinogradQ8() || !Complete {
+	if !Complete {
 		t.Skip("no tiles")
 	}
 	pool := parallel.New(2)
@@ -251,7 +251,7 @@ func BenchmarkQuantConv3x3(b *testing.B) {
 				switch {
 				case direct:
 					run = newOpRun(b, o, nil, true, in...)
-				case kernel.HasWinogradQ8() && Complete:
+				case Complete:
 					run = newTilesRun(b, o, nil, in...)
 				default:
 					b.Skip("no tiles")
