@@ -64,6 +64,9 @@ func PackOverlapQ8(c int, w []int8) *PackedQ8 {
 	return p
 }
 
+// overlapCall bounds the products of pixels with quads of channels of one call, which cannot be interrupted: they take some 50 µs.
+const overlapCall = 400e3
+
 // overlapPhase is the column of a tap's results: the parities of its row and its column.
 func overlapPhase(tap int) int { return tap/4%2*2 + tap%2 }
 
@@ -142,14 +145,18 @@ func (p *PackedQ8) RunOverlap(x []uint8, h, w, y0, y1 int, o *OverlapQ8, dst []u
 		if t.pixels == overlapPixels {
 			copy(scratch[rows*overlapTaps:], o.edge[:])
 		}
-		t.xAt, t.leftAt, t.lastAt, t.rows, t.bottom = 0, 0, 0, rows, 0
-		if y1 == h {
-			t.bottom = 1
-		}
+		t.xAt, t.leftAt, t.lastAt = 0, 0, 0
 		for i := range t.carry {
 			t.carry[i] = o.above
 		}
 		t.at = (2*first-1-base)*pitch + 2*x0 - 1
-		runOverlapQ8(&t)
+		for done := 0; done < rows; done += t.rows {
+			t.rows, t.bottom = min(rows-done, max(1, overlapCall/(t.quads*overlapPixels))), 0
+			if done+t.rows == rows && y1 == h {
+				t.bottom = 1
+			}
+			runOverlapQ8(&t)
+			t.first, t.at = t.masks, t.at+2*t.rows*pitch
+		}
 	}
 }

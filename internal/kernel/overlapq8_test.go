@@ -132,6 +132,23 @@ func TestOverlapQ8(t *testing.T) {
 	})
 }
 
+// TestOverlapQ8ManyChannels computes an image that takes several calls.
+func TestOverlapQ8ManyChannels(t *testing.T) {
+	if !HasOverlapQ8() {
+		t.Skip("no kernel")
+	}
+	o := newOverlapCase(rand.New(rand.NewPCG(5, 6)), 60, 18, 4096, true)
+	if o.h <= 2*overlapCall/(o.c/4*overlapPixels) {
+		t.Fatal("the image takes two calls at most")
+	}
+	p := PackOverlapQ8(o.c, o.weights)
+	dst := make([]uint8, len(o.want))
+	p.RunOverlap(o.converted, o.h, o.w, 0, o.h, o.constants(p), dst, 0, 2*o.w, make([]int32, OverlapScratch(o.h)))
+	if !slices.Equal(dst, o.want) {
+		t.Error("other results")
+	}
+}
+
 func BenchmarkOverlapQ8(b *testing.B) {
 	if !HasOverlapQ8() {
 		b.Skip("no kernel")
