@@ -162,25 +162,19 @@ func packWinograd(s *convShape, w *tensor.Tensor, sl Slices) *packedWinograd {
 
 func winogradKey(groups int) string { return fmt.Sprintf("winograd g%d", groups) }
 
-// tileGrid is the division of the results of all images into tiles.
-type tileGrid struct {
-	across, down, tiles int // tiles of a row, of an image's height, and of all images
+// gridOf divides the results of all images into tiles of side×side: tiles of a row, of an image's height, and of all images.
+func gridOf(s *convShape, side int) (across, down, tiles int) {
+	down, across = ceilDiv(s.dst[1], side), ceilDiv(s.dst[2], side)
+	return across, down, mulSize(s.n, down, across)
 }
 
-// gridOf divides results into tiles of side×side.
-func gridOf(s *convShape, side int) (g tileGrid) {
-	g.down, g.across = ceilDiv(s.dst[1], side), ceilDiv(s.dst[2], side)
-	g.tiles = mulSize(s.n, g.down, g.across)
-	return g
-}
-
-// segments calls f for the tiles [t0, t1) row by row: at counts from t0, the first tile is
-// tile tx of row ty of an image, and run tiles follow.
-func (g *tileGrid) segments(t0, t1 int, f func(at, image, ty, tx, run int)) {
+// segments calls f for the tiles [t0, t1) row by row, where a row has across tiles and an image down rows: at counts from t0, the
+// first tile is tile tx of row ty of an image, and run tiles follow.
+func segments(across, down, t0, t1 int, f func(at, image, ty, tx, run int)) {
 	for i := t0; i < t1; {
-		tx, r := i%g.across, i/g.across
-		run := min(g.across-tx, t1-i)
-		f(i-t0, r/g.down, r%g.down, tx, run)
+		tx, r := i%across, i/across
+		run := min(across-tx, t1-i)
+		f(i-t0, r/down, r%down, tx, run)
 		i += run
 	}
 }
@@ -188,7 +182,7 @@ func (g *tileGrid) segments(t0, t1 int, f func(at, image, ty, tx, run int)) {
 // winogradPlan is the division of a run into blocks of tiles, and the memory of one.
 type winogradPlan struct {
 	convShape
-	tileGrid
+	across, down, tiles      int // tiles of a row, of an image's height, and of all images
 	size, blocks             int // tiles of a block; blocks of a group
 	units, slots             int
 	inLen, outLen, borderLen int // elements of a slot
@@ -197,7 +191,7 @@ type winogradPlan struct {
 // lay divides the work.
 func (p *winogradPlan) lay(s *convShape) {
 	p.convShape = *s
-	p.tileGrid = gridOf(s, 2)
+	p.across, p.down, p.tiles = gridOf(s, 2)
 	cols := kernel.WinogradCols(s.o)
 	per := mulSize(kernel.WinogradTaps, s.c+cols)
 	p.size = max(winogradRows, min(winogradFloats/per/winogradRows*winogradRows, winogradMaxRows))
@@ -243,7 +237,7 @@ func (t *winogradState) unit(u, slot int) {
 	t0, t1 := chunkRange(t.tiles, t.blocks, b)
 	n := t1 - t0
 	ldi := n*t.c + winogradGap
-	t.segments(t0, t1, func(at, image, ty, tx, run int) { t.input(in[at*t.c:], ldi, g, image, ty, tx, run, border) })
+	segments(t.across, t.down, t0, t1, func(at, image, ty, tx, run int) { t.input(in[at*t.c:], ldi, g, image, ty, tx, run, border) })
 	w := t.packed.groups[g]
 	for part := range w.Parts() {
 		first, cols := w.Part(part)
@@ -253,7 +247,7 @@ func (t *winogradState) unit(u, slot int) {
 		}
 		ldo := n*cols + winogradGap
 		w.Multiply(part, n, out, ldo, in, ldi)
-		t.segments(t0, t1, func(at, image, ty, tx, run int) {
+		segments(t.across, t.down, t0, t1, func(at, image, ty, tx, run int) {
 			t.output(out[at*cols:], ldo, g*t.o+first, cols, image, ty, tx, run, bias, border)
 		})
 	}

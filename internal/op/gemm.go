@@ -121,7 +121,11 @@ func (o *gemm) PackKey(i int, in []Fact) (string, bool) {
 	if _, n, k, err := o.extents(in[0].Shape, in[1].Shape); err != nil || n == 0 || k == 0 {
 		return "", false
 	}
-	return packKey(o.transB, o.alpha) + o.planes.key(), true
+	key := packKey(o.transB, o.alpha)
+	if Complete {
+		key += o.planes.key()
+	}
+	return key, true
 }
 
 // Prepack implements [Prepacker].
@@ -183,7 +187,7 @@ func (o *gemm) runF32(ctx *Context, out, in []*tensor.Tensor) error {
 	var bShape tensor.Shape
 	if p, ok := ctx.PackedInput(1).(*packedB); ok {
 		t.packed, bShape = p.p, p.shape
-	} else if t.b, bShape = in[1].Float32s(), in[1].Shape(); o.planes != (planes{}) {
+	} else if t.b, bShape = in[1].Float32s(), in[1].Shape(); Complete && o.planes != (planes{}) {
 		return fmt.Errorf("weights have not been packed")
 	}
 	var err error

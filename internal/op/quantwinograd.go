@@ -93,7 +93,7 @@ func packWinogradQ8(s *convShape, w *tensor.Tensor) *packedWinogradQ8 {
 // winogradQ8Plan is the division of a run into blocks of tiles, and the memory of one.
 type winogradQ8Plan struct {
 	convShape
-	tileGrid
+	across, down, tiles      int // tiles of a row, of an image's height, and of all images
 	size                     int // tiles of a block
 	beside                   int // border tiles that are copied at a time
 	stride                   int // values between tiles of a transformed operand
@@ -104,7 +104,8 @@ type winogradQ8Plan struct {
 
 // lay divides the work into blocks of up to size tiles.
 func (p *winogradQ8Plan) lay(s *convShape, size int) {
-	p.convShape, p.tileGrid = *s, gridOf(s, kernel.WinogradQ8Tile)
+	p.convShape = *s
+	p.across, p.down, p.tiles = gridOf(s, kernel.WinogradQ8Tile)
 	width := kernel.WinogradQ8Width(s.o)
 	p.stride = mulSize(ceilDiv(s.c, 2), 2)
 	p.size = size
@@ -238,12 +239,12 @@ func (t *winogradQ8State) unit(u, slot int) {
 	n := t1 - t0
 	w := t.packed.groups[g]
 	ldi := n*t.stride + kernel.WinogradQ8Slack
-	t.segments(t0, t1, func(at, image, ty, tx, run int) { t.input(w, m.in[at*t.stride:], ldi, g, image, ty, tx, run, &m) })
+	segments(t.across, t.down, t0, t1, func(at, image, ty, tx, run int) { t.input(w, m.in[at*t.stride:], ldi, g, image, ty, tx, run, &m) })
 	for part := range w.Parts() {
 		_, _, width := w.Part(part)
 		ldo := n*width + winogradGap
 		w.Multiply(part, n, m.out, ldo, m.in, ldi, t.stride)
-		t.segments(t0, t1, func(at, image, ty, tx, run int) { t.output(w, part, m.out[at*width:], ldo, g, image, ty, tx, run, &m) })
+		segments(t.across, t.down, t0, t1, func(at, image, ty, tx, run int) { t.output(w, part, m.out[at*width:], ldo, g, image, ty, tx, run, &m) })
 	}
 }
 
