@@ -50,15 +50,15 @@ type overlapPlan struct {
 	bytes         int
 }
 
-func planOverlap(s *convShape, alone bool) overlapPlan {
+func planOverlap(s *convShape, by sharing) overlapPlan {
 	p := overlapPlan{rows: s.src[1]}
 	work := mulSize(s.n, s.src[1], s.src[2], s.c, s.o, s.taps())
-	if want := min(work/chunk8Work, maxChunks) / max(1, s.n); want > 1 && !alone {
+	if want := by.chunks(work) / max(1, s.n); want > 1 {
 		p.rows = max(1, min(p.rows, s.src[1]/want))
 	}
 	p.bands = ceilDiv(s.src[1], p.rows)
 	p.units = mulSize(s.n, p.bands)
-	if p.chunks = chunks8For(p.units, work); alone {
+	if p.chunks = chunks8For(p.units, work); by == alone {
 		p.chunks = 1
 	}
 	p.sums = scratchBytes(kernel.OverlapScratch(p.rows))
@@ -69,13 +69,17 @@ func planOverlap(s *convShape, alone bool) overlapPlan {
 
 // overlapBytes is the scratch memory of a run, however many threads compute it.
 func overlapBytes(s *convShape) int {
-	return max(planOverlap(s, false).bytes, planOverlap(s, true).bytes)
+	bytes := 0
+	for by := range sharings {
+		bytes = max(bytes, planOverlap(s, by).bytes)
+	}
+	return bytes
 }
 
 // overlapRun is one run. Kept in the node's state.
 type overlapRun struct {
 	overlapPlan
-	plans [2]overlapPlan // for several threads, and for one
+	plans [sharings]overlapPlan
 	chunkMemory
 	convShape
 	packed    *packedOverlap
@@ -89,7 +93,10 @@ type overlapRun struct {
 }
 
 func (t *overlapRun) prepare(s *convShape) {
-	t.convShape, t.plans = *s, [2]overlapPlan{planOverlap(s, false), planOverlap(s, true)}
+	t.convShape = *s
+	for by := range sharings {
+		t.plans[by] = planOverlap(s, by)
+	}
 }
 
 // runOverlap is Run for weights that packOverlap packed.
@@ -106,9 +113,7 @@ func (o *quantConv) runOverlap(ctx *Context, t *overlapRun, w *packedOverlap, ou
 		}
 	}
 	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
-	if t.overlapPlan = t.plans[0]; ctx.Pool.Threads() == 1 {
-		t.overlapPlan = t.plans[1]
-	}
+	t.overlapPlan = t.plans[sharingOf(ctx.Pool)]
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	t.x, t.y, t.scratch = nil, nil, nil
