@@ -12,8 +12,9 @@ import (
 // absorbOrders removes conversions between channels-last images and the rows of matrices that are the same images channel
 // by channel: products with constant weights take these in the other order.
 func (b *builder) absorbOrders() error {
+	e := b.edges()
 	for _, n := range slices.Clone(b.g.Nodes) {
-		if n.Domain != "" || n.OpType != "Transpose" || b.isDynamic(n) || !slices.Contains(b.g.Nodes, n) {
+		if n.Domain != "" || n.OpType != "Transpose" || b.isDynamic(n) {
 			continue
 		}
 		rank := len(b.facts[n.In[0]].Shape)
@@ -21,91 +22,123 @@ func (b *builder) absorbOrders() error {
 			continue
 		}
 		var err error
+		var changed bool
 		if isPerm(n, firstPerm(rank)) {
-			err = b.absorbBefore(n)
+			changed, err = b.absorbBefore(e, n)
 		} else if isPerm(n, lastPerm(rank)) {
-			err = b.absorbAfter(n)
+			changed, err = b.absorbAfter(e, n)
 		}
 		if err != nil {
 			return err
 		}
+		if changed {
+			b.g.RemoveDead()
+			e = b.edges()
+		}
 	}
-	b.g.RemoveDead()
 	return nil
 }
 
+// edges are the nodes that make and that read each value.
+type edges struct {
+	maker   []*graph.Node
+	readers [][]*graph.Node // none of a value that is read by something else than nodes too
+}
+
+func (b *builder) edges() *edges {
+	e := &edges{maker: make([]*graph.Node, len(b.g.Values)), readers: make([][]*graph.Node, len(b.g.Values))}
+	for _, n := range b.g.Nodes {
+		for _, id := range n.Out {
+			if id != graph.None {
+				e.maker[id] = n
+			}
+		}
+		for i, id := range n.In {
+			if id != graph.None && !slices.Contains(n.In[:i], id) {
+				e.readers[id] = append(e.readers[id], n)
+			}
+		}
+	}
+	for _, id := range b.g.Outputs {
+		e.readers[id] = nil
+	}
+	for _, c := range b.g.Commits {
+		e.readers[c.From] = nil
+	}
+	return e
+}
+
 // absorbBefore removes a conversion t whose result is read as rows by products alone.
-func (b *builder) absorbBefore(t *graph.Node) error {
+func (b *builder) absorbBefore(e *edges, t *graph.Node) (changed bool, err error) {
 	image := b.facts[t.In[0]].Shape
-	rows := b.onlyReaders(t.Out[0])
+	rows := e.readers[t.Out[0]]
 	if len(rows) != 1 || !isRows(rows[0]) || rows[0].In[0] != t.Out[0] {
-		return nil
+		return false, nil
 	}
 	r := rows[0]
 	flat := b.facts[r.Out[0]]
 	if len(flat.Shape) != 2 || flat.Shape[0] != image[0] || flat.Shape[0] == 0 {
-		return nil
+		return false, nil
 	}
-	readers := b.onlyReaders(r.Out[0])
+	readers := e.readers[r.Out[0]]
 	ops := make([]op.Op, len(readers))
 	for i, p := range readers {
 		var ok bool
 		if p.In[0] != r.Out[0] || b.isDynamic(p) || !b.readsOnce(p, r.Out[0]) {
-			return nil
+			return false, nil
 		}
 		if ops[i], ok = op.FromChannelsLast(p.Op, b.inFacts(p), image[len(image)-1]); !ok {
-			return nil
+			return false, nil
 		}
 	}
 	if len(readers) == 0 {
-		return nil
+		return false, nil
 	}
 	n, err := b.reshape(t.In[0], flat.Shape, b.g.Value(r.Out[0]).Name+"_nhwc")
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i, p := range readers {
 		p.Op, p.In = ops[i], slices.Clone(p.In)
 		p.In[0] = n.Out[0]
 	}
 	b.g.Nodes = slices.Insert(b.g.Nodes, slices.Index(b.g.Nodes, r), n)
-	return nil
+	return true, nil
 }
 
 // absorbAfter removes a conversion t of what a product has computed as rows.
-func (b *builder) absorbAfter(t *graph.Node) error {
+func (b *builder) absorbAfter(e *edges, t *graph.Node) (changed bool, err error) {
 	image := b.facts[t.Out[0]].Shape
 	maker := func(id graph.ValueID) *graph.Node {
-		i := slices.IndexFunc(b.g.Nodes, func(n *graph.Node) bool { return slices.Contains(n.Out, id) })
-		if i < 0 || len(b.onlyReaders(id)) != 1 || b.isDynamic(b.g.Nodes[i]) {
-			return nil
+		if n := e.maker[id]; n != nil && len(e.readers[id]) == 1 && !b.isDynamic(n) {
+			return n
 		}
-		return b.g.Nodes[i]
+		return nil
 	}
 	r := maker(t.In[0])
-	if len(b.onlyReaders(t.Out[0])) == 0 || r == nil || !isRows(r) || len(b.facts[r.In[0]].Shape) != 2 || b.facts[r.In[0]].Shape[0] != image[0] || image[0] == 0 {
-		return nil
+	if len(e.readers[t.Out[0]]) == 0 || r == nil || !isRows(r) || len(b.facts[r.In[0]].Shape) != 2 || b.facts[r.In[0]].Shape[0] != image[0] || image[0] == 0 {
+		return false, nil
 	}
 	p := maker(r.In[0])
 	for p != nil && op.IsTable(p.Op) {
 		p = maker(p.In[0])
 	}
 	if p == nil {
-		return nil
+		return false, nil
 	}
 	channels := image[len(image)-1]
 	o, row, ok := op.ToChannelsLast(p.Op, b.inFacts(p), channels)
 	if !ok {
-		return nil
+		return false, nil
 	}
 	n, err := b.reshape(r.In[0], image, b.g.Value(t.Out[0]).Name+"_rows")
 	if err != nil {
-		return err
+		return false, err
 	}
 	if row > 0 {
 		t, err := op.PixelOrder(b.facts[p.In[row]].Const, channels)
 		if err != nil {
-			return err
+			return false, err
 		}
 		p.In = slices.Clone(p.In)
 		p.In[row] = b.g.AddConst(b.g.Value(p.In[row]).Name+"_pixels", t)
@@ -114,26 +147,12 @@ func (b *builder) absorbAfter(t *graph.Node) error {
 	p.Op = o
 	b.g.Nodes[slices.Index(b.g.Nodes, t)] = n
 	b.g.Replace(t.Out[0], n.Out[0])
-	return nil
+	return true, nil
 }
 
 // isRows reports whether a node only gives its first input another shape.
 func isRows(n *graph.Node) bool {
 	return n.Domain == "" && (n.OpType == "Reshape" || n.OpType == "Flatten") && len(n.Out) == 1
-}
-
-// onlyReaders returns the nodes that read a value, or none if something else does too.
-func (b *builder) onlyReaders(id graph.ValueID) []*graph.Node {
-	if slices.Contains(b.g.Outputs, id) || slices.ContainsFunc(b.g.Commits, func(c graph.Commit) bool { return c.From == id }) {
-		return nil
-	}
-	var nodes []*graph.Node
-	for _, n := range b.g.Nodes {
-		if slices.Contains(n.In, id) {
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes
 }
 
 // reshape returns a node that gives a value another shape.
