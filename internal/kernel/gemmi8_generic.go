@@ -36,13 +36,13 @@ func tileI8Generic(t *tileI8) {
 			dot1x4I8(row(i), b, &s)
 		case n == 2 || bits.UintSize < 64:
 			n = 2
-			dot2x4I8(row(i), row(i+1), b, &s)
+			intDot2x4(row(i), row(i+1), b, s[:2])
 		default:
 			n = min(n, 4)
 			rows := [4][]int16{row(i), row(i + 1), row(i + 2), row(i + n - 1)}
-			dot4x2I8(&rows, b, 0, &s)
+			intDot4x2(&rows, b, 0, pairSteps, &s)
 			if t.cols > 2 {
-				dot4x2I8(&rows, b, 2, &s)
+				intDot4x2(&rows, b, 2, pairSteps, &s)
 			}
 		}
 		for r := range n {
@@ -76,7 +76,8 @@ func dot1x4I8(a []int16, b [][4]int8, s *[4][4]int32) {
 	s[0] = [4]int32{s0, s1, s2, s3}
 }
 
-func dot2x4I8(a0, a1 []int16, b [][4]int8, s *[4][4]int32) {
+// intDot2x4 sets rows of s to the products of two rows and the columns of b.
+func intDot2x4[T int8 | int16](a0, a1 []int16, b [][4]T, s [][4]int32) {
 	var s00, s01, s02, s03, s10, s11, s12, s13 int32
 	a0, a1 = a0[:len(b)], a1[:len(b)]
 	for p := range b {
@@ -98,11 +99,12 @@ func dot2x4I8(a0, a1 []int16, b [][4]int8, s *[4][4]int32) {
 // pairSteps is how many products of 8-bit weights and values less a zero point fit in 31 bits together.
 const pairSteps = 1 << 15
 
-// dot4x2I8 adds to columns col and col+1 of s. Sums of two columns share a register: x·(u + v·2³²) = x·u + x·v·2³².
-func dot4x2I8(a *[4][]int16, b [][4]int8, col int, s *[4][4]int32) {
+// intDot4x2 adds to columns col and col+1 of s. Sums of two columns share a register: x·(u + v·2³²) = x·u + x·v·2³². Any steps products
+// fit in 31 bits together.
+func intDot4x2[T int8 | int16](a *[4][]int16, b [][4]T, col, steps int, s *[4][4]int32) {
 	col &= 2
-	for from := 0; from < len(b); from += pairSteps {
-		part := b[from:min(from+pairSteps, len(b))]
+	for from := 0; from < len(b); from += steps {
+		part := b[from:min(from+steps, len(b))]
 		var s0, s1, s2, s3 int64
 		a0, a1, a2, a3 := a[0][from:][:len(part)], a[1][from:][:len(part)], a[2][from:][:len(part)], a[3][from:][:len(part)]
 		for p := range part {

@@ -48,12 +48,12 @@ func tileI16Generic4x4(t *tileI16) {
 			panel++
 			var s [4][4]int32
 			if bits.UintSize == 64 {
-				dot4x2I16(&rows, b, 0, &s)
-				dot4x2I16(&rows, b, 2, &s)
+				intDot4x2(&rows, b, 0, wrapSteps, &s)
+				intDot4x2(&rows, b, 2, wrapSteps, &s)
 			} else {
-				dot2x4I16(rows[0], rows[1], b, s[:2])
+				intDot2x4(rows[0], rows[1], b, s[:2])
 				if t.rows > 2 {
-					dot2x4I16(rows[2], rows[3], b, s[2:])
+					intDot2x4(rows[2], rows[3], b, s[2:])
 				}
 			}
 			at := f*(t.tapC/4+4*t.panels) + 4*p
@@ -62,47 +62,6 @@ func tileI16Generic4x4(t *tileI16) {
 			}
 		}
 	}
-}
-
-// dot4x2I16 is dot4x2I8 for transformed values and weights.
-func dot4x2I16(a *[4][]int16, b [][4]int16, col int, s *[4][4]int32) {
-	col &= 2
-	for from := 0; from < len(b); from += wrapSteps {
-		part := b[from:min(from+wrapSteps, len(b))]
-		var s0, s1, s2, s3 int64
-		a0, a1, a2, a3 := a[0][from:][:len(part)], a[1][from:][:len(part)], a[2][from:][:len(part)], a[3][from:][:len(part)]
-		for p := range part {
-			w := int64(part[p][col]) + int64(part[p][col+1])<<32
-			s0 += int64(a0[p]) * w
-			s1 += int64(a1[p]) * w
-			s2 += int64(a2[p]) * w
-			s3 += int64(a3[p]) * w
-		}
-		for r, v := range [4]int64{s0, s1, s2, s3} {
-			lo, hi := halves(v)
-			s[r][col] += lo
-			s[r][col+1] += hi
-		}
-	}
-}
-
-func dot2x4I16(a0, a1 []int16, b [][4]int16, s [][4]int32) {
-	var s00, s01, s02, s03, s10, s11, s12, s13 int32
-	a0, a1 = a0[:len(b)], a1[:len(b)]
-	for p := range b {
-		w := &b[p]
-		x, y := int32(a0[p]), int32(a1[p])
-		s00 += x * int32(w[0])
-		s01 += x * int32(w[1])
-		s02 += x * int32(w[2])
-		s03 += x * int32(w[3])
-		s10 += y * int32(w[0])
-		s11 += y * int32(w[1])
-		s12 += y * int32(w[2])
-		s13 += y * int32(w[3])
-	}
-	s[0] = [4]int32{s00, s01, s02, s03}
-	s[1] = [4]int32{s10, s11, s12, s13}
 }
 
 // winogradInput8Generic is the reference of the transform of values, int8 if signed; vectors of channels are not rounded up.
