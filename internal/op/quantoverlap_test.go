@@ -40,7 +40,11 @@ func TestQuantOverlap(t *testing.T) {
 			run := newOpRun(t, v, p, true, in...)
 			for range 2 {
 				run.run(t)
-				if !run.out[0].Shape().Equal(want.Shape()) && c.o > 1 || !bytes.Equal(run.out[0].Bytes(), want.Bytes()) { // one channel is in the same order
+				got := run.out[0]
+				if c.o == 1 || !kernel.HasOverlapQ8() { // else the result is planes
+					got = channelsFirst(got)
+				}
+				if !got.Shape().Equal(want.Shape()) || !bytes.Equal(got.Bytes(), want.Bytes()) {
 					t.Errorf("%v to %d, stride %d, %v: other values channels-last", c.x, c.o, c.stride, c.in)
 				}
 			}
