@@ -1,7 +1,7 @@
 // Package parallel divides an operator's work among goroutines.
 //
-// Work is cut into chunks by the caller, from the shape of the problem alone, so that the
-// result does not depend on the number of threads or on which thread ran which chunk. Each
+// Work is cut into chunks by the caller, from the shape of the problem alone where sums round, so that
+// the result does not depend on the number of threads or on which thread ran which chunk. Each
 // thread begins with a share of its own, the same one in each run of a task, so that the
 // weights it reads are still in its core's cache, and then helps the others. The calling
 // goroutine works too. Workers wait for the next piece of work by polling for at most
