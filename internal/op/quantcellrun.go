@@ -76,19 +76,14 @@ func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands
 	for p.rows > 1 && mulSize(p.rows+p.above, p.width, s.c, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := by.chunks(work) / max(1, s.n); want > 1 {
-		p.rows = max(1, min(p.rows, cells/want))
-	}
+	p.rows = by.band(p.rows, cells, s.n, work)
 	p.bands = (cells + p.rows - 1) / p.rows
 	p.image = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
 	if by == alone && p.bands == 1 {
 		p.images = max(1, min(s.n, 2*bandBytes/p.image, queuedLines/p.rows))
 	}
 	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
-	p.chunks = chunks8For(p.units, work)
-	if by == alone {
-		p.chunks = 1
-	}
+	p.chunks = by.split(p.units, work)
 	if !last {
 		p.source = scratchBytes(mulSize(s.n, s.c, s.groups, s.src[1], s.src[2])/4 + 1)
 		p.result = scratchBytes(mulSize(s.n, s.o, s.groups, s.dst[1], s.dst[2])/4 + 1)
@@ -101,19 +96,13 @@ func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands
 // cellBytes is the scratch memory of a run that closedCells accepts, however many threads compute it.
 func cellBytes(s *convShape, last bool) int {
 	parts := cellGroups(s)
-	bytes := 0
-	for by := range sharings {
-		bytes = max(bytes, planBands(s, parts, last, by).bytes)
-	}
-	return bytes
+	return mostBytes(func(by sharing) int { return planBands(s, parts, last, by).bytes })
 }
 
 // prepare sets the division for a shape.
 func (t *cellRun) prepare(s *convShape, last bool) {
 	t.convShape, t.parts, t.index, t.last = *s, cellGroups(s), t.index[:0], last
-	for by := range sharings {
-		t.plans[by] = planBands(s, t.parts, last, by)
-	}
+	t.plans = plansFor(func(by sharing) cellBands { return planBands(s, t.parts, last, by) })
 	for _, g := range t.parts {
 		for i, r := range residueGroups(s) {
 			if r.ax[0].lo == g.ax[0].lo && r.ax[1].lo == g.ax[1].lo && r.ax[2].lo == g.ax[2].lo {

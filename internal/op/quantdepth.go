@@ -160,15 +160,10 @@ func planDepth8(s *convShape, form depth8Form, by sharing) depth8Plan {
 	for p.rows > 1 && mulSize(inRows(p.rows), pitch) > 2*bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	if want := by.chunks(work) / max(1, s.n); want > 1 {
-		p.rows = max(1, min(p.rows, s.dst[1]/want))
-	}
+	p.rows = by.band(p.rows, s.dst[1], s.n, work)
 	p.bands = ceilDiv(s.dst[1], p.rows)
 	p.units = mulSize(s.n, p.bands)
-	p.chunks = chunks8For(p.units, work)
-	if by == alone {
-		p.chunks = 1
-	}
+	p.chunks = by.split(p.units, work)
 	p.band = scratchBytes(mulSize(inRows(p.rows), pitch/4))
 	p.sums = scratchBytes(mulSize(s.dst[2], c))
 	p.border = scratchBytes(c/4 + 1)
@@ -185,11 +180,7 @@ func planDepth8(s *convShape, form depth8Form, by sharing) depth8Plan {
 
 // depth8Bytes is the scratch memory of a run, however many threads compute it.
 func depth8Bytes(s *convShape, form depth8Form) int {
-	bytes := 0
-	for by := range sharings {
-		bytes = max(bytes, planDepth8(s, form, by).bytes)
-	}
-	return bytes
+	return mostBytes(func(by sharing) int { return planDepth8(s, form, by).bytes })
 }
 
 // depth8Run is one run. Kept in the node's state.
@@ -215,9 +206,7 @@ type depth8Run struct {
 
 func (t *depth8Run) lay(s *convShape, form depth8Form) {
 	t.convShape, t.taps = *s, t.taps[:0]
-	for by := range sharings {
-		t.plans[by] = planDepth8(s, form, by)
-	}
+	t.plans = plansFor(func(by sharing) depth8Plan { return planDepth8(s, form, by) })
 	switch form {
 	case depth3x3:
 		return

@@ -173,14 +173,10 @@ func planFew(s *convShape, g *fewGeometry, by sharing) fewPlan {
 		p.rows = (p.rows + 1) / 2
 	}
 	work := mulSize(s.n, s.dst[1], s.dst[2], len(g.products[0]), s.c, s.o)
-	if want := by.chunks(work) / max(1, s.n); want > 1 {
-		p.rows = max(1, min(p.rows, cells/want))
-	}
+	p.rows = by.band(p.rows, cells, s.n, work)
 	p.bands = ceilDiv(cells, p.rows)
 	p.units = mulSize(s.n, p.bands)
-	if p.chunks = chunks8For(p.units, work); by == alone {
-		p.chunks = 1
-	}
+	p.chunks = by.split(p.units, work)
 	p.plane = p.rows * g.ph * p.lanes
 	p.words = scratchBytes(inRows(p.rows) * rowWords)
 	p.result = scratchBytes((p.plane*g.pw*s.o + 64) / 4)
@@ -191,11 +187,7 @@ func planFew(s *convShape, g *fewGeometry, by sharing) fewPlan {
 
 // fewBytes is the scratch memory of a run, however many threads compute it.
 func fewBytes(s *convShape, g *fewGeometry) int {
-	bytes := 0
-	for by := range sharings {
-		bytes = max(bytes, planFew(s, g, by).bytes)
-	}
-	return bytes
+	return mostBytes(func(by sharing) int { return planFew(s, g, by).bytes })
 }
 
 // fewRun is one run. Kept in the node's state.
@@ -220,9 +212,7 @@ type fewRun struct {
 func (t *fewRun) prepare(s *convShape) {
 	g, _ := s.few()
 	t.convShape, t.fewGeometry = *s, g
-	for by := range sharings {
-		t.plans[by] = planFew(s, &g, by)
-	}
+	t.plans = plansFor(func(by sharing) fewPlan { return planFew(s, &g, by) })
 	t.interlace, t.steps = kernel.NewInterleaver8(g.pw*s.o), nil
 	quads, pitch := s.c/4, t.plans[0].pitch
 	for _, product := range g.products {

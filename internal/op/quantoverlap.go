@@ -53,14 +53,10 @@ type overlapPlan struct {
 func planOverlap(s *convShape, by sharing) overlapPlan {
 	p := overlapPlan{rows: s.src[1]}
 	work := mulSize(s.n, s.src[1], s.src[2], s.c, s.o, s.taps())
-	if want := by.chunks(work) / max(1, s.n); want > 1 {
-		p.rows = max(1, min(p.rows, s.src[1]/want))
-	}
+	p.rows = by.band(p.rows, s.src[1], s.n, work)
 	p.bands = ceilDiv(s.src[1], p.rows)
 	p.units = mulSize(s.n, p.bands)
-	if p.chunks = chunks8For(p.units, work); by == alone {
-		p.chunks = 1
-	}
+	p.chunks = by.split(p.units, work)
 	p.sums = scratchBytes(kernel.OverlapScratch(p.rows))
 	p.image = scratchBytes(mulSize(s.src[1], s.src[2], s.c) / 4)
 	p.bytes = mulSize(p.chunks, addSize(p.sums, p.image))
@@ -69,11 +65,7 @@ func planOverlap(s *convShape, by sharing) overlapPlan {
 
 // overlapBytes is the scratch memory of a run, however many threads compute it.
 func overlapBytes(s *convShape) int {
-	bytes := 0
-	for by := range sharings {
-		bytes = max(bytes, planOverlap(s, by).bytes)
-	}
-	return bytes
+	return mostBytes(func(by sharing) int { return planOverlap(s, by).bytes })
 }
 
 // overlapRun is one run. Kept in the node's state.
@@ -93,10 +85,7 @@ type overlapRun struct {
 }
 
 func (t *overlapRun) prepare(s *convShape) {
-	t.convShape = *s
-	for by := range sharings {
-		t.plans[by] = planOverlap(s, by)
-	}
+	t.convShape, t.plans = *s, plansFor(func(by sharing) overlapPlan { return planOverlap(s, by) })
 }
 
 // runOverlap is Run for weights that packOverlap packed.

@@ -54,11 +54,6 @@ func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, g
 // bandBytes is what a band may take of the second-level cache.
 const bandBytes = 64 << 10
 
-// chunk8Work is chunkWork for kernels that requantise in registers, which take a fraction of the time.
-const chunk8Work = chunkWork / 2
-
-func chunks8For(units, work int) int { return max(1, min(units, work/chunk8Work, maxChunks)) }
-
 // windowPlan is the division of a convolution into units, which are bands of result rows of
 // one image or several whole images, and the scratch memory of a chunk.
 type windowPlan struct {
@@ -69,50 +64,6 @@ type windowPlan struct {
 	source        int // bytes of the channels-last operand; 0 where it is in place
 	image, result int // bytes of a chunk: a band, as wide as any kernel wants it, and results
 	bytes         int
-}
-
-// sharing is for how many threads work of 8-bit values is divided. Bands that overlap read their common rows twice, and
-// panels of weights go through fewer rows where there are more of them: there are no more than threads can use.
-type sharing int
-
-const (
-	alone sharing = iota // one thread: nothing is shared
-	pair
-	few // three or four
-	many
-	sharings
-)
-
-func sharingOf(pool *parallel.Pool) sharing {
-	switch n := pool.Threads(); {
-	case n == 1:
-		return alone
-	case n == 2:
-		return pair
-	case n <= 4:
-		return few
-	}
-	return many
-}
-
-// pairWork is the work up to which two threads get a chunk each. What takes longer is cut into more, since one of them may be
-// interrupted.
-const pairWork = 128 * chunk8Work
-
-// chunks returns into how many chunks an amount of work is to be cut, at most.
-func (s sharing) chunks(work int) int {
-	n := 1
-	switch {
-	case s == many:
-		n = maxChunks
-	case s == few:
-		n = 12
-	case s == pair && work <= pairWork:
-		n = 2
-	case s == pair:
-		n = 8
-	}
-	return min(work/chunk8Work, n)
 }
 
 // planWindows divides a convolution that closed accepts.
@@ -132,19 +83,14 @@ func planWindows(s *convShape, last bool, by sharing) windowPlan {
 		}
 		p.rows = half
 	}
-	if want := by.chunks(work) / max(1, s.n); want > 1 {
-		p.rows = max(1, min(p.rows, s.dst[1]/want))
-	}
+	p.rows = by.band(p.rows, s.dst[1], s.n, work)
 	p.bands = (s.dst[1] + p.rows - 1) / p.rows
 	p.image = scratchBytes(mulSize(inRows(p.rows), p.pitch)/2 + kernel.SlackQ8)
 	if by == alone && p.bands == 1 && last {
 		p.images = max(1, min(s.n, 2*bandBytes/p.image, queuedLines/max(1, p.rows)))
 	}
 	p.units = mulSize((s.n+p.images-1)/p.images, p.bands)
-	p.chunks = chunks8For(p.units, work)
-	if by == alone {
-		p.chunks = 1
-	}
+	p.chunks = by.split(p.units, work)
 	if !last && s.c*s.groups > 1 && s.src[1]*s.src[2] > 1 {
 		p.source = scratchBytes(mulSize(s.n, s.src[1], s.src[2], s.c, s.groups)/4 + 1)
 	}
@@ -157,11 +103,7 @@ func planWindows(s *convShape, last bool, by sharing) windowPlan {
 
 // windowBytes is the scratch memory of a convolution that closed accepts, however many threads compute it.
 func windowBytes(s *convShape, last bool) int {
-	bytes := 0
-	for by := range sharings {
-		bytes = max(bytes, planWindows(s, last, by).bytes)
-	}
-	return bytes
+	return mostBytes(func(by sharing) int { return planWindows(s, last, by).bytes })
 }
 
 // chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads
@@ -282,10 +224,7 @@ func (t *windowRun) transposeImages(lo, hi int) {
 
 // prepare sets the divisions for a shape.
 func (t *windowRun) prepare(s *convShape, last bool) {
-	t.convShape = *s
-	for by := range sharings {
-		t.plans[by] = planWindows(s, last, by)
-	}
+	t.convShape, t.plans = *s, plansFor(func(by sharing) windowPlan { return planWindows(s, last, by) })
 }
 
 // Do implements [parallel.Task]: one chunk of units.

@@ -1,0 +1,83 @@
+package op
+
+import "github.com/aekit/aekit/internal/parallel"
+
+// chunk8Work is chunkWork for kernels that requantise in registers, which take a fraction of the time.
+const chunk8Work = chunkWork / 2
+
+// sharing is for how many threads work of 8-bit values is divided. Bands that overlap read their common rows twice, and
+// panels of weights go through fewer rows where there are more of them: there are no more than threads can use.
+type sharing int
+
+const (
+	alone sharing = iota // one thread: nothing is shared
+	pair
+	few // three or four
+	many
+	sharings
+)
+
+func sharingOf(pool *parallel.Pool) sharing {
+	switch n := pool.Threads(); {
+	case n == 1:
+		return alone
+	case n == 2:
+		return pair
+	case n <= 4:
+		return few
+	}
+	return many
+}
+
+// pairWork is the work up to which two threads get a chunk each. What takes longer is cut into more, since one of them may be
+// interrupted.
+const pairWork = 128 * chunk8Work
+
+// chunks returns into how many chunks an amount of work is to be cut, at most.
+func (s sharing) chunks(work int) int {
+	n := 1
+	switch {
+	case s == many:
+		n = maxChunks
+	case s == few:
+		n = 12
+	case s == pair && work <= pairWork:
+		n = 2
+	case s == pair:
+		n = 8
+	}
+	return min(work/chunk8Work, n)
+}
+
+// band returns how many of the rows that a band may have it is to have, where each of n images has cells of them.
+func (s sharing) band(rows, cells, n, work int) int {
+	if want := s.chunks(work) / max(1, n); want > 1 {
+		return max(1, min(rows, cells/want))
+	}
+	return rows
+}
+
+// split returns into how many chunks units of the given total work are cut.
+func (s sharing) split(units, work int) int {
+	if s == alone {
+		return 1
+	}
+	return max(1, min(units, work/chunk8Work, maxChunks))
+}
+
+// plansFor returns a plan for each number of threads.
+func plansFor[P any](plan func(sharing) P) (plans [sharings]P) {
+	for by := range sharings {
+		plans[by] = plan(by)
+	}
+	return plans
+}
+
+// mostBytes returns the scratch memory of a run, however many threads compute it, where bytes is what it takes for some.
+func mostBytes(bytes func(sharing) int) int {
+	most := 0
+	for by := range sharings {
+		most = max(most, bytes(by))
+	}
+	return most
+}
