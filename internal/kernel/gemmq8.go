@@ -331,48 +331,6 @@ func (p *PackedQ8) RunFetching(m int, a []byte, stride, segStride int, c *Column
 	p.runLines([]LineQ8{{}}, m, a, stride, segStride, c, p0, p1, dst, ldd, f)
 }
 
-// Fetch is memory that products bring into the cache while they multiply, where the kernel can: what is read or written
-// after them. It has no effect on results. A Fetch is for one goroutine.
-type Fetch struct {
-	parts [2][2]uintptr // addresses from, to
-	n, at int           // parts, and those that are done
-}
-
-// Clear forgets all memory.
-func (f *Fetch) Clear() { f.n, f.at = 0, 0 }
-
-// AddF32 adds the memory of x, which is fetched after what was added before. There is room for two.
-func (f *Fetch) AddF32(x []float32) {
-	if len(x) > 0 && f.n < len(f.parts) {
-		from := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
-		f.parts[f.n] = [2]uintptr{from, from + 4*uintptr(len(x))}
-		f.n++
-	}
-}
-
-// give has tiles fetch.
-func (f *Fetch) give(t *tileQ8) {
-	if f.at < f.n {
-		t.fetch, t.fetchEnd = f.parts[f.at][0], f.parts[f.at][1]
-	}
-	if f.at+1 < f.n {
-		t.then, t.thenEnd = f.parts[f.at+1][0], f.parts[f.at+1][1]
-	}
-}
-
-// take notes what tiles have fetched.
-func (f *Fetch) take(t *tileQ8) {
-	if f.at+1 < f.n && t.then == 0 {
-		f.parts[f.at][0] = f.parts[f.at][1]
-		f.at++
-	}
-	if f.at < f.n {
-		if f.parts[f.at][0] = t.fetch; t.fetch >= t.fetchEnd {
-			f.at++
-		}
-	}
-}
-
 // RunLines is Run for each of the lines, with the values of a from A on and the results of dst from Dst on. A group of panels
 // goes through all lines while it is in the cache.
 func (p *PackedQ8) RunLines(lines []LineQ8, m int, a []byte, stride, segStride int, c *ColumnsQ8, p0, p1 int, dst []uint8, ldd int) {
