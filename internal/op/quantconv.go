@@ -121,6 +121,33 @@ func (o *quantConv) Infer(in []Fact) ([]Fact, error) {
 	return outFact(d, f.out)
 }
 
+// conv8Form is how a convolution of 8-bit values is computed, and so what its weights are packed as.
+type conv8Form uint8
+
+const (
+	convRows    conv8Form = iota // rows of gathered taps: packed8
+	convDepth                    // each channel on its own: packedDepth8
+	convFew                      // by position: packedFew
+	convTiles                    // in Winograd tiles: packedWinogradQ8
+	convWindows                  // windows that are read in place: packedQ8
+)
+
+func (o *quantConv) form(in []Fact, s *convShape) conv8Form {
+	closed := o.closed(in, s)
+	_, few := o.few(closed, s)
+	switch {
+	case o.byDepth(in, s):
+		return convDepth
+	case few:
+		return convFew
+	case Complete && o.tiled(in, s):
+		return convTiles
+	case closed:
+		return convWindows
+	}
+	return convRows
+}
+
 // PackKey implements [Prepacker].
 func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	if i == o.wScale && !o.integer {
@@ -133,23 +160,22 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	closed := o.closed(in, &f.shape)
+	form := o.form(in, &f.shape)
 	if i == o.bias {
-		return "int32", closed && in[i].Const != nil
+		return "int32", in[i].Const != nil && form != convRows && form != convDepth
 	}
-	if o.byDepth(in, &f.shape) {
+	name := "conv-i8"
+	switch form {
+	case convDepth:
 		return depth8Key(&f.shape, o.depthForm(&f.shape)), true
-	}
-	if _, ok := o.few(closed, &f.shape); ok {
+	case convFew:
 		return f.shape.fewKey(), true
+	case convTiles:
+		name = "winograd-q8"
+	case convWindows:
+		name = "conv-q8"
 	}
-	if Complete && o.tiled(in, &f.shape) {
-		return fmt.Sprintf("winograd-q8 g%d", o.group), true
-	}
-	if closed {
-		return fmt.Sprintf("conv-q8 g%d", o.group), true
-	}
-	return fmt.Sprintf("conv-i8 g%d", o.group), true
+	return fmt.Sprintf("%s g%d", name, o.group), true
 }
 
 // Prepack implements [Prepacker].
@@ -164,20 +190,19 @@ func (o *quantConv) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.byDepth(in, &f.shape) {
-		return packDepth8(&f.shape, in[o.w].Const, o.depthForm(&f.shape)), nil
+	s, w := &f.shape, in[o.w].Const
+	switch form := o.form(in, s); {
+	case form == convDepth:
+		return packDepth8(s, w, o.depthForm(s)), nil
+	case form == convFew:
+		g, _ := s.few()
+		return packFew(s, &g, w), nil
+	case Complete && form == convTiles:
+		return packWinogradQ8(s, w), nil
+	case form == convWindows:
+		return packWindows(s, w), nil
 	}
-	closed := o.closed(in, &f.shape)
-	if g, ok := o.few(closed, &f.shape); ok {
-		return packFew(&f.shape, &g, in[o.w].Const), nil
-	}
-	if Complete && o.tiled(in, &f.shape) {
-		return packWinogradQ8(&f.shape, in[o.w].Const), nil
-	}
-	if closed {
-		return packWindows(&f.shape, in[o.w].Const), nil
-	}
-	return packConv8(&f.shape, in[o.w].Const), nil
+	return packConv8(s, w), nil
 }
 
 // packConv8 packs the weights of each group as [taps·C, O].
@@ -256,20 +281,19 @@ func (o *quantConv) Workspace(in []Fact) int {
 	if err != nil {
 		return 0
 	}
-	if o.byDepth(in, &f.shape) {
-		return depth8Bytes(&f.shape, o.depthForm(&f.shape))
+	s := &f.shape
+	switch form := o.form(in, s); {
+	case form == convDepth:
+		return depth8Bytes(s, o.depthForm(s))
+	case form == convFew:
+		g, _ := s.few()
+		return fewBytes(s, &g)
+	case Complete && form == convTiles:
+		return winogradQ8Bytes(s)
+	case form == convWindows:
+		return max(o.plan(s).bytes, windowBytes(s, o.last))
 	}
-	closed := o.closed(in, &f.shape)
-	if g, ok := o.few(closed, &f.shape); ok {
-		return fewBytes(&f.shape, &g)
-	}
-	if Complete && o.tiled(in, &f.shape) {
-		return winogradQ8Bytes(&f.shape)
-	}
-	if closed {
-		return max(o.plan(&f.shape).bytes, windowBytes(&f.shape, o.last))
-	}
-	return o.plan(&f.shape).bytes
+	return o.plan(s).bytes
 }
 
 // MACs implements [Coster].

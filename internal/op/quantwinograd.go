@@ -58,7 +58,7 @@ func (o *quantConv) growth(in []Fact) (int, *tensor.Tensor) {
 	if err != nil {
 		return 0, nil
 	}
-	if _, ok := o.few(o.closed(in, &f.shape), &f.shape); ok || !o.tiled(in, &f.shape) {
+	if o.form(in, &f.shape) != convTiles {
 		return 0, nil
 	}
 	n := kernel.WinogradQ8Bytes(f.c, f.o) - 9*f.c*f.o
