@@ -4,23 +4,23 @@
 
 #include "textflag.h"
 
-DATA quarters<>+0(SB)/4, $0x00000000
-DATA quarters<>+4(SB)/4, $0x00000004
-DATA quarters<>+8(SB)/4, $0x00000008
-DATA quarters<>+12(SB)/4, $0x0000000c
-DATA quarters<>+16(SB)/4, $0x00000001
-DATA quarters<>+20(SB)/4, $0x00000005
-DATA quarters<>+24(SB)/4, $0x00000009
-DATA quarters<>+28(SB)/4, $0x0000000d
-DATA quarters<>+32(SB)/4, $0x00000002
-DATA quarters<>+36(SB)/4, $0x00000006
-DATA quarters<>+40(SB)/4, $0x0000000a
-DATA quarters<>+44(SB)/4, $0x0000000e
-DATA quarters<>+48(SB)/4, $0x00000003
-DATA quarters<>+52(SB)/4, $0x00000007
-DATA quarters<>+56(SB)/4, $0x0000000b
-DATA quarters<>+60(SB)/4, $0x0000000f
-GLOBL quarters<>(SB), RODATA|NOPTR, $64
+DATA partsAVX512<>+0(SB)/4, $0x00000000
+DATA partsAVX512<>+4(SB)/4, $0x00000004
+DATA partsAVX512<>+8(SB)/4, $0x00000008
+DATA partsAVX512<>+12(SB)/4, $0x0000000c
+DATA partsAVX512<>+16(SB)/4, $0x00000001
+DATA partsAVX512<>+20(SB)/4, $0x00000005
+DATA partsAVX512<>+24(SB)/4, $0x00000009
+DATA partsAVX512<>+28(SB)/4, $0x0000000d
+DATA partsAVX512<>+32(SB)/4, $0x00000002
+DATA partsAVX512<>+36(SB)/4, $0x00000006
+DATA partsAVX512<>+40(SB)/4, $0x0000000a
+DATA partsAVX512<>+44(SB)/4, $0x0000000e
+DATA partsAVX512<>+48(SB)/4, $0x00000003
+DATA partsAVX512<>+52(SB)/4, $0x00000007
+DATA partsAVX512<>+56(SB)/4, $0x0000000b
+DATA partsAVX512<>+60(SB)/4, $0x0000000f
+GLOBL partsAVX512<>(SB), RODATA|NOPTR, $64
 
 // func quadsU8AVX512(dst *int32, a *uint8, b *uint8, c *uint8, d *uint8, n int, flip uint32)
 // Requires: AVX, AVX512BW, AVX512F
@@ -31,9 +31,8 @@ TEXT ·quadsU8AVX512(SB), NOSPLIT, $0-52
 	MOVQ         c+24(FP), BX
 	MOVQ         d+32(FP), SI
 	MOVQ         n+40(FP), DI
-	VMOVDQU32    quarters<>+0(SB), Z0
-	MOVL         flip+48(FP), R8
-	VPBROADCASTD R8, Z1
+	VMOVUPS      partsAVX512<>+0(SB), Z0
+	VBROADCASTSS flip+48(FP), Z1
 
 next:
 	VPERMD     (CX), Z0, Z2
@@ -52,14 +51,14 @@ next:
 	VPUNPCKLBW Z5, Z4, Z7
 	VPUNPCKLWD Z7, Z6, Z8
 	VPUNPCKHWD Z7, Z6, Z6
-	VMOVDQU32  Z8, (AX)
-	VMOVDQU32  Z6, 64(AX)
+	VMOVUPS    Z8, (AX)
+	VMOVUPS    Z6, 64(AX)
 	VPUNPCKHBW Z3, Z2, Z2
 	VPUNPCKHBW Z5, Z4, Z3
 	VPUNPCKLWD Z3, Z2, Z4
 	VPUNPCKHWD Z3, Z2, Z2
-	VMOVDQU32  Z4, 128(AX)
-	VMOVDQU32  Z2, 192(AX)
+	VMOVUPS    Z4, 128(AX)
+	VMOVUPS    Z2, 192(AX)
 	ADDQ       $0x00000100, AX
 	SUBQ       $0x40, DI
 	JEQ        done
@@ -78,94 +77,111 @@ done:
 	VZEROUPPER
 	RET
 
+DATA resultsVNNI<>+0(SB)/4, $0x00000000
+DATA resultsVNNI<>+4(SB)/4, $0x00000004
+DATA resultsVNNI<>+8(SB)/4, $0x00000008
+DATA resultsVNNI<>+12(SB)/4, $0x0000000c
+DATA resultsVNNI<>+16(SB)/4, $0x00000001
+DATA resultsVNNI<>+20(SB)/4, $0x00000005
+DATA resultsVNNI<>+24(SB)/4, $0x00000009
+DATA resultsVNNI<>+28(SB)/4, $0x0000000d
+DATA resultsVNNI<>+32(SB)/4, $0x00000002
+DATA resultsVNNI<>+36(SB)/4, $0x00000006
+DATA resultsVNNI<>+40(SB)/4, $0x0000000a
+DATA resultsVNNI<>+44(SB)/4, $0x0000000e
+DATA resultsVNNI<>+48(SB)/4, $0x00000003
+DATA resultsVNNI<>+52(SB)/4, $0x00000007
+DATA resultsVNNI<>+56(SB)/4, $0x0000000b
+DATA resultsVNNI<>+60(SB)/4, $0x0000000f
+GLOBL resultsVNNI<>(SB), RODATA|NOPTR, $64
+
 // func depthQ8VNNI(t *depthQ8)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
 TEXT ·depthQ8VNNI(SB), NOSPLIT, $0-8
-	MOVQ         t+0(FP), AX
-	MOVQ         64(AX), CX
-	MOVQ         72(AX), DX
-	LEAQ         (CX)(CX*2), BX
-	LEAQ         (DX)(DX*2), SI
-	VBROADCASTSS 88(AX), Z0
-	VBROADCASTSS 92(AX), Z1
-	VPBROADCASTW 96(AX), Z2
-	VPBROADCASTD 100(AX), Z3
-	VMOVDQU32    quarters<>+0(SB), Z4
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), CX
+	MOVQ 72(AX), DX
+	LEAQ (CX)(CX*2), BX
+	LEAQ (DX)(DX*2), SI
 
 channels:
-	MOVQ      112(AX), R13
-	MOVQ      24(AX), R12
-	VMOVDQU32 (R12)(R13*4), Z5
-	MOVQ      32(AX), R12
-	VMOVUPS   (R12)(R13*4), Z6
-	MOVQ      8(AX), DI
-	LEAQ      (DI)(R13*4), DI
-	MOVQ      (AX), R8
-	ADDQ      R13, R8
-	MOVQ      56(AX), R9
+	MOVQ    112(AX), R13
+	MOVQ    24(AX), R12
+	VMOVUPS (R12)(R13*4), Z4
+	MOVQ    32(AX), R12
+	VMOVUPS (R12)(R13*4), Z5
+	MOVQ    8(AX), DI
+	LEAQ    (DI)(R13*4), DI
+	MOVQ    (AX), R8
+	ADDQ    R13, R8
+	SHLQ    $0x02, R13
+	ADDQ    16(AX), R13
+	MOVQ    56(AX), R9
 
 positions:
-	VMOVDQA64 Z5, Z8
-	VMOVDQA64 Z5, Z9
-	VMOVDQA64 Z5, Z10
-	VMOVDQA64 Z5, Z11
-	MOVQ      40(AX), R10
-	MOVQ      48(AX), R11
+	VMOVUPS Z4, Z0
+	VMOVUPS Z4, Z1
+	VMOVUPS Z4, Z2
+	VMOVUPS Z4, Z3
+	MOVQ    40(AX), R10
+	MOVQ    48(AX), R11
 
 taps:
-	MOVQ      (R10), R12
-	LEAQ      (DI)(R12*4), R12
-	MOVQ      8(R10), R13
-	ADDQ      112(AX), R13
-	SHLQ      $0x02, R13
-	ADDQ      16(AX), R13
-	VMOVDQU32 (R13), Z7
-	VMOVDQU32 (R12), Z12
-	VPDPBUSD  Z7, Z12, Z8
-	VMOVDQU32 (R12)(CX*1), Z12
-	VPDPBUSD  Z7, Z12, Z9
-	VMOVDQU32 (R12)(CX*2), Z12
-	VPDPBUSD  Z7, Z12, Z10
-	VMOVDQU32 (R12)(BX*1), Z12
-	VPDPBUSD  Z7, Z12, Z11
-	ADDQ      $0x10, R10
-	DECQ      R11
-	JNE       taps
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z6, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z6, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z6, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z6, Z11, Z11
-	CMPQ      104(AX), $0x00
-	JNE       fits
-	VMAXPS    Z0, Z8, Z8
-	VMINPS    Z1, Z8, Z8
-	VMAXPS    Z0, Z9, Z9
-	VMINPS    Z1, Z9, Z9
-	VMAXPS    Z0, Z10, Z10
-	VMINPS    Z1, Z10, Z10
-	VMAXPS    Z0, Z11, Z11
-	VMINPS    Z1, Z11, Z11
+	MOVQ         8(R10), R12
+	VMOVUPS      (R13)(R12*4), Z7
+	MOVQ         (R10), R12
+	LEAQ         (DI)(R12*4), R12
+	VMOVUPS      (R12), Z6
+	VPDPBUSD     Z7, Z6, Z0
+	VMOVUPS      (R12)(CX*1), Z6
+	VPDPBUSD     Z7, Z6, Z1
+	VMOVUPS      (R12)(CX*2), Z6
+	VPDPBUSD     Z7, Z6, Z2
+	VMOVUPS      (R12)(BX*1), Z6
+	VPDPBUSD     Z7, Z6, Z3
+	ADDQ         $0x10, R10
+	DECQ         R11
+	JNE          taps
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z5, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
+	CMPQ         104(AX), $0x00
+	JNE          fits
+	VBROADCASTSS 88(AX), Z8
+	VBROADCASTSS 92(AX), Z9
+	VMAXPS       Z8, Z0, Z0
+	VMINPS       Z9, Z0, Z0
+	VMAXPS       Z8, Z1, Z1
+	VMINPS       Z9, Z1, Z1
+	VMAXPS       Z8, Z2, Z2
+	VMINPS       Z9, Z2, Z2
+	VMAXPS       Z8, Z3, Z3
+	VMINPS       Z9, Z3, Z3
 
 fits:
-	VCVTPS2DQ     Z8, Z8
-	VCVTPS2DQ     Z9, Z9
-	VCVTPS2DQ     Z10, Z10
-	VCVTPS2DQ     Z11, Z11
-	VPACKSSDW     Z9, Z8, Z8
-	VPADDSW       Z2, Z8, Z8
-	VPACKSSDW     Z11, Z10, Z10
-	VPADDSW       Z2, Z10, Z10
-	VPACKUSWB     Z10, Z8, Z8
-	VPXORD        Z3, Z8, Z8
-	VPERMD        Z8, Z4, Z8
-	VMOVDQU       X8, (R8)
-	VEXTRACTI32X4 $0x01, Z8, (R8)(DX*1)
-	VEXTRACTI32X4 $0x02, Z8, (R8)(DX*2)
-	VEXTRACTI32X4 $0x03, Z8, (R8)(SI*1)
+	VPBROADCASTW  96(AX), Z8
+	VPBROADCASTD  100(AX), Z9
+	VMOVUPS       resultsVNNI<>+0(SB), Z6
+	VCVTPS2DQ     Z0, Z0
+	VCVTPS2DQ     Z1, Z1
+	VCVTPS2DQ     Z2, Z2
+	VCVTPS2DQ     Z3, Z3
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z8, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z2
+	VPADDSW       Z8, Z2, Z2
+	VPACKUSWB     Z2, Z0, Z0
+	VPXORD        Z9, Z0, Z0
+	VPERMD        Z0, Z6, Z0
+	VMOVDQU       X0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(DX*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(DX*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(SI*1)
 	LEAQ          (R8)(DX*4), R8
 	LEAQ          (DI)(CX*4), DI
 	SUBQ          $0x04, R9
@@ -192,160 +208,153 @@ done:
 // func depthQ8VNNI3(t *depthQ8)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
 TEXT ·depthQ8VNNI3(SB), NOSPLIT, $0-8
-	MOVQ         t+0(FP), AX
-	MOVQ         64(AX), CX
-	MOVQ         72(AX), DX
-	LEAQ         (CX)(CX*2), BX
-	LEAQ         (DX)(DX*2), SI
-	VBROADCASTSS 88(AX), Z0
-	VBROADCASTSS 92(AX), Z1
-	VPBROADCASTW 96(AX), Z2
-	VPBROADCASTD 100(AX), Z3
-	VMOVDQU32    quarters<>+0(SB), Z4
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), CX
+	MOVQ 72(AX), DX
+	LEAQ (CX)(CX*2), BX
+	LEAQ (DX)(DX*2), SI
 
 channels:
-	MOVQ      112(AX), R12
-	MOVQ      24(AX), R11
-	VMOVDQU32 (R11)(R12*4), Z5
-	MOVQ      32(AX), R11
-	VMOVUPS   (R11)(R12*4), Z6
-	MOVQ      8(AX), DI
-	LEAQ      (DI)(R12*4), DI
-	MOVQ      (AX), R8
-	ADDQ      R12, R8
-	MOVQ      56(AX), R9
-	MOVQ      40(AX), R10
-	MOVQ      (R10), R11
-	LEAQ      (DI)(R11*4), DI
-	MOVQ      8(R10), R12
-	ADDQ      112(AX), R12
-	SHLQ      $0x02, R12
-	ADDQ      16(AX), R12
-	VMOVDQU32 (R12), Z7
-	MOVQ      24(R10), R12
-	ADDQ      112(AX), R12
-	SHLQ      $0x02, R12
-	ADDQ      16(AX), R12
-	VMOVDQU32 (R12), Z8
-	MOVQ      40(R10), R12
-	ADDQ      112(AX), R12
-	SHLQ      $0x02, R12
-	ADDQ      16(AX), R12
-	VMOVDQU32 (R12), Z9
+	MOVQ    112(AX), R12
+	MOVQ    24(AX), R11
+	VMOVUPS (R11)(R12*4), Z8
+	MOVQ    32(AX), R11
+	VMOVUPS (R11)(R12*4), Z9
+	MOVQ    8(AX), DI
+	LEAQ    (DI)(R12*4), DI
+	MOVQ    (AX), R8
+	ADDQ    R12, R8
+	SHLQ    $0x02, R12
+	ADDQ    16(AX), R12
+	MOVQ    56(AX), R9
+	MOVQ    40(AX), R10
+	MOVQ    8(R10), R11
+	VMOVUPS (R12)(R11*4), Z11
+	MOVQ    24(R10), R11
+	VMOVUPS (R12)(R11*4), Z14
+	MOVQ    40(R10), R11
+	VMOVUPS (R12)(R11*4), Z15
+	MOVQ    (R10), R11
+	LEAQ    (DI)(R11*4), DI
 
 positions:
-	VMOVDQA64 Z5, Z10
-	VMOVDQA64 Z5, Z11
-	VMOVDQA64 Z5, Z12
-	VMOVDQA64 Z5, Z13
-	VMOVDQA64 Z5, Z14
-	VMOVDQA64 Z5, Z15
-	VMOVDQA64 Z5, Z16
-	VMOVDQA64 Z5, Z17
-	VMOVDQU32 (DI), Z18
-	VPDPBUSD  Z7, Z18, Z10
-	VMOVDQU32 (DI)(CX*1), Z18
-	VPDPBUSD  Z7, Z18, Z11
-	VPDPBUSD  Z8, Z18, Z10
-	VMOVDQU32 (DI)(CX*2), Z18
-	VPDPBUSD  Z7, Z18, Z12
-	VPDPBUSD  Z8, Z18, Z11
-	VPDPBUSD  Z9, Z18, Z10
-	VMOVDQU32 (DI)(BX*1), Z18
-	VPDPBUSD  Z7, Z18, Z13
-	VPDPBUSD  Z8, Z18, Z12
-	VPDPBUSD  Z9, Z18, Z11
-	LEAQ      (DI)(CX*4), R11
-	VMOVDQU32 (R11), Z18
-	VPDPBUSD  Z7, Z18, Z14
-	VPDPBUSD  Z8, Z18, Z13
-	VPDPBUSD  Z9, Z18, Z12
-	VMOVDQU32 (R11)(CX*1), Z18
-	VPDPBUSD  Z7, Z18, Z15
-	VPDPBUSD  Z8, Z18, Z14
-	VPDPBUSD  Z9, Z18, Z13
-	VMOVDQU32 (R11)(CX*2), Z18
-	VPDPBUSD  Z7, Z18, Z16
-	VPDPBUSD  Z8, Z18, Z15
-	VPDPBUSD  Z9, Z18, Z14
-	VMOVDQU32 (R11)(BX*1), Z18
-	VPDPBUSD  Z7, Z18, Z17
-	VPDPBUSD  Z8, Z18, Z16
-	VPDPBUSD  Z9, Z18, Z15
-	LEAQ      (R11)(CX*4), R11
-	VMOVDQU32 (R11), Z18
-	VPDPBUSD  Z8, Z18, Z17
-	VPDPBUSD  Z9, Z18, Z16
-	VMOVDQU32 (R11)(CX*1), Z18
-	VPDPBUSD  Z9, Z18, Z17
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z6, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z6, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z6, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z6, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z6, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z6, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z6, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z6, Z17, Z17
-	CMPQ      104(AX), $0x00
-	JNE       fits
-	VMAXPS    Z0, Z10, Z10
-	VMINPS    Z1, Z10, Z10
-	VMAXPS    Z0, Z11, Z11
-	VMINPS    Z1, Z11, Z11
-	VMAXPS    Z0, Z12, Z12
-	VMINPS    Z1, Z12, Z12
-	VMAXPS    Z0, Z13, Z13
-	VMINPS    Z1, Z13, Z13
-	VMAXPS    Z0, Z14, Z14
-	VMINPS    Z1, Z14, Z14
-	VMAXPS    Z0, Z15, Z15
-	VMINPS    Z1, Z15, Z15
-	VMAXPS    Z0, Z16, Z16
-	VMINPS    Z1, Z16, Z16
-	VMAXPS    Z0, Z17, Z17
-	VMINPS    Z1, Z17, Z17
+	VMOVUPS      Z8, Z0
+	VMOVUPS      Z8, Z1
+	VMOVUPS      Z8, Z2
+	VMOVUPS      Z8, Z3
+	VMOVUPS      Z8, Z4
+	VMOVUPS      Z8, Z5
+	VMOVUPS      Z8, Z6
+	VMOVUPS      Z8, Z7
+	VMOVUPS      (DI), Z10
+	VPDPBUSD     Z11, Z10, Z0
+	VMOVUPS      (DI)(CX*1), Z10
+	VPDPBUSD     Z11, Z10, Z1
+	VPDPBUSD     Z14, Z10, Z0
+	VMOVUPS      (DI)(CX*2), Z10
+	VPDPBUSD     Z11, Z10, Z2
+	VPDPBUSD     Z14, Z10, Z1
+	VPDPBUSD     Z15, Z10, Z0
+	VMOVUPS      (DI)(BX*1), Z10
+	VPDPBUSD     Z11, Z10, Z3
+	VPDPBUSD     Z14, Z10, Z2
+	VPDPBUSD     Z15, Z10, Z1
+	LEAQ         (DI)(CX*4), R11
+	VMOVUPS      (R11), Z10
+	VPDPBUSD     Z11, Z10, Z4
+	VPDPBUSD     Z14, Z10, Z3
+	VPDPBUSD     Z15, Z10, Z2
+	VMOVUPS      (R11)(CX*1), Z10
+	VPDPBUSD     Z11, Z10, Z5
+	VPDPBUSD     Z14, Z10, Z4
+	VPDPBUSD     Z15, Z10, Z3
+	VMOVUPS      (R11)(CX*2), Z10
+	VPDPBUSD     Z11, Z10, Z6
+	VPDPBUSD     Z14, Z10, Z5
+	VPDPBUSD     Z15, Z10, Z4
+	VMOVUPS      (R11)(BX*1), Z10
+	VPDPBUSD     Z11, Z10, Z7
+	VPDPBUSD     Z14, Z10, Z6
+	VPDPBUSD     Z15, Z10, Z5
+	LEAQ         (R11)(CX*4), R11
+	VMOVUPS      (R11), Z10
+	VPDPBUSD     Z14, Z10, Z7
+	VPDPBUSD     Z15, Z10, Z6
+	VMOVUPS      (R11)(CX*1), Z10
+	VPDPBUSD     Z15, Z10, Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z9, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z9, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z9, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z9, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
+	CMPQ         104(AX), $0x00
+	JNE          fits
+	VBROADCASTSS 88(AX), Z12
+	VBROADCASTSS 92(AX), Z13
+	VMAXPS       Z12, Z0, Z0
+	VMINPS       Z13, Z0, Z0
+	VMAXPS       Z12, Z1, Z1
+	VMINPS       Z13, Z1, Z1
+	VMAXPS       Z12, Z2, Z2
+	VMINPS       Z13, Z2, Z2
+	VMAXPS       Z12, Z3, Z3
+	VMINPS       Z13, Z3, Z3
+	VMAXPS       Z12, Z4, Z4
+	VMINPS       Z13, Z4, Z4
+	VMAXPS       Z12, Z5, Z5
+	VMINPS       Z13, Z5, Z5
+	VMAXPS       Z12, Z6, Z6
+	VMINPS       Z13, Z6, Z6
+	VMAXPS       Z12, Z7, Z7
+	VMINPS       Z13, Z7, Z7
 
 fits:
-	VCVTPS2DQ     Z10, Z10
-	VCVTPS2DQ     Z11, Z11
-	VCVTPS2DQ     Z12, Z12
-	VCVTPS2DQ     Z13, Z13
-	VCVTPS2DQ     Z14, Z14
-	VCVTPS2DQ     Z15, Z15
-	VCVTPS2DQ     Z16, Z16
-	VCVTPS2DQ     Z17, Z17
-	VPACKSSDW     Z11, Z10, Z10
-	VPADDSW       Z2, Z10, Z10
-	VPACKSSDW     Z13, Z12, Z12
-	VPADDSW       Z2, Z12, Z12
-	VPACKSSDW     Z15, Z14, Z14
-	VPADDSW       Z2, Z14, Z14
-	VPACKSSDW     Z17, Z16, Z16
-	VPADDSW       Z2, Z16, Z16
-	VPACKUSWB     Z12, Z10, Z10
-	VPXORD        Z3, Z10, Z10
-	VPERMD        Z10, Z4, Z10
-	VMOVDQU       X10, (R8)
-	VEXTRACTI32X4 $0x01, Z10, (R8)(DX*1)
-	VEXTRACTI32X4 $0x02, Z10, (R8)(DX*2)
-	VEXTRACTI32X4 $0x03, Z10, (R8)(SI*1)
+	VPBROADCASTW  96(AX), Z12
+	VPBROADCASTD  100(AX), Z13
+	VMOVUPS       resultsVNNI<>+0(SB), Z10
+	VCVTPS2DQ     Z0, Z0
+	VCVTPS2DQ     Z1, Z1
+	VCVTPS2DQ     Z2, Z2
+	VCVTPS2DQ     Z3, Z3
+	VCVTPS2DQ     Z4, Z4
+	VCVTPS2DQ     Z5, Z5
+	VCVTPS2DQ     Z6, Z6
+	VCVTPS2DQ     Z7, Z7
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z2
+	VPADDSW       Z12, Z2, Z2
+	VPACKSSDW     Z5, Z4, Z4
+	VPADDSW       Z12, Z4, Z4
+	VPACKSSDW     Z7, Z6, Z6
+	VPADDSW       Z12, Z6, Z6
+	VPACKUSWB     Z2, Z0, Z0
+	VPXORD        Z13, Z0, Z0
+	VPERMD        Z0, Z10, Z0
+	VMOVDQU       X0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(DX*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(DX*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(SI*1)
 	LEAQ          (R8)(DX*4), R8
 	LEAQ          (DI)(CX*4), DI
-	VPACKUSWB     Z16, Z14, Z14
-	VPXORD        Z3, Z14, Z14
-	VPERMD        Z14, Z4, Z14
-	VMOVDQU       X14, (R8)
-	VEXTRACTI32X4 $0x01, Z14, (R8)(DX*1)
-	VEXTRACTI32X4 $0x02, Z14, (R8)(DX*2)
-	VEXTRACTI32X4 $0x03, Z14, (R8)(SI*1)
+	VPACKUSWB     Z6, Z4, Z4
+	VPXORD        Z13, Z4, Z4
+	VPERMD        Z4, Z10, Z4
+	VMOVDQU       X4, (R8)
+	VEXTRACTI32X4 $0x01, Z4, (R8)(DX*1)
+	VEXTRACTI32X4 $0x02, Z4, (R8)(DX*2)
+	VEXTRACTI32X4 $0x03, Z4, (R8)(SI*1)
 	LEAQ          (R8)(DX*4), R8
 	LEAQ          (DI)(CX*4), DI
 	SUBQ          $0x08, R9
@@ -364,6 +373,551 @@ fits:
 
 done:
 	ADDQ $0x10, 112(AX)
+	DECQ 80(AX)
+	JNE  channels
+	VZEROUPPER
+	RET
+
+DATA partsAVX2<>+0(SB)/4, $0x00000000
+DATA partsAVX2<>+4(SB)/4, $0x00000002
+DATA partsAVX2<>+8(SB)/4, $0x00000004
+DATA partsAVX2<>+12(SB)/4, $0x00000006
+DATA partsAVX2<>+16(SB)/4, $0x00000001
+DATA partsAVX2<>+20(SB)/4, $0x00000003
+DATA partsAVX2<>+24(SB)/4, $0x00000005
+DATA partsAVX2<>+28(SB)/4, $0x00000007
+DATA partsAVX2<>+32(SB)/4, $0x00000000
+DATA partsAVX2<>+36(SB)/4, $0x00000002
+DATA partsAVX2<>+40(SB)/4, $0x00000004
+DATA partsAVX2<>+44(SB)/4, $0x00000006
+DATA partsAVX2<>+48(SB)/4, $0x00000001
+DATA partsAVX2<>+52(SB)/4, $0x00000003
+DATA partsAVX2<>+56(SB)/4, $0x00000005
+DATA partsAVX2<>+60(SB)/4, $0x00000007
+GLOBL partsAVX2<>(SB), RODATA|NOPTR, $64
+
+// func quadsU8AVX2(dst *int32, a *uint8, b *uint8, c *uint8, d *uint8, n int, flip uint32)
+// Requires: AVX, AVX2
+TEXT ·quadsU8AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VMOVUPS      partsAVX2<>+0(SB), Y0
+	VBROADCASTSS flip+48(FP), Y1
+
+next:
+	VPERMD     (CX), Y0, Y2
+	VPXOR      Y1, Y2, Y2
+	ADDQ       $0x20, CX
+	VPERMD     (DX), Y0, Y3
+	VPXOR      Y1, Y3, Y3
+	ADDQ       $0x20, DX
+	VPERMD     (BX), Y0, Y4
+	VPXOR      Y1, Y4, Y4
+	ADDQ       $0x20, BX
+	VPERMD     (SI), Y0, Y5
+	VPXOR      Y1, Y5, Y5
+	ADDQ       $0x20, SI
+	VPUNPCKLBW Y3, Y2, Y6
+	VPUNPCKLBW Y5, Y4, Y7
+	VPUNPCKLWD Y7, Y6, Y8
+	VPUNPCKHWD Y7, Y6, Y6
+	VMOVUPS    Y8, (AX)
+	VMOVUPS    Y6, 32(AX)
+	VPUNPCKHBW Y3, Y2, Y2
+	VPUNPCKHBW Y5, Y4, Y3
+	VPUNPCKLWD Y3, Y2, Y4
+	VPUNPCKHWD Y3, Y2, Y2
+	VMOVUPS    Y4, 64(AX)
+	VMOVUPS    Y2, 96(AX)
+	ADDQ       $0x00000080, AX
+	SUBQ       $0x20, DI
+	JEQ        done
+	CMPQ       DI, $0x20
+	JGE        next
+	SUBQ       $0x20, DI
+	ADDQ       DI, CX
+	ADDQ       DI, DX
+	ADDQ       DI, BX
+	ADDQ       DI, SI
+	LEAQ       (AX)(DI*4), AX
+	MOVQ       $0x00000020, DI
+	JMP        next
+
+done:
+	VZEROUPPER
+	RET
+
+DATA resultsAVXVNNI<>+0(SB)/4, $0x00000000
+DATA resultsAVXVNNI<>+4(SB)/4, $0x00000004
+DATA resultsAVXVNNI<>+8(SB)/4, $0x00000001
+DATA resultsAVXVNNI<>+12(SB)/4, $0x00000005
+DATA resultsAVXVNNI<>+16(SB)/4, $0x00000002
+DATA resultsAVXVNNI<>+20(SB)/4, $0x00000006
+DATA resultsAVXVNNI<>+24(SB)/4, $0x00000003
+DATA resultsAVXVNNI<>+28(SB)/4, $0x00000007
+DATA resultsAVXVNNI<>+32(SB)/4, $0x00000000
+DATA resultsAVXVNNI<>+36(SB)/4, $0x00000004
+DATA resultsAVXVNNI<>+40(SB)/4, $0x00000001
+DATA resultsAVXVNNI<>+44(SB)/4, $0x00000005
+DATA resultsAVXVNNI<>+48(SB)/4, $0x00000002
+DATA resultsAVXVNNI<>+52(SB)/4, $0x00000006
+DATA resultsAVXVNNI<>+56(SB)/4, $0x00000003
+DATA resultsAVXVNNI<>+60(SB)/4, $0x00000007
+GLOBL resultsAVXVNNI<>(SB), RODATA|NOPTR, $64
+
+// func depthQ8AVXVNNI(t *depthQ8)
+// Requires: AVX, AVX2
+TEXT ·depthQ8AVXVNNI(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), CX
+	MOVQ 72(AX), DX
+	LEAQ (CX)(CX*2), BX
+	LEAQ (DX)(DX*2), SI
+
+channels:
+	MOVQ    112(AX), R13
+	MOVQ    24(AX), R12
+	VMOVUPS (R12)(R13*4), Y4
+	MOVQ    32(AX), R12
+	VMOVUPS (R12)(R13*4), Y5
+	MOVQ    8(AX), DI
+	LEAQ    (DI)(R13*4), DI
+	MOVQ    (AX), R8
+	ADDQ    R13, R8
+	SHLQ    $0x02, R13
+	ADDQ    16(AX), R13
+	MOVQ    56(AX), R9
+
+positions:
+	VMOVUPS Y4, Y0
+	VMOVUPS Y4, Y1
+	VMOVUPS Y4, Y2
+	VMOVUPS Y4, Y3
+	MOVQ    40(AX), R10
+	MOVQ    48(AX), R11
+
+taps:
+	MOVQ    8(R10), R12
+	VMOVUPS (R13)(R12*4), Y7
+	MOVQ    (R10), R12
+	LEAQ    (DI)(R12*4), R12
+	VMOVUPS (R12), Y6
+
+	// {vex} vpdpbusd ymm0, ymm6, ymm7
+	BYTE    $0xc4
+	BYTE    $0xe2
+	BYTE    $0x4d
+	BYTE    $0x50
+	BYTE    $0xc7
+	VMOVUPS (R12)(CX*1), Y6
+
+	// {vex} vpdpbusd ymm1, ymm6, ymm7
+	BYTE    $0xc4
+	BYTE    $0xe2
+	BYTE    $0x4d
+	BYTE    $0x50
+	BYTE    $0xcf
+	VMOVUPS (R12)(CX*2), Y6
+
+	// {vex} vpdpbusd ymm2, ymm6, ymm7
+	BYTE    $0xc4
+	BYTE    $0xe2
+	BYTE    $0x4d
+	BYTE    $0x50
+	BYTE    $0xd7
+	VMOVUPS (R12)(BX*1), Y6
+
+	// {vex} vpdpbusd ymm3, ymm6, ymm7
+	BYTE         $0xc4
+	BYTE         $0xe2
+	BYTE         $0x4d
+	BYTE         $0x50
+	BYTE         $0xdf
+	ADDQ         $0x10, R10
+	DECQ         R11
+	JNE          taps
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	CMPQ         104(AX), $0x00
+	JNE          fits
+	VBROADCASTSS 88(AX), Y8
+	VBROADCASTSS 92(AX), Y9
+	VMAXPS       Y8, Y0, Y0
+	VMINPS       Y9, Y0, Y0
+	VMAXPS       Y8, Y1, Y1
+	VMINPS       Y9, Y1, Y1
+	VMAXPS       Y8, Y2, Y2
+	VMINPS       Y9, Y2, Y2
+	VMAXPS       Y8, Y3, Y3
+	VMINPS       Y9, Y3, Y3
+
+fits:
+	VPBROADCASTW 96(AX), Y8
+	VPBROADCASTD 100(AX), Y9
+	VMOVUPS      resultsAVXVNNI<>+0(SB), Y6
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y8, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPXOR        Y9, Y0, Y0
+	VPERMD       Y0, Y6, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(DX*1)
+	VMOVQ        X2, (R8)(DX*2)
+	VMOVHPS      X2, (R8)(SI*1)
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (DI)(CX*4), DI
+	SUBQ         $0x04, R9
+	JEQ          done
+	CMPQ         R9, $0x04
+	JGE          positions
+	SUBQ         $0x04, R9
+	MOVQ         R9, R12
+	IMULQ        CX, R12
+	ADDQ         R12, DI
+	MOVQ         R9, R12
+	IMULQ        DX, R12
+	ADDQ         R12, R8
+	MOVQ         $0x00000004, R9
+	JMP          positions
+
+done:
+	ADDQ $0x08, 112(AX)
+	DECQ 80(AX)
+	JNE  channels
+	VZEROUPPER
+	RET
+
+// func depthQ8AVXVNNI3(t *depthQ8)
+// Requires: AVX, AVX2
+TEXT ·depthQ8AVXVNNI3(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), CX
+	MOVQ 72(AX), DX
+	LEAQ (CX)(CX*2), BX
+	LEAQ (DX)(DX*2), SI
+
+channels:
+	MOVQ    112(AX), R12
+	MOVQ    24(AX), R11
+	VMOVUPS (R11)(R12*4), Y8
+	MOVQ    32(AX), R11
+	VMOVUPS (R11)(R12*4), Y9
+	MOVQ    8(AX), DI
+	LEAQ    (DI)(R12*4), DI
+	MOVQ    (AX), R8
+	ADDQ    R12, R8
+	SHLQ    $0x02, R12
+	ADDQ    16(AX), R12
+	MOVQ    56(AX), R9
+	MOVQ    40(AX), R10
+	MOVQ    8(R10), R11
+	VMOVUPS (R12)(R11*4), Y11
+	MOVQ    24(R10), R11
+	VMOVUPS (R12)(R11*4), Y14
+	MOVQ    40(R10), R11
+	VMOVUPS (R12)(R11*4), Y15
+	MOVQ    (R10), R11
+	LEAQ    (DI)(R11*4), DI
+
+positions:
+	VMOVUPS Y8, Y0
+	VMOVUPS Y8, Y1
+	VMOVUPS Y8, Y2
+	VMOVUPS Y8, Y3
+	VMOVUPS Y8, Y4
+	VMOVUPS Y8, Y5
+	VMOVUPS Y8, Y6
+	VMOVUPS Y8, Y7
+	VMOVUPS (DI), Y10
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm11
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xc3
+	VMOVUPS (DI)(CX*1), Y10
+
+	// {vex} vpdpbusd ymm1, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xcb
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm14
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xc6
+	VMOVUPS (DI)(CX*2), Y10
+
+	// {vex} vpdpbusd ymm2, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xd3
+
+	// {vex} vpdpbusd ymm1, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xce
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xc7
+	VMOVUPS (DI)(BX*1), Y10
+
+	// {vex} vpdpbusd ymm3, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xdb
+
+	// {vex} vpdpbusd ymm2, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xd6
+
+	// {vex} vpdpbusd ymm1, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xcf
+	LEAQ    (DI)(CX*4), R11
+	VMOVUPS (R11), Y10
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xe3
+
+	// {vex} vpdpbusd ymm3, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xde
+
+	// {vex} vpdpbusd ymm2, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xd7
+	VMOVUPS (R11)(CX*1), Y10
+
+	// {vex} vpdpbusd ymm5, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xeb
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xe6
+
+	// {vex} vpdpbusd ymm3, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xdf
+	VMOVUPS (R11)(CX*2), Y10
+
+	// {vex} vpdpbusd ymm6, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xf3
+
+	// {vex} vpdpbusd ymm5, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xee
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xe7
+	VMOVUPS (R11)(BX*1), Y10
+
+	// {vex} vpdpbusd ymm7, ymm10, ymm11
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xfb
+
+	// {vex} vpdpbusd ymm6, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xf6
+
+	// {vex} vpdpbusd ymm5, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xef
+	LEAQ    (R11)(CX*4), R11
+	VMOVUPS (R11), Y10
+
+	// {vex} vpdpbusd ymm7, ymm10, ymm14
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xfe
+
+	// {vex} vpdpbusd ymm6, ymm10, ymm15
+	BYTE    $0xc4
+	BYTE    $0xc2
+	BYTE    $0x2d
+	BYTE    $0x50
+	BYTE    $0xf7
+	VMOVUPS (R11)(CX*1), Y10
+
+	// {vex} vpdpbusd ymm7, ymm10, ymm15
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xff
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y9, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y9, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y9, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y9, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y9, Y7, Y7
+	CMPQ         104(AX), $0x00
+	JNE          fits
+	VBROADCASTSS 88(AX), Y12
+	VBROADCASTSS 92(AX), Y13
+	VMAXPS       Y12, Y0, Y0
+	VMINPS       Y13, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMINPS       Y13, Y1, Y1
+	VMAXPS       Y12, Y2, Y2
+	VMINPS       Y13, Y2, Y2
+	VMAXPS       Y12, Y3, Y3
+	VMINPS       Y13, Y3, Y3
+	VMAXPS       Y12, Y4, Y4
+	VMINPS       Y13, Y4, Y4
+	VMAXPS       Y12, Y5, Y5
+	VMINPS       Y13, Y5, Y5
+	VMAXPS       Y12, Y6, Y6
+	VMINPS       Y13, Y6, Y6
+	VMAXPS       Y12, Y7, Y7
+	VMINPS       Y13, Y7, Y7
+
+fits:
+	VPBROADCASTW 96(AX), Y12
+	VPBROADCASTD 100(AX), Y13
+	VMOVUPS      resultsAVXVNNI<>+0(SB), Y10
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y12, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y12, Y2, Y2
+	VPACKSSDW    Y5, Y4, Y4
+	VPADDSW      Y12, Y4, Y4
+	VPACKSSDW    Y7, Y6, Y6
+	VPADDSW      Y12, Y6, Y6
+	VPACKUSWB    Y2, Y0, Y0
+	VPXOR        Y13, Y0, Y0
+	VPERMD       Y0, Y10, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(DX*1)
+	VMOVQ        X2, (R8)(DX*2)
+	VMOVHPS      X2, (R8)(SI*1)
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (DI)(CX*4), DI
+	VPACKUSWB    Y6, Y4, Y4
+	VPXOR        Y13, Y4, Y4
+	VPERMD       Y4, Y10, Y4
+	VEXTRACTI128 $0x01, Y4, X6
+	VMOVQ        X4, (R8)
+	VMOVHPS      X4, (R8)(DX*1)
+	VMOVQ        X6, (R8)(DX*2)
+	VMOVHPS      X6, (R8)(SI*1)
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (DI)(CX*4), DI
+	SUBQ         $0x08, R9
+	JEQ          done
+	CMPQ         R9, $0x08
+	JGE          positions
+	SUBQ         $0x08, R9
+	MOVQ         R9, R11
+	IMULQ        CX, R11
+	ADDQ         R11, DI
+	MOVQ         R9, R11
+	IMULQ        DX, R11
+	ADDQ         R11, R8
+	MOVQ         $0x00000008, R9
+	JMP          positions
+
+done:
+	ADDQ $0x08, 112(AX)
 	DECQ 80(AX)
 	JNE  channels
 	VZEROUPPER

@@ -14,52 +14,85 @@ const (
 
 // depthQ8 emits depthwise convolutions with VNNI: the four bytes of a lane are four rows of an image.
 func depthQ8(g *gen) {
-	g.tier(avx512)
-	order := g.data("quarters", func(i int) uint32 { return uint32(i%4*4 + i/4) })
+	dots := map[bool]string{true: "VNNI", false: "AVXVNNI"}
+	for _, t := range []tier{avx512, avx2} {
+		g.tier(t)
+		suffix := dots[t.wide]
+		g.quadsU8()
+		order := g.resultOrder("results" + suffix)
+		g.depthRow("depthQ8"+suffix, 4, false, order)
+		g.depthRow("depthQ8"+suffix+"3", 8, true, order)
+	}
+}
 
-	g.text("quadsU8AVX512", "func(dst *int32, a, b, c, d *uint8, n int, flip uint32)")
+// resultOrder is the index of VPERMD that puts the results of four vectors of 32-bit values in order, which were packed to
+// bytes by 128 bits.
+func (g *gen) resultOrder(name string) Mem {
+	n := g.t.lanes / 4
+	return g.data(name, func(i int) uint32 { return uint32(i%g.t.lanes%n*4 + i%g.t.lanes/n) })
+}
+
+// quadsU8 emits the interleaving of four rows of bytes.
+func (g *gen) quadsU8() {
+	n := g.t.lanes / 4
+	parts := g.data("parts"+g.t.suffix, func(i int) uint32 { return uint32(i%4*n + i/4%n) })
+	g.text("quadsU8"+g.t.suffix, "func(dst *int32, a, b, c, d *uint8, n int, flip uint32)")
 	p := g.pointers("dst", "a", "b", "c", "d", "n")
-	index, mask := g.ZMM(), g.ZMM()
-	g.VMOVDQU32(order, index)
-	g.VPBROADCASTD(g.Load(g.Param("flip"), g.GP32()), mask)
+	index, mask := g.load(parts), g.broadcast("flip")
 	g.Label("next")
 	var v [4]VecVirtual
 	for i := range v {
-		// Quarters of the vector get every fourth of four values, from which interleaving makes vectors in order.
-		v[i] = g.ZMM()
+		// Each 128 bits of the vector get words of four values a vector of results apart, from which interleaving makes vectors in
+		// order.
+		v[i] = g.vec()
 		g.VPERMD(Mem{Base: p[1+i]}, index, v[i])
-		g.VPXORD(mask, v[i], v[i])
-		g.ADDQ(U8(64), p[1+i])
+		g.xor(mask, v[i])
+		g.ADDQ(U8(g.bytes()), p[1+i])
 	}
 	for h, unpack := range []func(ops ...Op){g.VPUNPCKLBW, g.VPUNPCKHBW} {
-		ab, cd := g.ZMM(), g.ZMM()
+		ab, cd := g.vec(), g.vec()
 		unpack(v[1], v[0], ab)
 		unpack(v[3], v[2], cd)
-		low, high := g.ZMM(), g.ZMM()
+		low, high := g.vec(), g.vec()
 		g.VPUNPCKLWD(cd, ab, low)
 		g.VPUNPCKHWD(cd, ab, high)
-		g.VMOVDQU32(low, Mem{Base: p[0], Disp: 128 * h})
-		g.VMOVDQU32(high, Mem{Base: p[0], Disp: 128*h + 64})
+		g.VMOVUPS(low, Mem{Base: p[0], Disp: 2 * h * g.bytes()})
+		g.VMOVUPS(high, Mem{Base: p[0], Disp: (2*h + 1) * g.bytes()})
 	}
-	g.ADDQ(U32(256), p[0])
-	g.SUBQ(U8(64), p[5])
+	g.ADDQ(U32(4*g.bytes()), p[0])
+	g.SUBQ(U8(g.bytes()), p[5])
 	g.JEQ(LabelRef("done"))
-	g.CMPQ(p[5], U8(64))
+	g.CMPQ(p[5], U8(g.bytes()))
 	g.JGE(LabelRef("next"))
-	// The last 64 values, some of them once more.
-	g.SUBQ(U8(64), p[5])
+	// The last values, some of them once more.
+	g.SUBQ(U8(g.bytes()), p[5])
 	for _, r := range p[1:5] {
 		g.ADDQ(p[5], r)
 	}
 	g.LEAQ(Mem{Base: p[0], Index: p[5], Scale: 4}, p[0])
-	g.MOVQ(U32(64), p[5])
+	g.MOVQ(U32(g.bytes()), p[5])
 	g.JMP(LabelRef("next"))
 	g.Label("done")
 	g.VZEROUPPER()
 	g.RET()
+}
 
-	g.depthRow("depthQ8VNNI", 4, false, order)
-	g.depthRow("depthQ8VNNI3", 8, true, order)
+// xor inverts the bits of v that mask holds.
+func (g *gen) xor(mask Op, v Op) {
+	if g.t.wide {
+		g.VPXORD(mask, v, v)
+	} else {
+		g.VPXOR(mask, v, v)
+	}
+}
+
+// dotBytes adds the products of signed bytes w and unsigned bytes x to acc.
+func (g *gen) dotBytes(w, x, acc VecPhysical) {
+	if g.t.wide {
+		g.VPDPBUSD(w, x, acc)
+	} else {
+		g.vexDot(vexDotBytes, w, x, acc)
+	}
 }
 
 // depthRow emits a row of results, so many positions at a time. sliding says that there are three taps, each of which reads
@@ -68,68 +101,62 @@ func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
 	g.typeName("depthQ8")
 	g.text(name, "func(t *byte)")
 	t := g.Load(g.Param("t"), g.GP64())
-	get := func(disp int) Register {
-		r := g.GP64()
-		g.MOVQ(Mem{Base: t, Disp: disp}, r)
-		return r
-	}
-	step, stride := get(dqStep), get(dqStride)
+	step, stride := g.field(t, dqStep, 0), g.field(t, dqStride, 0)
 	step3, stride3 := g.times3(step), g.times3(stride)
 	x, y, left, offs, taps, q, w := g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64()
-	lo, hi, zero, flip := g.ZMM(), g.ZMM(), g.ZMM(), g.ZMM()
-	g.VBROADCASTSS(Mem{Base: t, Disp: dqLo}, lo)
-	g.VBROADCASTSS(Mem{Base: t, Disp: dqHi}, hi)
-	g.VPBROADCASTW(Mem{Base: t, Disp: dqWords}, zero)
-	g.VPBROADCASTD(Mem{Base: t, Disp: dqFlip}, flip)
-	index, init, scale := g.ZMM(), g.ZMM(), g.ZMM()
-	g.VMOVDQU32(order, index)
+	used := 0
+	vec := func() VecPhysical {
+		used++
+		return g.phys(used - 1)
+	}
+	acc := make([]VecPhysical, positions)
+	for i := range acc {
+		acc[i] = vec()
+	}
+	init, scale, values, weights := vec(), vec(), vec(), []VecPhysical{vec()}
+	temps := [2]VecPhysical{vec(), vec()}
 	g.Label("channels")
 	g.MOVQ(Mem{Base: t, Disp: dqColumn}, w)
 	g.MOVQ(Mem{Base: t, Disp: dqInit}, q)
-	g.VMOVDQU32(Mem{Base: q, Index: w, Scale: 4}, init)
+	g.VMOVUPS(Mem{Base: q, Index: w, Scale: 4}, init)
 	g.MOVQ(Mem{Base: t, Disp: dqScale}, q)
 	g.VMOVUPS(Mem{Base: q, Index: w, Scale: 4}, scale)
 	g.MOVQ(Mem{Base: t, Disp: dqX}, x)
 	g.LEAQ(Mem{Base: x, Index: w, Scale: 4}, x)
 	g.MOVQ(Mem{Base: t, Disp: dqY}, y)
 	g.ADDQ(w, y)
+	g.SHLQ(U8(2), w)
+	g.ADDQ(Mem{Base: t, Disp: dqW}, w)
 	g.MOVQ(Mem{Base: t, Disp: dqN}, left)
-	// tapAt points w at the weights of tap i behind offs.
-	tapAt := func(i int) {
-		g.MOVQ(Mem{Base: offs, Disp: 16*i + 8}, w)
-		g.ADDQ(Mem{Base: t, Disp: dqColumn}, w)
-		g.SHLQ(U8(2), w)
-		g.ADDQ(Mem{Base: t, Disp: dqW}, w)
+	// weightsOf reads those of tap i behind offs.
+	weightsOf := func(i int, v VecPhysical) {
+		g.MOVQ(Mem{Base: offs, Disp: 16*i + 8}, q)
+		g.VMOVUPS(Mem{Base: w, Index: q, Scale: 4}, v)
 	}
-	weights := []VecVirtual{g.ZMM()}
 	if sliding {
-		weights = append(weights, g.ZMM(), g.ZMM())
+		weights = append(weights, vec(), vec())
 		g.MOVQ(Mem{Base: t, Disp: dqOffs}, offs)
+		for i, v := range weights {
+			weightsOf(i, v)
+		}
 		g.MOVQ(Mem{Base: offs}, q)
 		g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, x)
-		for i, v := range weights {
-			tapAt(i)
-			g.VMOVDQU32(Mem{Base: w}, v)
-		}
 	}
 	g.Label("positions")
-	acc := make([]VecVirtual, positions)
-	for i := range acc {
-		acc[i] = g.ZMM()
-		g.VMOVDQA64(init, acc[i])
+	for _, v := range acc {
+		g.VMOVUPS(init, v)
 	}
-	values := g.ZMM()
 	if sliding {
-		at := x
+		at := Register(x)
 		for i := range positions + len(weights) - 1 {
 			if i > 0 && i%4 == 0 {
 				g.LEAQ(Mem{Base: at, Index: step, Scale: 4}, q)
 				at = q
 			}
-			g.VMOVDQU32(strided(at, step, step3, i%4), values)
+			g.VMOVUPS(strided(at, step, step3, i%4), values)
 			for k, v := range weights {
 				if i-k >= 0 && i-k < positions {
-					g.VPDPBUSD(v, values, acc[i-k])
+					g.dotBytes(v, values, acc[i-k])
 				}
 			}
 		}
@@ -137,32 +164,37 @@ func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
 		g.MOVQ(Mem{Base: t, Disp: dqOffs}, offs)
 		g.MOVQ(Mem{Base: t, Disp: dqTaps}, taps)
 		g.Label("taps")
+		weightsOf(0, weights[0])
 		g.MOVQ(Mem{Base: offs}, q)
 		g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, q)
-		tapAt(0)
-		g.VMOVDQU32(Mem{Base: w}, weights[0])
-		for i := range acc {
-			g.VMOVDQU32(strided(q, step, step3, i), values)
-			g.VPDPBUSD(weights[0], values, acc[i])
+		for i, v := range acc {
+			g.VMOVUPS(strided(q, step, step3, i), values)
+			g.dotBytes(weights[0], values, v)
 		}
 		g.ADDQ(U8(16), offs)
 		g.DECQ(taps)
 		g.JNE(LabelRef("taps"))
 	}
-	for i := range acc {
-		g.VCVTDQ2PS(acc[i], acc[i])
-		g.VMULPS(scale, acc[i], acc[i])
+	for _, v := range acc {
+		g.VCVTDQ2PS(v, v)
+		g.VMULPS(scale, v, v)
 	}
 	g.CMPQ(Mem{Base: t, Disp: dqFits}, U8(0))
 	g.JNE(LabelRef("fits"))
+	g.VBROADCASTSS(Mem{Base: t, Disp: dqLo}, temps[0])
+	g.VBROADCASTSS(Mem{Base: t, Disp: dqHi}, temps[1])
 	// The bound is the operand that a comparison with NaN returns.
-	for i := range acc {
-		g.VMAXPS(lo, acc[i], acc[i])
-		g.VMINPS(hi, acc[i], acc[i])
+	for _, v := range acc {
+		g.VMAXPS(temps[0], v, v)
+		g.VMINPS(temps[1], v, v)
 	}
 	g.Label("fits")
-	for i := range acc {
-		g.VCVTPS2DQ(acc[i], acc[i])
+	zero, flip, index := temps[0], temps[1], values
+	g.VPBROADCASTW(Mem{Base: t, Disp: dqWords}, zero)
+	g.VPBROADCASTD(Mem{Base: t, Disp: dqFlip}, flip)
+	g.VMOVUPS(order, index)
+	for _, v := range acc {
+		g.VCVTPS2DQ(v, v)
 	}
 	for i := 0; i < positions; i += 2 {
 		g.VPACKSSDW(acc[i+1], acc[i], acc[i])
@@ -171,16 +203,13 @@ func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
 	for i := 0; i < positions; i += 4 {
 		v := acc[i]
 		g.VPACKUSWB(acc[i+2], v, v)
-		g.VPXORD(flip, v, v)
+		g.xor(flip, v)
 		g.VPERMD(v, index, v)
-		for k := range 4 {
-			to := strided(y, stride, stride3, k)
-			if k == 0 {
-				g.VMOVDQU(v.AsX(), to)
-			} else {
-				g.VEXTRACTI32X4(U8(k), v, to)
-			}
+		var to [4]Mem
+		for k := range to {
+			to[k] = strided(y, stride, stride3, k)
 		}
+		g.storeFourths(v, acc[i+2], to)
 		g.LEAQ(Mem{Base: y, Index: stride, Scale: 4}, y)
 		g.LEAQ(Mem{Base: x, Index: step, Scale: 4}, x)
 	}
@@ -198,9 +227,26 @@ func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
 	g.MOVQ(U32(uint32(positions)), left)
 	g.JMP(LabelRef("positions"))
 	g.Label("done")
-	g.ADDQ(U8(16), Mem{Base: t, Disp: dqColumn})
+	g.ADDQ(U8(g.t.lanes), Mem{Base: t, Disp: dqColumn})
 	g.DECQ(Mem{Base: t, Disp: dqVectors})
 	g.JNE(LabelRef("channels"))
 	g.VZEROUPPER()
 	g.RET()
+}
+
+// storeFourths stores the fourths of v. It may overwrite temp.
+func (g *gen) storeFourths(v, temp VecPhysical, to [4]Mem) {
+	if g.t.wide {
+		g.VMOVDQU(v.(Vec).AsX(), to[0])
+		for k := 1; k < 4; k++ {
+			g.VEXTRACTI32X4(U8(k), v, to[k])
+		}
+		return
+	}
+	high := temp.(Vec).AsX()
+	g.VEXTRACTI128(U8(1), v, high)
+	g.VMOVQ(v.(Vec).AsX(), to[0])
+	g.VMOVHPS(v.(Vec).AsX(), to[1])
+	g.VMOVQ(high, to[2])
+	g.VMOVHPS(high, to[3])
 }

@@ -18,14 +18,18 @@ func TestEncodings(t *testing.T) {
 	if err != nil {
 		t.Skip("no objdump")
 	}
-	src, err := os.ReadFile("../../tileq8_amd64.s")
-	if err != nil {
-		t.Fatal(err)
+	var src strings.Builder
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join("../..", f.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		src.Write(b)
 	}
 	value := regexp.MustCompile(`^\s*BYTE +\$0x([0-9a-f]{2})$`)
 	var want []string
 	var code []byte
-	for line := range strings.Lines(string(src)) {
+	for line := range strings.Lines(src.String()) {
 		if _, text, ok := strings.Cut(line, "// {vex} "); ok {
 			want = append(want, strings.TrimSpace(text))
 		}

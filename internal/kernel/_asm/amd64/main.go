@@ -86,10 +86,11 @@ func main() {
 
 var (
 	textLine = regexp.MustCompile(`^TEXT ·(\w+)\(SB\)`)
+	vexOnly  = regexp.MustCompile(`AVX(2|VNNI)\d*$`)
 	highReg  = regexp.MustCompile(`\b[XY](1[6-9]|2\d|3[01])\b`)
 )
 
-// checkRegisters fails if a routine for AVX2 uses a register that only AVX-512 has: the allocator of registers takes
+// checkRegisters fails if a routine for AVX2 or AVX-VNNI uses a register that only AVX-512 has: the allocator of registers takes
 // one where the sixteen of AVX2 do not suffice.
 func checkRegisters(src []byte) error {
 	name := ""
@@ -97,7 +98,7 @@ func checkRegisters(src []byte) error {
 		if m := textLine.FindStringSubmatch(line); m != nil {
 			name = m[1]
 		}
-		if strings.HasSuffix(name, "AVX2") && highReg.MatchString(line) {
+		if vexOnly.MatchString(name) && highReg.MatchString(line) {
 			return fmt.Errorf("%s: too few registers: %s", name, strings.TrimSpace(line))
 		}
 	}
