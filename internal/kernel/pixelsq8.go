@@ -22,26 +22,30 @@ type pixelsQ8 struct {
 	fits   int
 }
 
-// pixelKernels are the kernels of [PackPixelsQ8] by the number of columns; use is nil where there is none.
-var pixelKernels = [...]gemmQ8{{}, pixelKernel(1), pixelKernel(2), pixelKernel(3), pixelKernel(4)}
+// pixelKernels are the kernels of [PackPixelsQ8], best first; nr is the number of columns.
+var pixelKernels = archPixelsQ8()
 
-func pixelKernel(n int) gemmQ8 {
-	return gemmQ8{name: fmt.Sprintf("vnni-64x%d", n), use: pixelsUse(), mr: 64, nr: n, kr: 4, a: leftU8}
+func pixelKernel(n int) *gemmQ8 {
+	for i := range pixelKernels {
+		if g := &pixelKernels[i]; g.nr == n && *g.use {
+			return g
+		}
+	}
+	return nil
 }
 
 // HasPixelsQ8 reports whether the processor has kernels for [PackPixelsQ8] with n columns.
-func HasPixelsQ8(n int) bool {
-	return n > 0 && n < len(pixelKernels) && pixelKernels[n].use != nil && *pixelKernels[n].use
-}
+func HasPixelsQ8(n int) bool { return pixelKernel(n) != nil }
 
 // PackPixelsQ8 is [PackQ8] for one segment of k values, a multiple of 4, and for [PackedQ8.RunPixels] instead of Run.
 // [HasPixelsQ8] must hold for n.
 func PackPixelsQ8(k, n int, b []int8, ldb int) *PackedQ8 {
 	checkMatrix("b", k, n, len(b), ldb)
-	if !HasPixelsQ8(n) || k == 0 || k%4 != 0 {
+	g := pixelKernel(n)
+	if g == nil || k == 0 || k%4 != 0 {
 		panic(fmt.Sprintf("kernel: PackPixelsQ8 of %d rows and %d columns", k, n))
 	}
-	p := &PackedQ8{Segs: 1, N: n, segK: k, kern: &pixelKernels[n]}
+	p := &PackedQ8{Segs: 1, N: n, segK: k, kern: g}
 	p.pack(b, ldb, 1)
 	return p
 }
@@ -88,7 +92,7 @@ func (p *PackedQ8) RunPixels(lines []LineQ8, x []int32, steps *PixelSteps, c *Co
 			}
 			t.x[k], t.dst[k] = unsafe.Pointer(&x[l.A]), &dst[l.Dst]
 		}
-		runPixelsQ8(p.N, &t)
+		runPixelsQ8(p.kern, &t)
 	}
 }
 

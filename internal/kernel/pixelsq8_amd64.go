@@ -2,18 +2,36 @@
 
 package kernel
 
-func pixelsUse() *bool { return &useVNNI }
+import "fmt"
 
-func runPixelsQ8(cols int, t *pixelsQ8) {
-	switch cols {
-	case 1:
+func archPixelsQ8() []gemmQ8 {
+	var list []gemmQ8
+	for n, mr := range []int{32, 32, 32, 16} {
+		n++
+		list = append(list, gemmQ8{name: fmt.Sprintf("vnni-64x%d", n), id: tileVNNI, use: &useVNNI, mr: 64, nr: n, kr: 4, a: leftU8},
+			gemmQ8{name: fmt.Sprintf("avxvnni-%dx%d", mr, n), id: tileAVXVNNI, use: &useAVXVNNI, mr: mr, nr: n, kr: 4, a: leftU8})
+	}
+	return list
+}
+
+func runPixelsQ8(g *gemmQ8, t *pixelsQ8) {
+	switch id := g.id; {
+	case id == tileVNNI && g.nr == 1:
 		pixelsQ8VNNI1(t)
-	case 2:
+	case id == tileVNNI && g.nr == 2:
 		pixelsQ8VNNI2(t)
-	case 3:
+	case id == tileVNNI && g.nr == 3:
 		pixelsQ8VNNI3(t)
-	default:
+	case id == tileVNNI:
 		pixelsQ8VNNI4(t)
+	case g.nr == 1:
+		pixelsQ8AVXVNNI1(t)
+	case g.nr == 2:
+		pixelsQ8AVXVNNI2(t)
+	case g.nr == 3:
+		pixelsQ8AVXVNNI3(t)
+	default:
+		pixelsQ8AVXVNNI4(t)
 	}
 }
 
@@ -51,6 +69,26 @@ func pixelsQ8VNNI3(t *pixelsQ8)
 //
 //go:noescape
 func pixelsQ8VNNI4(t *pixelsQ8)
+
+// pixelsQ8AVXVNNI1 is pixelsQ8VNNI1.
+//
+//go:noescape
+func pixelsQ8AVXVNNI1(t *pixelsQ8)
+
+// pixelsQ8AVXVNNI2 is pixelsQ8VNNI2.
+//
+//go:noescape
+func pixelsQ8AVXVNNI2(t *pixelsQ8)
+
+// pixelsQ8AVXVNNI3 is pixelsQ8VNNI3.
+//
+//go:noescape
+func pixelsQ8AVXVNNI3(t *pixelsQ8)
+
+// pixelsQ8AVXVNNI4 is pixelsQ8VNNI4.
+//
+//go:noescape
+func pixelsQ8AVXVNNI4(t *pixelsQ8)
 
 // run is Run for the sizes that there are vectors for. It reports whether it was one.
 func (v *Interleaver8) run(dst, src []uint8, plane, count int) bool {

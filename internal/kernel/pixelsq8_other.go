@@ -2,9 +2,9 @@
 
 package kernel
 
-func pixelsUse() *bool { return nil }
+func archPixelsQ8() []gemmQ8 { return nil }
 
-func runPixelsQ8(int, *pixelsQ8) { panic("kernel: no such kernel") }
+func runPixelsQ8(*gemmQ8, *pixelsQ8) { panic("kernel: no such kernel") }
 
 // HasInterleave8 reports whether there are vectors for runs of n planes of 32 bytes and more.
 func HasInterleave8(n int) bool { return n == 1 }

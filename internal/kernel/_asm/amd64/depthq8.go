@@ -14,15 +14,22 @@ const (
 
 // depthQ8 emits depthwise convolutions with VNNI: the four bytes of a lane are four rows of an image.
 func depthQ8(g *gen) {
-	dots := map[bool]string{true: "VNNI", false: "AVXVNNI"}
 	for _, t := range []tier{avx512, avx2} {
 		g.tier(t)
-		suffix := dots[t.wide]
+		suffix := dotTier(t)
 		g.quadsU8()
 		order := g.resultOrder("results" + suffix)
 		g.depthRow("depthQ8"+suffix, 4, false, order)
 		g.depthRow("depthQ8"+suffix+"3", 8, true, order)
 	}
+}
+
+// dotTier is the tier whose instruction multiplies vectors of bytes as wide as those of t.
+func dotTier(t tier) string {
+	if t.wide {
+		return "VNNI"
+	}
+	return "AVXVNNI"
 }
 
 // resultOrder is the index of VPERMD that puts the results of four vectors of 32-bit values in order, which were packed to

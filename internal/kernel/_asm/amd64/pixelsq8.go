@@ -11,55 +11,76 @@ import (
 const (
 	pxX, pxDst, pxPlane, pxOffs, pxW, pxSteps, pxInit, pxScale = 0, 32, 64, 72, 80, 88, 96, 104
 	pxLo, pxHi, pxWords, pxFlip, pxFits                        = 112, 116, 120, 124, 128
-	pixelVectors                                               = 4
 )
+
+// pixelLines are the runs of sixteen positions of a call.
+const pixelLines = 4
 
 // pixels emits products of few columns with VNNI: a lane is a position of an image, and weights are the same in all lanes.
 func pixels(g *gen) {
-	g.tier(avx512)
-	order := g.data("pixelOrder", func(i int) uint32 { return uint32(i%4*4 + i/4) })
-	for cols := 1; cols <= 4; cols++ {
-		g.pixelTile(cols, order)
+	for _, t := range []tier{avx512, avx2} {
+		g.tier(t)
+		suffix := dotTier(t)
+		order := g.resultOrder("pixels" + suffix)
+		for cols := 1; cols <= 4; cols++ {
+			g.pixelTile(fmt.Sprintf("pixelsQ8%s%d", suffix, cols), cols, order)
+		}
 	}
+	g.tier(avx512)
 	g.interleavePlanes()
 }
 
-func (g *gen) pixelTile(cols int, order Mem) {
+// pixelTile emits products of up to four vectors of positions at a time, as far as there are registers for their sums.
+func (g *gen) pixelTile(name string, cols int, order Mem) {
+	per := 16 / g.t.lanes // vectors of a line
+	vectors := 4
+	for cols*(vectors+1)+1 > g.t.regs {
+		vectors--
+	}
+	lines := vectors / per
+	vectors = lines * per
 	g.typeName("pixelsQ8")
-	g.text(fmt.Sprintf("pixelsQ8VNNI%d", cols), "func(t *byte)")
+	g.text(name, "func(t *byte)")
 	t := g.Load(g.Param("t"), RDI)
-	x := [pixelVectors]Register{RSI, R8, R9, R10}
-	offs, steps, w, at := RBX, RCX, R11, RAX
-	for v, r := range x {
-		g.MOVQ(Mem{Base: t, Disp: pxX + 8*v}, r)
+	x := []Register{RSI, R8, R9, R10}[:lines]
+	offs, steps, w, at, line := RBX, RCX, R11, RAX, RDX
+	// Additions to a sum follow each other after the latency of one, which eight sums hide.
+	sets := max(1, 8/(cols*vectors))
+	acc := func(set, v, c int) VecPhysical { return g.phys((set*cols+c)*vectors + v) }
+	rest := sets * cols * vectors
+	weight := func(c int) VecPhysical { return g.phys(rest + c) }
+	value := func(v int) VecPhysical { return g.phys(rest + cols + v%min(vectors, g.t.regs-rest-cols)) }
+	if lines < pixelLines {
+		g.MOVQ(t, line)
+	} else {
+		line = t.(GPPhysical)
+	}
+	g.Label("lines")
+	for k, r := range x {
+		g.MOVQ(Mem{Base: line, Disp: pxX + 8*k}, r)
 	}
 	g.MOVQ(Mem{Base: t, Disp: pxOffs}, offs)
 	g.MOVQ(Mem{Base: t, Disp: pxSteps}, steps)
 	g.MOVQ(Mem{Base: t, Disp: pxW}, w)
 	g.MOVQ(Mem{Base: t, Disp: pxInit}, at)
-	// Additions to a sum follow each other after the latency of one, which eight sums hide.
-	sets := max(1, 2/cols)
-	acc := func(set, v, c int) VecPhysical { return g.phys((set*cols+c)*pixelVectors + v) }
-	weight := func(c int) VecPhysical { return g.phys(20 + c) }
-	value := func(v int) VecPhysical { return g.phys(24 + v) }
 	for c := range cols {
 		g.VPBROADCASTD(Mem{Base: at, Disp: 4 * c}, acc(0, 0, c))
-		for v := 1; v < pixelVectors; v++ {
-			g.VMOVDQA32(acc(0, 0, c), acc(0, v, c))
+		for v := 1; v < vectors; v++ {
+			g.VMOVUPS(acc(0, 0, c), acc(0, v, c))
 		}
-		for v := range pixelVectors * (sets - 1) {
-			g.zero(acc(1, v, c))
-		}
+	}
+	for i := cols * vectors; i < rest; i++ {
+		g.zero(g.phys(i))
 	}
 	step := func(set, i int) {
 		g.MOVLQSX(Mem{Base: offs, Disp: 4 * i}, at)
 		for c := range cols {
 			g.VPBROADCASTD(Mem{Base: w, Disp: 4 * (i*cols + c)}, weight(c))
 		}
-		for v := range pixelVectors {
-			g.VMOVDQU32(Mem{Base: x[v], Index: at, Scale: 1}, value(v))
+		for v := range vectors {
+			g.VMOVUPS(Mem{Base: x[v/per], Index: at, Scale: 1, Disp: v % per * g.bytes()}, value(v))
 			for c := range cols {
-				g.VPDPBUSD(weight(c), value(v), acc(set, v, c))
+				g.dotBytes(weight(c), value(v), acc(set, v, c))
 			}
 		}
 	}
@@ -80,15 +101,16 @@ func (g *gen) pixelTile(cols int, order Mem) {
 	g.Label("summed")
 	each := func(f func(r VecPhysical, c int)) {
 		for c := range cols {
-			for v := range pixelVectors {
+			for v := range vectors {
 				f(acc(0, v, c), c)
 			}
 		}
 	}
 	if sets > 1 {
-		for v := range pixelVectors {
-			g.VPADDD(acc(1, v, 0), acc(0, v, 0), acc(0, v, 0))
-		}
+		each(func(r VecPhysical, c int) {
+			i := r.PhysicalIndex()
+			g.VPADDD(g.phys(int(i)+cols*vectors), r, r)
+		})
 	}
 	g.MOVQ(Mem{Base: t, Disp: pxScale}, at)
 	for c := range cols {
@@ -100,40 +122,51 @@ func (g *gen) pixelTile(cols int, order Mem) {
 	})
 	g.CMPQ(Mem{Base: t, Disp: pxFits}, U8(0))
 	g.JNE(LabelRef("fits"))
-	g.VBROADCASTSS(Mem{Base: t, Disp: pxLo}, value(0))
-	g.VBROADCASTSS(Mem{Base: t, Disp: pxHi}, value(1))
+	lo, hi := g.phys(g.t.regs-1), g.phys(g.t.regs-2)
+	g.VBROADCASTSS(Mem{Base: t, Disp: pxLo}, lo)
+	g.VBROADCASTSS(Mem{Base: t, Disp: pxHi}, hi)
 	// The bound is the operand that a comparison with NaN returns.
-	each(func(r VecPhysical, _ int) { g.VMAXPS(value(0), r, r) })
-	each(func(r VecPhysical, _ int) { g.VMINPS(value(1), r, r) })
+	each(func(r VecPhysical, _ int) { g.VMAXPS(lo, r, r) })
+	each(func(r VecPhysical, _ int) { g.VMINPS(hi, r, r) })
 	g.Label("fits")
-	zero, flip, index := value(0), value(1), value(2)
+	zero, flip, index := lo, hi, g.phys(g.t.regs-3)
 	g.VPBROADCASTW(Mem{Base: t, Disp: pxWords}, zero)
 	g.VPBROADCASTD(Mem{Base: t, Disp: pxFlip}, flip)
-	g.VMOVDQU32(order, index)
+	g.VMOVUPS(order, index)
 	each(func(r VecPhysical, _ int) { g.VCVTPS2DQ(r, r) })
-	for v, r := range x {
-		g.MOVQ(Mem{Base: t, Disp: pxDst + 8*v}, r)
+	for k, r := range x {
+		g.MOVQ(Mem{Base: line, Disp: pxDst + 8*k}, r)
 	}
 	g.MOVQ(Mem{Base: t, Disp: pxPlane}, at)
 	for c := range cols {
-		low, high := acc(0, 0, c), acc(0, 2, c)
-		g.VPACKSSDW(acc(0, 1, c), low, low)
-		g.VPADDSW(zero, low, low)
-		g.VPACKSSDW(acc(0, 3, c), high, high)
-		g.VPADDSW(zero, high, high)
+		low, high := acc(0, 0, c), acc(0, 0, c)
+		for v := 0; v < vectors; v += 2 {
+			high = acc(0, v, c)
+			g.VPACKSSDW(acc(0, v+1, c), high, high)
+			g.VPADDSW(zero, high, high)
+		}
 		g.VPACKUSWB(high, low, low)
-		g.VPXORD(flip, low, low)
+		g.xor(flip, low)
 		g.VPERMD(low, index, low)
-		for v, r := range x {
-			if v == 0 {
-				g.VMOVDQU32(low.(Vec).AsX(), Mem{Base: r})
-			} else {
-				g.VEXTRACTI32X4(U8(v), low, Mem{Base: r})
+		for k, r := range x {
+			switch {
+			case k == 0:
+				g.VMOVDQU(low.(Vec).AsX(), Mem{Base: r})
+			case g.t.wide:
+				g.VEXTRACTI32X4(U8(k), low, Mem{Base: r})
+			default:
+				g.VEXTRACTI128(U8(k), low, Mem{Base: r})
 			}
 			if c+1 < cols {
 				g.ADDQ(at, r)
 			}
 		}
+	}
+	if lines < pixelLines {
+		g.ADDQ(U8(8*lines), line)
+		g.LEAQ(Mem{Base: t, Disp: 8 * pixelLines}, at)
+		g.CMPQ(line, at)
+		g.JLT(LabelRef("lines"))
 	}
 	g.VZEROUPPER()
 	g.RET()
