@@ -1,4 +1,4 @@
-//go:build noasm || gccgo || !arm64
+//go:build noasm || gccgo || !(amd64 || arm64)
 
 package kernel
 

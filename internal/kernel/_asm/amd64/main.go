@@ -38,6 +38,7 @@ var files = []struct {
 	{name: "depthf32_amd64.s", f: func(g *gen) { g.eachTier(depthwise) }},
 	{name: "depthi16_amd64.s", f: func(g *gen) { g.eachTier(depthwise16); pairs(g) }},
 	{name: "depthq8_amd64.s", f: depthQ8},
+	{name: "depth3x3_amd64.s", f: depth3x3},
 	{name: "pixelsq8_amd64.s", f: pixels},
 	{name: "overlapq8_amd64.s", f: overlaps},
 	{name: "windowf32_amd64.s", f: func(g *gen) { g.eachTier(windowReductions) }},
