@@ -39,19 +39,29 @@ type overlapQ8 struct {
 // overlapTaps are the taps of a kernel, overlapPixels the pixels of a row that are multiplied together.
 const overlapTaps, overlapPixels = 16, 16
 
-// overlapKernel is the kernel of [PackOverlapQ8]; use is nil where there is none. Its columns are the phases of a result.
-var overlapKernel = gemmQ8{name: "vnni-16x16", use: overlapUse(), mr: overlapPixels, nr: 4, kr: 4, a: leftU8}
+// overlapKernels are the kernels of [PackOverlapQ8], best first. Their columns are the phases of a result.
+var overlapKernels = archOverlapQ8()
+
+func overlapKernel() *gemmQ8 {
+	for i := range overlapKernels {
+		if g := &overlapKernels[i]; *g.use {
+			return g
+		}
+	}
+	return nil
+}
 
 // HasOverlapQ8 reports whether the processor has a kernel for [PackOverlapQ8].
-func HasOverlapQ8() bool { return overlapKernel.use != nil && *overlapKernel.use }
+func HasOverlapQ8() bool { return overlapKernel() != nil }
 
 // PackOverlapQ8 packs the weights of a transposed convolution of c channels, a multiple of 4, to one, with kernels of 4×4
 // taps and stride 2: tap 4·i+j of channel k is w[k*16+4*i+j]. It is for [PackedQ8.RunOverlap]. [HasOverlapQ8] must hold.
 func PackOverlapQ8(c int, w []int8) *PackedQ8 {
-	if !HasOverlapQ8() || c < 4 || c%4 != 0 || len(w) != c*overlapTaps {
+	g := overlapKernel()
+	if g == nil || c < 4 || c%4 != 0 || len(w) != c*overlapTaps {
 		panic(fmt.Sprintf("kernel: PackOverlapQ8 of %d channels and %d weights", c, len(w)))
 	}
-	p := &PackedQ8{Segs: 1, N: 4, NR: 4, segK: 4 * c, groups: c, kern: &overlapKernel, size: len(w), count: 1, colSum: make([]int32, 4),
+	p := &PackedQ8{Segs: 1, N: 4, NR: 4, segK: 4 * c, groups: c, kern: g, size: len(w), count: 1, colSum: make([]int32, 4),
 		panels: make([]int8, len(w)), tapSum: make([]int32, overlapTaps)}
 	for k := range c {
 		for tap := range overlapTaps {
@@ -75,12 +85,14 @@ type OverlapQ8 struct {
 	columns    *ColumnsQ8
 	init, edge [overlapTaps]int32
 	above      [16]int32 // what a row of edges leaves for the next one
+	outside    []uint8   // a pixel outside the image
 }
 
 // Overlap returns the constants for an image whose pixels outside are border, in the kernel's form, with those of the
 // columns, which are the same for all phases but for what the zero point takes off.
 func (p *PackedQ8) Overlap(c *ColumnsQ8, border uint8) *OverlapQ8 {
-	o := &OverlapQ8{columns: c}
+	o := &OverlapQ8{columns: c, outside: make([]uint8, p.groups)}
+	FillU8(o.outside, border)
 	for tap := range overlapTaps {
 		if tap/4 < 2 && tap%4 < 2 { // each result has one such tap
 			o.init[tap] = c.init[overlapPhase(tap)]
@@ -94,8 +106,8 @@ func (p *PackedQ8) Overlap(c *ColumnsQ8, border uint8) *OverlapQ8 {
 	return o
 }
 
-// OverlapScratch is how many int32 [PackedQ8.RunOverlap] needs for so many rows of pixels.
-func OverlapScratch(rows int) int { return (rows + 2) * overlapTaps }
+// OverlapScratch is how many int32 [PackedQ8.RunOverlap] needs for so many rows of w pixels.
+func OverlapScratch(rows, w int) int { return max((rows+2)*overlapTaps, overlapStripsScratch(w)) }
 
 // RunOverlap computes the results that rows [y0, y1) of an image of h×w pixels complete: rows 2·y0-1 to 2·y1-2, without row
 // -1, and the last one, 2·h-1, where y1 is h. x are the pixels in the kernel's form, channels-last. Result (r, c) is
@@ -110,8 +122,12 @@ func (p *PackedQ8) RunOverlap(x []uint8, h, w, y0, y1 int, o *OverlapQ8, dst []u
 		to++
 	}
 	if y0 < 0 || y1 > h || y0 >= y1 || w < 1 || len(x) < h*w*c || from < base || pitch < 2*w || len(dst) < (to-1-base)*pitch+2*w ||
-		len(scratch) < OverlapScratch(y1-y0) {
+		len(scratch) < OverlapScratch(y1-y0, w) {
 		panic(fmt.Sprintf("kernel: RunOverlap of rows [%d,%d) of %d×%d pixels, %d bytes, to %d bytes from row %d on, %d apart", y0, y1, h, w, len(x), len(dst), base, pitch))
+	}
+	if p.kern.mr < overlapPixels {
+		p.runOverlapStrips(x, h, w, y0, y1, o, dst, base, pitch, scratch)
+		return
 	}
 	var t overlapQ8
 	t.w, t.init, t.edge = unsafe.Pointer(&p.panels[0]), &o.init[0], &o.edge[0]

@@ -2,7 +2,12 @@
 
 package kernel
 
-func overlapUse() *bool { return &useVNNI }
+func archOverlapQ8() []gemmQ8 {
+	return []gemmQ8{
+		{name: "vnni-16x16", id: tileVNNI, use: &useVNNI, mr: overlapPixels, nr: 4, kr: 4, a: leftU8},
+		{name: "avxvnni-4x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: stripPixels, nr: 4, kr: 4, a: leftU8},
+	}
+}
 
 func runOverlapQ8(t *overlapQ8) { overlapQ8VNNI(t) }
 

@@ -22,7 +22,7 @@ DATA overlapOrder<>+56(SB)/4, $0x00000007
 DATA overlapOrder<>+60(SB)/4, $0x0000000f
 GLOBL overlapOrder<>(SB), RODATA|NOPTR, $64
 
-// func overlapQ8VNNI(t *overlapQ8)
+// func overlapQ8VNNI(t *overlapStrips)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
 TEXT ·overlapQ8VNNI(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), DI
@@ -2375,5 +2375,360 @@ done:
 	VMOVDQU32 Z29, 264(DI)
 	VMOVDQU32 Z30, 328(DI)
 	VMOVDQU32 Z31, 392(DI)
+	VZEROUPPER
+	RET
+
+// func overlapStripsAVXVNNI(t *overlapStrips)
+// Requires: AVX, AVX2
+TEXT ·overlapStripsAVXVNNI(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVQ         56(AX), CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         72(AX), BX
+	MOVQ         96(AX), R12
+	VBROADCASTSS 104(AX), Y13
+	VPBROADCASTW 116(AX), Y14
+	VPBROADCASTD 120(AX), Y15
+
+row:
+	MOVQ    (AX), SI
+	ADDQ    136(AX), SI
+	MOVQ    40(AX), DI
+	ADDQ    144(AX), DI
+	MOVQ    32(AX), R8
+	MOVQ    24(AX), R13
+	VMOVDQU (R13), Y11
+	VMOVDQU 32(R13), Y12
+	MOVQ    80(AX), R9
+	TESTQ   R9, R9
+	JEQ     last
+
+strip:
+	MOVQ    16(AX), R13
+	VMOVDQU (R13), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	MOVQ    16(AX), R13
+	VMOVDQU 32(R13), Y4
+	VMOVDQA Y4, Y5
+	VMOVDQA Y4, Y6
+	VMOVDQA Y4, Y7
+	MOVQ    8(AX), R10
+	MOVQ    64(AX), R11
+	MOVQ    SI, R13
+
+quad4:
+	VMOVDQU      (R10), Y8
+	VMOVDQU      32(R10), Y9
+	VPBROADCASTD (R13), Y10
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc0
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm9
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xe1
+	VPBROADCASTD (R13)(CX*1), Y10
+
+	// {vex} vpdpbusd ymm1, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc8
+
+	// {vex} vpdpbusd ymm5, ymm10, ymm9
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xe9
+	VPBROADCASTD (R13)(CX*2), Y10
+
+	// {vex} vpdpbusd ymm2, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xd0
+
+	// {vex} vpdpbusd ymm6, ymm10, ymm9
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xf1
+	VPBROADCASTD (R13)(DX*1), Y10
+
+	// {vex} vpdpbusd ymm3, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xd8
+
+	// {vex} vpdpbusd ymm7, ymm10, ymm9
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xf9
+	ADDQ $0x04, R13
+	ADDQ $0x40, R10
+	DECQ R11
+	JNE  quad4
+
+products:
+	VMOVDQA      Y3, Y8
+	VPUNPCKLQDQ  Y3, Y2, Y3
+	VPUNPCKHQDQ  Y2, Y1, Y2
+	VPADDD       Y2, Y3, Y3
+	VPUNPCKLQDQ  Y1, Y0, Y1
+	VPUNPCKHQDQ  Y0, Y11, Y0
+	VPADDD       Y0, Y1, Y1
+	VMOVDQA      Y8, Y11
+	VMOVDQA      Y7, Y9
+	VPUNPCKLQDQ  Y7, Y6, Y7
+	VPUNPCKHQDQ  Y6, Y5, Y6
+	VPADDD       Y6, Y7, Y7
+	VPUNPCKLQDQ  Y5, Y4, Y5
+	VPUNPCKHQDQ  Y4, Y12, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVDQA      Y9, Y12
+	VPADDD       (R8), Y1, Y1
+	VMOVDQU      Y5, (R8)
+	VPADDD       32(R8), Y3, Y3
+	VMOVDQU      Y7, 32(R8)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y13, Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y13, Y3, Y3
+	CMPQ         128(AX), $0x00
+	JNE          fits
+	VBROADCASTSS 108(AX), Y0
+	VBROADCASTSS 112(AX), Y2
+	VMAXPS       Y0, Y1, Y1
+	VMINPS       Y2, Y1, Y1
+	VMAXPS       Y0, Y3, Y3
+	VMINPS       Y2, Y3, Y3
+
+fits:
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y3, Y1, Y1
+	VPADDSW      Y14, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPXOR        Y15, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VMOVQ        X1, (DI)
+	VMOVQ        X0, (DI)(R12*1)
+	ADDQ         $0x08, DI
+	ADDQ         $0x40, R8
+	LEAQ         (SI)(CX*4), SI
+	DECQ         R9
+	JGT          strip
+	JLT          end
+
+last:
+	CMPQ    88(AX), $0x02
+	JGT     rest3
+	JEQ     rest2
+	CMPQ    88(AX), $0x00
+	JNE     rest1
+	MOVQ    24(AX), R13
+	VMOVDQU (R13), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	MOVQ    24(AX), R13
+	VMOVDQU 32(R13), Y4
+	VMOVDQA Y4, Y5
+	VMOVDQA Y4, Y6
+	VMOVDQA Y4, Y7
+	JMP     products
+
+rest1:
+	MOVQ    16(AX), R13
+	VMOVDQU (R13), Y0
+	MOVQ    24(AX), R13
+	VMOVDQU (R13), Y1
+	VMOVDQA Y1, Y2
+	VMOVDQA Y1, Y3
+	MOVQ    16(AX), R13
+	VMOVDQU 32(R13), Y4
+	MOVQ    24(AX), R13
+	VMOVDQU 32(R13), Y5
+	VMOVDQA Y5, Y6
+	VMOVDQA Y5, Y7
+	MOVQ    8(AX), R10
+	MOVQ    64(AX), R11
+	MOVQ    SI, R13
+
+quad1:
+	VMOVDQU      (R10), Y8
+	VMOVDQU      32(R10), Y9
+	VPBROADCASTD (R13), Y10
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc0
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm9
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xe1
+	ADDQ $0x04, R13
+	ADDQ $0x40, R10
+	DECQ R11
+	JNE  quad1
+	JMP  products
+
+rest2:
+	MOVQ    16(AX), R13
+	VMOVDQU (R13), Y0
+	VMOVDQA Y0, Y1
+	MOVQ    24(AX), R13
+	VMOVDQU (R13), Y2
+	VMOVDQA Y2, Y3
+	MOVQ    16(AX), R13
+	VMOVDQU 32(R13), Y4
+	VMOVDQA Y4, Y5
+	MOVQ    24(AX), R13
+	VMOVDQU 32(R13), Y6
+	VMOVDQA Y6, Y7
+	MOVQ    8(AX), R10
+	MOVQ    64(AX), R11
+	MOVQ    SI, R13
+
+quad2:
+	VMOVDQU      (R10), Y8
+	VMOVDQU      32(R10), Y9
+	VPBROADCASTD (R13), Y10
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc0
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm9
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xe1
+	VPBROADCASTD (R13)(CX*1), Y10
+
+	// {vex} vpdpbusd ymm1, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc8
+
+	// {vex} vpdpbusd ymm5, ymm10, ymm9
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xe9
+	ADDQ $0x04, R13
+	ADDQ $0x40, R10
+	DECQ R11
+	JNE  quad2
+	JMP  products
+
+rest3:
+	MOVQ    16(AX), R13
+	VMOVDQU (R13), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	MOVQ    24(AX), R13
+	VMOVDQU (R13), Y3
+	MOVQ    16(AX), R13
+	VMOVDQU 32(R13), Y4
+	VMOVDQA Y4, Y5
+	VMOVDQA Y4, Y6
+	MOVQ    24(AX), R13
+	VMOVDQU 32(R13), Y7
+	MOVQ    8(AX), R10
+	MOVQ    64(AX), R11
+	MOVQ    SI, R13
+
+quad3:
+	VMOVDQU      (R10), Y8
+	VMOVDQU      32(R10), Y9
+	VPBROADCASTD (R13), Y10
+
+	// {vex} vpdpbusd ymm0, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc0
+
+	// {vex} vpdpbusd ymm4, ymm10, ymm9
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xe1
+	VPBROADCASTD (R13)(CX*1), Y10
+
+	// {vex} vpdpbusd ymm1, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xc8
+
+	// {vex} vpdpbusd ymm5, ymm10, ymm9
+	BYTE         $0xc4
+	BYTE         $0xc2
+	BYTE         $0x2d
+	BYTE         $0x50
+	BYTE         $0xe9
+	VPBROADCASTD (R13)(CX*2), Y10
+
+	// {vex} vpdpbusd ymm2, ymm10, ymm8
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xd0
+
+	// {vex} vpdpbusd ymm6, ymm10, ymm9
+	BYTE $0xc4
+	BYTE $0xc2
+	BYTE $0x2d
+	BYTE $0x50
+	BYTE $0xf1
+	ADDQ $0x04, R13
+	ADDQ $0x40, R10
+	DECQ R11
+	JNE  quad3
+	JMP  products
+
+end:
+	MOVQ 48(AX), R13
+	ADDQ R13, 136(AX)
+	LEAQ (R12)(R12*1), R13
+	ADDQ R13, 144(AX)
+	DECQ BX
+	JNE  row
 	VZEROUPPER
 	RET

@@ -122,7 +122,7 @@ func TestOverlapQ8(t *testing.T) {
 				for row := from; row < to; row++ {
 					copy(want[(row-from)*pitch:], o.want[row*2*w:][:2*w])
 				}
-				p.RunOverlap(x, h, w, y0, y1, c, dst, from, pitch, make([]int32, OverlapScratch(y1-y0)))
+				p.RunOverlap(x, h, w, y0, y1, c, dst, from, pitch, make([]int32, OverlapScratch(y1-y0, w)))
 				if !slices.Equal(dst, want) {
 					t.Fatalf("case %d, %d×%d×%d, rows [%d,%d):\n%v, want\n%v", i, h, w, o.c, y0, y1, dst, want)
 				}
@@ -134,19 +134,21 @@ func TestOverlapQ8(t *testing.T) {
 
 // TestOverlapQ8ManyChannels computes an image that takes several calls.
 func TestOverlapQ8ManyChannels(t *testing.T) {
-	if !HasOverlapQ8() {
-		t.Skip("no kernel")
-	}
 	o := newOverlapCase(rand.New(rand.NewPCG(5, 6)), 60, 18, 4096, true)
 	if o.h <= 2*overlapCall/(o.c/4*overlapPixels) {
 		t.Fatal("the image takes two calls at most")
 	}
-	p := PackOverlapQ8(o.c, o.weights)
-	dst := make([]uint8, len(o.want))
-	p.RunOverlap(o.converted, o.h, o.w, 0, o.h, o.constants(p), dst, 0, 2*o.w, make([]int32, OverlapScratch(o.h)))
-	if !slices.Equal(dst, o.want) {
-		t.Error("other results")
-	}
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		if !HasOverlapQ8() {
+			t.Skip("no kernel of this tier")
+		}
+		p := PackOverlapQ8(o.c, o.weights)
+		dst := make([]uint8, len(o.want))
+		p.RunOverlap(o.converted, o.h, o.w, 0, o.h, o.constants(p), dst, 0, 2*o.w, make([]int32, OverlapScratch(o.h, o.w)))
+		if !slices.Equal(dst, o.want) {
+			t.Error("other results")
+		}
+	})
 }
 
 func BenchmarkOverlapQ8(b *testing.B) {
@@ -156,7 +158,7 @@ func BenchmarkOverlapQ8(b *testing.B) {
 	for _, s := range [][3]int{{14, 14, 32}, {32, 32, 32}, {16, 16, 64}} {
 		o := newOverlapCase(rand.New(rand.NewPCG(1, 2)), s[0], s[1], s[2], true)
 		p := PackOverlapQ8(o.c, o.weights)
-		c, dst, scratch := o.constants(p), make([]uint8, len(o.want)), make([]int32, OverlapScratch(o.h))
+		c, dst, scratch := o.constants(p), make([]uint8, len(o.want)), make([]int32, OverlapScratch(o.h, o.w))
 		b.Run(fmt.Sprintf("%dx%dx%d", s[0], s[1], s[2]), func(b *testing.B) {
 			for b.Loop() {
 				p.RunOverlap(o.converted, o.h, o.w, 0, o.h, c, dst, 0, 2*o.w, scratch)

@@ -57,7 +57,7 @@ func planOverlap(s *convShape, by sharing) overlapPlan {
 	p.bands = ceilDiv(s.src[1], p.rows)
 	p.units = mulSize(s.n, p.bands)
 	p.chunks = by.split(p.units, work)
-	p.sums = scratchBytes(kernel.OverlapScratch(p.rows))
+	p.sums = scratchBytes(kernel.OverlapScratch(p.rows, s.src[2]))
 	p.image = scratchBytes(mulSize(s.src[1], s.src[2], s.c) / 4)
 	p.bytes = mulSize(p.chunks, addSize(p.sums, p.image))
 	return p

@@ -40,7 +40,7 @@ var files = []struct {
 	{name: "depthq8_amd64.s", f: depthQ8},
 	{name: "depth3x3_amd64.s", f: depth3x3},
 	{name: "pixelsq8_amd64.s", f: pixels},
-	{name: "overlapq8_amd64.s", f: overlaps},
+	{name: "overlapq8_amd64.s", f: func(g *gen) { overlaps(g); overlapStrips(g) }},
 	{name: "windowf32_amd64.s", f: func(g *gen) { g.eachTier(windowReductions) }},
 	{name: "shuffle_amd64.s", f: shuffles},
 	{name: "winograd_amd64.s", f: func(g *gen) { g.eachTier(winograd) }},
