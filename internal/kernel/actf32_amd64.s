@@ -155,15 +155,7 @@ DATA const4b400000<>+16(SB)/4, $0x4b400000
 DATA const4b400000<>+20(SB)/4, $0x4b400000
 DATA const4b400000<>+24(SB)/4, $0x4b400000
 DATA const4b400000<>+28(SB)/4, $0x4b400000
-DATA const4b400000<>+32(SB)/4, $0x4b400000
-DATA const4b400000<>+36(SB)/4, $0x4b400000
-DATA const4b400000<>+40(SB)/4, $0x4b400000
-DATA const4b400000<>+44(SB)/4, $0x4b400000
-DATA const4b400000<>+48(SB)/4, $0x4b400000
-DATA const4b400000<>+52(SB)/4, $0x4b400000
-DATA const4b400000<>+56(SB)/4, $0x4b400000
-DATA const4b400000<>+60(SB)/4, $0x4b400000
-GLOBL const4b400000<>(SB), RODATA|NOPTR, $64
+GLOBL const4b400000<>(SB), RODATA|NOPTR, $32
 
 DATA constc2d00000<>+0(SB)/4, $0xc2d00000
 DATA constc2d00000<>+4(SB)/4, $0xc2d00000
@@ -173,15 +165,7 @@ DATA constc2d00000<>+16(SB)/4, $0xc2d00000
 DATA constc2d00000<>+20(SB)/4, $0xc2d00000
 DATA constc2d00000<>+24(SB)/4, $0xc2d00000
 DATA constc2d00000<>+28(SB)/4, $0xc2d00000
-DATA constc2d00000<>+32(SB)/4, $0xc2d00000
-DATA constc2d00000<>+36(SB)/4, $0xc2d00000
-DATA constc2d00000<>+40(SB)/4, $0xc2d00000
-DATA constc2d00000<>+44(SB)/4, $0xc2d00000
-DATA constc2d00000<>+48(SB)/4, $0xc2d00000
-DATA constc2d00000<>+52(SB)/4, $0xc2d00000
-DATA constc2d00000<>+56(SB)/4, $0xc2d00000
-DATA constc2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL constc2d00000<>(SB), RODATA|NOPTR, $64
+GLOBL constc2d00000<>(SB), RODATA|NOPTR, $32
 
 DATA constc2200000<>+0(SB)/4, $0xc2200000
 DATA constc2200000<>+4(SB)/4, $0xc2200000
@@ -191,15 +175,7 @@ DATA constc2200000<>+16(SB)/4, $0xc2200000
 DATA constc2200000<>+20(SB)/4, $0xc2200000
 DATA constc2200000<>+24(SB)/4, $0xc2200000
 DATA constc2200000<>+28(SB)/4, $0xc2200000
-DATA constc2200000<>+32(SB)/4, $0xc2200000
-DATA constc2200000<>+36(SB)/4, $0xc2200000
-DATA constc2200000<>+40(SB)/4, $0xc2200000
-DATA constc2200000<>+44(SB)/4, $0xc2200000
-DATA constc2200000<>+48(SB)/4, $0xc2200000
-DATA constc2200000<>+52(SB)/4, $0xc2200000
-DATA constc2200000<>+56(SB)/4, $0xc2200000
-DATA constc2200000<>+60(SB)/4, $0xc2200000
-GLOBL constc2200000<>(SB), RODATA|NOPTR, $64
+GLOBL constc2200000<>(SB), RODATA|NOPTR, $32
 
 DATA const3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
@@ -209,15 +185,7 @@ DATA const3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
-GLOBL const3fb8aa3b<>(SB), RODATA|NOPTR, $64
+GLOBL const3fb8aa3b<>(SB), RODATA|NOPTR, $32
 
 DATA const3f318000<>+0(SB)/4, $0x3f318000
 DATA const3f318000<>+4(SB)/4, $0x3f318000
@@ -227,15 +195,7 @@ DATA const3f318000<>+16(SB)/4, $0x3f318000
 DATA const3f318000<>+20(SB)/4, $0x3f318000
 DATA const3f318000<>+24(SB)/4, $0x3f318000
 DATA const3f318000<>+28(SB)/4, $0x3f318000
-DATA const3f318000<>+32(SB)/4, $0x3f318000
-DATA const3f318000<>+36(SB)/4, $0x3f318000
-DATA const3f318000<>+40(SB)/4, $0x3f318000
-DATA const3f318000<>+44(SB)/4, $0x3f318000
-DATA const3f318000<>+48(SB)/4, $0x3f318000
-DATA const3f318000<>+52(SB)/4, $0x3f318000
-DATA const3f318000<>+56(SB)/4, $0x3f318000
-DATA const3f318000<>+60(SB)/4, $0x3f318000
-GLOBL const3f318000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f318000<>(SB), RODATA|NOPTR, $32
 
 DATA constb95e8083<>+0(SB)/4, $0xb95e8083
 DATA constb95e8083<>+4(SB)/4, $0xb95e8083
@@ -245,15 +205,7 @@ DATA constb95e8083<>+16(SB)/4, $0xb95e8083
 DATA constb95e8083<>+20(SB)/4, $0xb95e8083
 DATA constb95e8083<>+24(SB)/4, $0xb95e8083
 DATA constb95e8083<>+28(SB)/4, $0xb95e8083
-DATA constb95e8083<>+32(SB)/4, $0xb95e8083
-DATA constb95e8083<>+36(SB)/4, $0xb95e8083
-DATA constb95e8083<>+40(SB)/4, $0xb95e8083
-DATA constb95e8083<>+44(SB)/4, $0xb95e8083
-DATA constb95e8083<>+48(SB)/4, $0xb95e8083
-DATA constb95e8083<>+52(SB)/4, $0xb95e8083
-DATA constb95e8083<>+56(SB)/4, $0xb95e8083
-DATA constb95e8083<>+60(SB)/4, $0xb95e8083
-GLOBL constb95e8083<>(SB), RODATA|NOPTR, $64
+GLOBL constb95e8083<>(SB), RODATA|NOPTR, $32
 
 DATA const3ab51211<>+0(SB)/4, $0x3ab51211
 DATA const3ab51211<>+4(SB)/4, $0x3ab51211
@@ -263,15 +215,7 @@ DATA const3ab51211<>+16(SB)/4, $0x3ab51211
 DATA const3ab51211<>+20(SB)/4, $0x3ab51211
 DATA const3ab51211<>+24(SB)/4, $0x3ab51211
 DATA const3ab51211<>+28(SB)/4, $0x3ab51211
-DATA const3ab51211<>+32(SB)/4, $0x3ab51211
-DATA const3ab51211<>+36(SB)/4, $0x3ab51211
-DATA const3ab51211<>+40(SB)/4, $0x3ab51211
-DATA const3ab51211<>+44(SB)/4, $0x3ab51211
-DATA const3ab51211<>+48(SB)/4, $0x3ab51211
-DATA const3ab51211<>+52(SB)/4, $0x3ab51211
-DATA const3ab51211<>+56(SB)/4, $0x3ab51211
-DATA const3ab51211<>+60(SB)/4, $0x3ab51211
-GLOBL const3ab51211<>(SB), RODATA|NOPTR, $64
+GLOBL const3ab51211<>(SB), RODATA|NOPTR, $32
 
 DATA const3c091cf9<>+0(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+4(SB)/4, $0x3c091cf9
@@ -281,15 +225,7 @@ DATA const3c091cf9<>+16(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+20(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+24(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+28(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+32(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+36(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+40(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+44(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+48(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+52(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+56(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+60(SB)/4, $0x3c091cf9
-GLOBL const3c091cf9<>(SB), RODATA|NOPTR, $64
+GLOBL const3c091cf9<>(SB), RODATA|NOPTR, $32
 
 DATA const3d2aac79<>+0(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+4(SB)/4, $0x3d2aac79
@@ -299,15 +235,7 @@ DATA const3d2aac79<>+16(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+20(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+24(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+28(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+32(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+36(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+40(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+44(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+48(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+52(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+56(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+60(SB)/4, $0x3d2aac79
-GLOBL const3d2aac79<>(SB), RODATA|NOPTR, $64
+GLOBL const3d2aac79<>(SB), RODATA|NOPTR, $32
 
 DATA const3e2aaa49<>+0(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+4(SB)/4, $0x3e2aaa49
@@ -317,15 +245,7 @@ DATA const3e2aaa49<>+16(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+20(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+24(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+28(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+32(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+36(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+40(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+44(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+48(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+52(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+56(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+60(SB)/4, $0x3e2aaa49
-GLOBL const3e2aaa49<>(SB), RODATA|NOPTR, $64
+GLOBL const3e2aaa49<>(SB), RODATA|NOPTR, $32
 
 DATA const3efffffe<>+0(SB)/4, $0x3efffffe
 DATA const3efffffe<>+4(SB)/4, $0x3efffffe
@@ -335,15 +255,7 @@ DATA const3efffffe<>+16(SB)/4, $0x3efffffe
 DATA const3efffffe<>+20(SB)/4, $0x3efffffe
 DATA const3efffffe<>+24(SB)/4, $0x3efffffe
 DATA const3efffffe<>+28(SB)/4, $0x3efffffe
-DATA const3efffffe<>+32(SB)/4, $0x3efffffe
-DATA const3efffffe<>+36(SB)/4, $0x3efffffe
-DATA const3efffffe<>+40(SB)/4, $0x3efffffe
-DATA const3efffffe<>+44(SB)/4, $0x3efffffe
-DATA const3efffffe<>+48(SB)/4, $0x3efffffe
-DATA const3efffffe<>+52(SB)/4, $0x3efffffe
-DATA const3efffffe<>+56(SB)/4, $0x3efffffe
-DATA const3efffffe<>+60(SB)/4, $0x3efffffe
-GLOBL const3efffffe<>(SB), RODATA|NOPTR, $64
+GLOBL const3efffffe<>(SB), RODATA|NOPTR, $32
 
 DATA const0000007f<>+0(SB)/4, $0x0000007f
 DATA const0000007f<>+4(SB)/4, $0x0000007f
@@ -353,15 +265,7 @@ DATA const0000007f<>+16(SB)/4, $0x0000007f
 DATA const0000007f<>+20(SB)/4, $0x0000007f
 DATA const0000007f<>+24(SB)/4, $0x0000007f
 DATA const0000007f<>+28(SB)/4, $0x0000007f
-DATA const0000007f<>+32(SB)/4, $0x0000007f
-DATA const0000007f<>+36(SB)/4, $0x0000007f
-DATA const0000007f<>+40(SB)/4, $0x0000007f
-DATA const0000007f<>+44(SB)/4, $0x0000007f
-DATA const0000007f<>+48(SB)/4, $0x0000007f
-DATA const0000007f<>+52(SB)/4, $0x0000007f
-DATA const0000007f<>+56(SB)/4, $0x0000007f
-DATA const0000007f<>+60(SB)/4, $0x0000007f
-GLOBL const0000007f<>(SB), RODATA|NOPTR, $64
+GLOBL const0000007f<>(SB), RODATA|NOPTR, $32
 
 DATA const3f800000<>+0(SB)/4, $0x3f800000
 DATA const3f800000<>+4(SB)/4, $0x3f800000
@@ -371,15 +275,7 @@ DATA const3f800000<>+16(SB)/4, $0x3f800000
 DATA const3f800000<>+20(SB)/4, $0x3f800000
 DATA const3f800000<>+24(SB)/4, $0x3f800000
 DATA const3f800000<>+28(SB)/4, $0x3f800000
-DATA const3f800000<>+32(SB)/4, $0x3f800000
-DATA const3f800000<>+36(SB)/4, $0x3f800000
-DATA const3f800000<>+40(SB)/4, $0x3f800000
-DATA const3f800000<>+44(SB)/4, $0x3f800000
-DATA const3f800000<>+48(SB)/4, $0x3f800000
-DATA const3f800000<>+52(SB)/4, $0x3f800000
-DATA const3f800000<>+56(SB)/4, $0x3f800000
-DATA const3f800000<>+60(SB)/4, $0x3f800000
-GLOBL const3f800000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f800000<>(SB), RODATA|NOPTR, $32
 
 DATA const00000000<>+0(SB)/4, $0x00000000
 DATA const00000000<>+4(SB)/4, $0x00000000
@@ -389,15 +285,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes<>+0(SB)/4, $0xffffffff
 DATA lanes<>+4(SB)/4, $0xffffffff
@@ -432,72 +320,70 @@ TEXT ·swishF32AVX2(SB), NOSPLIT, $0-52
 many6:
 	CMPQ         DX, $0x00000010
 	JLT          one7
-	VMOVUPS      (CX)(BX*1), Y4
-	VMOVUPS      32(CX)(BX*1), Y7
-	VMULPS       Y0, Y4, Y5
-	VMULPS       Y0, Y7, Y8
-	VORPS        const80000000<>+0(SB), Y5, Y6
-	VORPS        const80000000<>+0(SB), Y8, Y9
-	VMAXPS       Y6, Y2, Y6
-	VMAXPS       Y9, Y2, Y11
-	VMINPS       Y6, Y3, Y6
-	VMINPS       Y11, Y3, Y11
-	VMOVUPS      Y1, Y9
-	VMOVUPS      Y1, Y12
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y6, Y9
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y11, Y12
-	VSUBPS       Y1, Y9, Y10
-	VSUBPS       Y1, Y12, Y13
-	VFNMADD231PS const3f318000<>+0(SB), Y10, Y6
-	VFNMADD231PS const3f318000<>+0(SB), Y13, Y11
-	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y13, Y11
-	VMOVUPS      const3ab51211<>+0(SB), Y10
-	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y10
-	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
-	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
-	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
-	VMULPS       Y6, Y6, Y13
-	VMULPS       Y11, Y11, Y15
-	VFMADD213PS  Y6, Y13, Y10
-	VFMADD213PS  Y11, Y15, Y14
-	VADDPS       const3f800000<>+0(SB), Y10, Y10
-	VADDPS       const3f800000<>+0(SB), Y14, Y14
-	VPSUBD       Y1, Y9, Y9
-	VPSUBD       Y1, Y12, Y12
-	VPSRAD       $0x01, Y9, Y6
-	VPSRAD       $0x01, Y12, Y11
-	VPSUBD       Y6, Y9, Y9
-	VPSUBD       Y11, Y12, Y12
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VMOVUPS      (CX)(BX*1), Y3
+	VMOVUPS      32(CX)(BX*1), Y6
+	VMULPS       Y0, Y3, Y4
+	VMULPS       Y0, Y6, Y7
+	VORPS        const80000000<>+0(SB), Y4, Y5
+	VORPS        const80000000<>+0(SB), Y7, Y8
+	VMAXPS       Y5, Y2, Y5
+	VMAXPS       Y8, Y2, Y10
+	VMOVUPS      Y1, Y8
+	VMOVUPS      Y1, Y11
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y5, Y8
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       Y1, Y8, Y9
+	VSUBPS       Y1, Y11, Y12
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y12, Y10
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y12, Y10
+	VMOVUPS      const3ab51211<>+0(SB), Y9
+	VMOVUPS      const3ab51211<>+0(SB), Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y5, Y9
+	VFMADD213PS  const3c091cf9<>+0(SB), Y10, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y13
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y10, Y10, Y14
+	VFMADD213PS  Y5, Y12, Y9
+	VFMADD213PS  Y10, Y14, Y13
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y13, Y13
+	VPSUBD       Y1, Y8, Y8
+	VPSUBD       Y1, Y11, Y11
+	VPSRAD       $0x01, Y8, Y5
+	VPSRAD       $0x01, Y11, Y10
+	VPSUBD       Y5, Y8, Y8
+	VPSUBD       Y10, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y5, Y9, Y9
+	VMULPS       Y10, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
 	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y8, Y8
 	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y6, Y10, Y10
-	VMULPS       Y11, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y12, Y12
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y9, Y10, Y10
-	VMULPS       Y12, Y14, Y14
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VMOVUPS      const3f800000<>+0(SB), Y9
-	VBLENDVPS    Y5, Y10, Y6, Y5
-	VBLENDVPS    Y8, Y14, Y9, Y8
-	VADDPS       Y6, Y10, Y10
-	VADDPS       Y9, Y14, Y14
-	VDIVPS       Y10, Y5, Y5
-	VDIVPS       Y14, Y8, Y8
-	VMULPS       Y4, Y5, Y5
-	VMULPS       Y7, Y8, Y8
-	VMOVUPS      Y5, (AX)(BX*1)
-	VMOVUPS      Y8, 32(AX)(BX*1)
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y11, Y13, Y13
+	VMOVUPS      const3f800000<>+0(SB), Y5
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VBLENDVPS    Y4, Y9, Y5, Y4
+	VBLENDVPS    Y7, Y13, Y8, Y7
+	VADDPS       Y5, Y9, Y9
+	VADDPS       Y8, Y13, Y13
+	VDIVPS       Y9, Y4, Y4
+	VDIVPS       Y13, Y7, Y7
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y6, Y7, Y7
+	VMOVUPS      Y4, (AX)(BX*1)
+	VMOVUPS      Y7, 32(AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
 	JMP          many6
@@ -506,39 +392,38 @@ one7:
 vector8:
 	CMPQ         DX, $0x00000008
 	JLT          tail9
-	VMOVUPS      (CX)(BX*1), Y4
-	VMULPS       Y0, Y4, Y5
-	VORPS        const80000000<>+0(SB), Y5, Y6
-	VMAXPS       Y6, Y2, Y6
-	VMINPS       Y6, Y3, Y6
-	VMOVUPS      Y1, Y7
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y6, Y7
-	VSUBPS       Y1, Y7, Y8
-	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
-	VMOVUPS      const3ab51211<>+0(SB), Y8
-	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y8
-	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
-	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
-	VMULPS       Y6, Y6, Y9
-	VFMADD213PS  Y6, Y9, Y8
-	VADDPS       const3f800000<>+0(SB), Y8, Y8
-	VPSUBD       Y1, Y7, Y7
-	VPSRAD       $0x01, Y7, Y6
-	VPSUBD       Y6, Y7, Y7
+	VMOVUPS      (CX)(BX*1), Y3
+	VMULPS       Y0, Y3, Y4
+	VORPS        const80000000<>+0(SB), Y4, Y5
+	VMAXPS       Y5, Y2, Y5
+	VMOVUPS      Y1, Y6
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y5, Y6
+	VSUBPS       Y1, Y6, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y5
+	VMOVUPS      const3ab51211<>+0(SB), Y7
+	VFMADD213PS  const3c091cf9<>+0(SB), Y5, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VFMADD213PS  Y5, Y8, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VPSUBD       Y1, Y6, Y6
+	VPSRAD       $0x01, Y6, Y5
+	VPSUBD       Y5, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
 	VPADDD       const0000007f<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y8, Y8
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VBLENDVPS    Y5, Y8, Y6, Y5
-	VADDPS       Y6, Y8, Y8
-	VDIVPS       Y8, Y5, Y5
-	VMULPS       Y4, Y5, Y5
-	VMOVUPS      Y5, (AX)(BX*1)
+	VMULPS       Y6, Y7, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y5
+	VBLENDVPS    Y4, Y7, Y5, Y4
+	VADDPS       Y5, Y7, Y7
+	VDIVPS       Y7, Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      Y4, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
 	JMP          vector8
@@ -548,15 +433,14 @@ tail9:
 	JEQ          end10
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y4
-	VMASKMOVPS   (CX)(BX*1), Y4, Y5
-	VMULPS       Y0, Y5, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y6
-	VMAXPS       Y6, Y2, Y2
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      Y1, Y3
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y2, Y3
-	VSUBPS       Y1, Y3, Y6
+	VMOVDQU      (SI)(DX*4), Y3
+	VMASKMOVPS   (CX)(BX*1), Y3, Y4
+	VMULPS       Y0, Y4, Y0
+	VORPS        const80000000<>+0(SB), Y0, Y5
+	VMAXPS       Y5, Y2, Y2
+	VMOVUPS      Y1, Y5
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y2, Y5
+	VSUBPS       Y1, Y5, Y6
 	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
 	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
 	VMOVUPS      const3ab51211<>+0(SB), Y6
@@ -567,21 +451,21 @@ tail9:
 	VMULPS       Y2, Y2, Y7
 	VFMADD213PS  Y2, Y7, Y6
 	VADDPS       const3f800000<>+0(SB), Y6, Y6
-	VPSUBD       Y1, Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
+	VPSUBD       Y1, Y5, Y5
+	VPSRAD       $0x01, Y5, Y1
+	VPSUBD       Y1, Y5, Y5
 	VPADDD       const0000007f<>+0(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y1, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
 	VMOVUPS      const3f800000<>+0(SB), Y1
 	VBLENDVPS    Y0, Y6, Y1, Y0
 	VADDPS       Y1, Y6, Y6
 	VDIVPS       Y6, Y0, Y0
-	VMULPS       Y5, Y0, Y0
-	VMASKMOVPS   Y0, Y4, (AX)(BX*1)
+	VMULPS       Y4, Y0, Y0
+	VMASKMOVPS   Y0, Y3, (AX)(BX*1)
 
 end10:
 	VZEROUPPER
@@ -595,15 +479,7 @@ DATA const42b20000<>+16(SB)/4, $0x42b20000
 DATA const42b20000<>+20(SB)/4, $0x42b20000
 DATA const42b20000<>+24(SB)/4, $0x42b20000
 DATA const42b20000<>+28(SB)/4, $0x42b20000
-DATA const42b20000<>+32(SB)/4, $0x42b20000
-DATA const42b20000<>+36(SB)/4, $0x42b20000
-DATA const42b20000<>+40(SB)/4, $0x42b20000
-DATA const42b20000<>+44(SB)/4, $0x42b20000
-DATA const42b20000<>+48(SB)/4, $0x42b20000
-DATA const42b20000<>+52(SB)/4, $0x42b20000
-DATA const42b20000<>+56(SB)/4, $0x42b20000
-DATA const42b20000<>+60(SB)/4, $0x42b20000
-GLOBL const42b20000<>(SB), RODATA|NOPTR, $64
+GLOBL const42b20000<>(SB), RODATA|NOPTR, $32
 
 DATA const80000000<>+0(SB)/4, $0x80000000
 DATA const80000000<>+4(SB)/4, $0x80000000
@@ -613,15 +489,7 @@ DATA const80000000<>+16(SB)/4, $0x80000000
 DATA const80000000<>+20(SB)/4, $0x80000000
 DATA const80000000<>+24(SB)/4, $0x80000000
 DATA const80000000<>+28(SB)/4, $0x80000000
-DATA const80000000<>+32(SB)/4, $0x80000000
-DATA const80000000<>+36(SB)/4, $0x80000000
-DATA const80000000<>+40(SB)/4, $0x80000000
-DATA const80000000<>+44(SB)/4, $0x80000000
-DATA const80000000<>+48(SB)/4, $0x80000000
-DATA const80000000<>+52(SB)/4, $0x80000000
-DATA const80000000<>+56(SB)/4, $0x80000000
-DATA const80000000<>+60(SB)/4, $0x80000000
-GLOBL const80000000<>(SB), RODATA|NOPTR, $64
+GLOBL const80000000<>(SB), RODATA|NOPTR, $32
 
 // func mishF32AVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -803,15 +671,7 @@ DATA const41a00000<>+16(SB)/4, $0x41a00000
 DATA const41a00000<>+20(SB)/4, $0x41a00000
 DATA const41a00000<>+24(SB)/4, $0x41a00000
 DATA const41a00000<>+28(SB)/4, $0x41a00000
-DATA const41a00000<>+32(SB)/4, $0x41a00000
-DATA const41a00000<>+36(SB)/4, $0x41a00000
-DATA const41a00000<>+40(SB)/4, $0x41a00000
-DATA const41a00000<>+44(SB)/4, $0x41a00000
-DATA const41a00000<>+48(SB)/4, $0x41a00000
-DATA const41a00000<>+52(SB)/4, $0x41a00000
-DATA const41a00000<>+56(SB)/4, $0x41a00000
-DATA const41a00000<>+60(SB)/4, $0x41a00000
-GLOBL const41a00000<>(SB), RODATA|NOPTR, $64
+GLOBL const41a00000<>(SB), RODATA|NOPTR, $32
 
 DATA const40000000<>+0(SB)/4, $0x40000000
 DATA const40000000<>+4(SB)/4, $0x40000000
@@ -821,15 +681,7 @@ DATA const40000000<>+16(SB)/4, $0x40000000
 DATA const40000000<>+20(SB)/4, $0x40000000
 DATA const40000000<>+24(SB)/4, $0x40000000
 DATA const40000000<>+28(SB)/4, $0x40000000
-DATA const40000000<>+32(SB)/4, $0x40000000
-DATA const40000000<>+36(SB)/4, $0x40000000
-DATA const40000000<>+40(SB)/4, $0x40000000
-DATA const40000000<>+44(SB)/4, $0x40000000
-DATA const40000000<>+48(SB)/4, $0x40000000
-DATA const40000000<>+52(SB)/4, $0x40000000
-DATA const40000000<>+56(SB)/4, $0x40000000
-DATA const40000000<>+60(SB)/4, $0x40000000
-GLOBL const40000000<>(SB), RODATA|NOPTR, $64
+GLOBL const40000000<>(SB), RODATA|NOPTR, $32
 
 // func geluF32AVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -1097,15 +949,7 @@ DATA const3f3504f3<>+16(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+20(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+24(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+28(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+32(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+36(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+40(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+44(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+48(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+52(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+56(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+60(SB)/4, $0x3f3504f3
-GLOBL const3f3504f3<>(SB), RODATA|NOPTR, $64
+GLOBL const3f3504f3<>(SB), RODATA|NOPTR, $32
 
 DATA const7fffffff<>+0(SB)/4, $0x7fffffff
 DATA const7fffffff<>+4(SB)/4, $0x7fffffff
@@ -1115,15 +959,7 @@ DATA const7fffffff<>+16(SB)/4, $0x7fffffff
 DATA const7fffffff<>+20(SB)/4, $0x7fffffff
 DATA const7fffffff<>+24(SB)/4, $0x7fffffff
 DATA const7fffffff<>+28(SB)/4, $0x7fffffff
-DATA const7fffffff<>+32(SB)/4, $0x7fffffff
-DATA const7fffffff<>+36(SB)/4, $0x7fffffff
-DATA const7fffffff<>+40(SB)/4, $0x7fffffff
-DATA const7fffffff<>+44(SB)/4, $0x7fffffff
-DATA const7fffffff<>+48(SB)/4, $0x7fffffff
-DATA const7fffffff<>+52(SB)/4, $0x7fffffff
-DATA const7fffffff<>+56(SB)/4, $0x7fffffff
-DATA const7fffffff<>+60(SB)/4, $0x7fffffff
-GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
+GLOBL const7fffffff<>(SB), RODATA|NOPTR, $32
 
 DATA const38a4b518<>+0(SB)/4, $0x38a4b518
 DATA const38a4b518<>+4(SB)/4, $0x38a4b518
@@ -1133,15 +969,7 @@ DATA const38a4b518<>+16(SB)/4, $0x38a4b518
 DATA const38a4b518<>+20(SB)/4, $0x38a4b518
 DATA const38a4b518<>+24(SB)/4, $0x38a4b518
 DATA const38a4b518<>+28(SB)/4, $0x38a4b518
-DATA const38a4b518<>+32(SB)/4, $0x38a4b518
-DATA const38a4b518<>+36(SB)/4, $0x38a4b518
-DATA const38a4b518<>+40(SB)/4, $0x38a4b518
-DATA const38a4b518<>+44(SB)/4, $0x38a4b518
-DATA const38a4b518<>+48(SB)/4, $0x38a4b518
-DATA const38a4b518<>+52(SB)/4, $0x38a4b518
-DATA const38a4b518<>+56(SB)/4, $0x38a4b518
-DATA const38a4b518<>+60(SB)/4, $0x38a4b518
-GLOBL const38a4b518<>(SB), RODATA|NOPTR, $64
+GLOBL const38a4b518<>(SB), RODATA|NOPTR, $32
 
 DATA constba51fb80<>+0(SB)/4, $0xba51fb80
 DATA constba51fb80<>+4(SB)/4, $0xba51fb80
@@ -1151,15 +979,7 @@ DATA constba51fb80<>+16(SB)/4, $0xba51fb80
 DATA constba51fb80<>+20(SB)/4, $0xba51fb80
 DATA constba51fb80<>+24(SB)/4, $0xba51fb80
 DATA constba51fb80<>+28(SB)/4, $0xba51fb80
-DATA constba51fb80<>+32(SB)/4, $0xba51fb80
-DATA constba51fb80<>+36(SB)/4, $0xba51fb80
-DATA constba51fb80<>+40(SB)/4, $0xba51fb80
-DATA constba51fb80<>+44(SB)/4, $0xba51fb80
-DATA constba51fb80<>+48(SB)/4, $0xba51fb80
-DATA constba51fb80<>+52(SB)/4, $0xba51fb80
-DATA constba51fb80<>+56(SB)/4, $0xba51fb80
-DATA constba51fb80<>+60(SB)/4, $0xba51fb80
-GLOBL constba51fb80<>(SB), RODATA|NOPTR, $64
+GLOBL constba51fb80<>(SB), RODATA|NOPTR, $32
 
 DATA const3baa02d9<>+0(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+4(SB)/4, $0x3baa02d9
@@ -1169,15 +989,7 @@ DATA const3baa02d9<>+16(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+20(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+24(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+28(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+32(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+36(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+40(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+44(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+48(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+52(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+56(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+60(SB)/4, $0x3baa02d9
-GLOBL const3baa02d9<>(SB), RODATA|NOPTR, $64
+GLOBL const3baa02d9<>(SB), RODATA|NOPTR, $32
 
 DATA constbcdbfc87<>+0(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+4(SB)/4, $0xbcdbfc87
@@ -1187,15 +999,7 @@ DATA constbcdbfc87<>+16(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+20(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+24(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+28(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+32(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+36(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+40(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+44(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+48(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+52(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+56(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+60(SB)/4, $0xbcdbfc87
-GLOBL constbcdbfc87<>(SB), RODATA|NOPTR, $64
+GLOBL constbcdbfc87<>(SB), RODATA|NOPTR, $32
 
 DATA const3de7167c<>+0(SB)/4, $0x3de7167c
 DATA const3de7167c<>+4(SB)/4, $0x3de7167c
@@ -1205,15 +1009,7 @@ DATA const3de7167c<>+16(SB)/4, $0x3de7167c
 DATA const3de7167c<>+20(SB)/4, $0x3de7167c
 DATA const3de7167c<>+24(SB)/4, $0x3de7167c
 DATA const3de7167c<>+28(SB)/4, $0x3de7167c
-DATA const3de7167c<>+32(SB)/4, $0x3de7167c
-DATA const3de7167c<>+36(SB)/4, $0x3de7167c
-DATA const3de7167c<>+40(SB)/4, $0x3de7167c
-DATA const3de7167c<>+44(SB)/4, $0x3de7167c
-DATA const3de7167c<>+48(SB)/4, $0x3de7167c
-DATA const3de7167c<>+52(SB)/4, $0x3de7167c
-DATA const3de7167c<>+56(SB)/4, $0x3de7167c
-DATA const3de7167c<>+60(SB)/4, $0x3de7167c
-GLOBL const3de7167c<>(SB), RODATA|NOPTR, $64
+GLOBL const3de7167c<>(SB), RODATA|NOPTR, $32
 
 DATA constbec0939f<>+0(SB)/4, $0xbec0939f
 DATA constbec0939f<>+4(SB)/4, $0xbec0939f
@@ -1223,15 +1019,7 @@ DATA constbec0939f<>+16(SB)/4, $0xbec0939f
 DATA constbec0939f<>+20(SB)/4, $0xbec0939f
 DATA constbec0939f<>+24(SB)/4, $0xbec0939f
 DATA constbec0939f<>+28(SB)/4, $0xbec0939f
-DATA constbec0939f<>+32(SB)/4, $0xbec0939f
-DATA constbec0939f<>+36(SB)/4, $0xbec0939f
-DATA constbec0939f<>+40(SB)/4, $0xbec0939f
-DATA constbec0939f<>+44(SB)/4, $0xbec0939f
-DATA constbec0939f<>+48(SB)/4, $0xbec0939f
-DATA constbec0939f<>+52(SB)/4, $0xbec0939f
-DATA constbec0939f<>+56(SB)/4, $0xbec0939f
-DATA constbec0939f<>+60(SB)/4, $0xbec0939f
-GLOBL constbec0939f<>(SB), RODATA|NOPTR, $64
+GLOBL constbec0939f<>(SB), RODATA|NOPTR, $32
 
 DATA const3e0375d4<>+0(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+4(SB)/4, $0x3e0375d4
@@ -1241,15 +1029,7 @@ DATA const3e0375d4<>+16(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+20(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+24(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+28(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+32(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+36(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+40(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+44(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+48(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+52(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+56(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+60(SB)/4, $0x3e0375d4
-GLOBL const3e0375d4<>(SB), RODATA|NOPTR, $64
+GLOBL const3e0375d4<>(SB), RODATA|NOPTR, $32
 
 DATA const407ccccd<>+0(SB)/4, $0x407ccccd
 DATA const407ccccd<>+4(SB)/4, $0x407ccccd
@@ -1259,15 +1039,7 @@ DATA const407ccccd<>+16(SB)/4, $0x407ccccd
 DATA const407ccccd<>+20(SB)/4, $0x407ccccd
 DATA const407ccccd<>+24(SB)/4, $0x407ccccd
 DATA const407ccccd<>+28(SB)/4, $0x407ccccd
-DATA const407ccccd<>+32(SB)/4, $0x407ccccd
-DATA const407ccccd<>+36(SB)/4, $0x407ccccd
-DATA const407ccccd<>+40(SB)/4, $0x407ccccd
-DATA const407ccccd<>+44(SB)/4, $0x407ccccd
-DATA const407ccccd<>+48(SB)/4, $0x407ccccd
-DATA const407ccccd<>+52(SB)/4, $0x407ccccd
-DATA const407ccccd<>+56(SB)/4, $0x407ccccd
-DATA const407ccccd<>+60(SB)/4, $0x407ccccd
-GLOBL const407ccccd<>(SB), RODATA|NOPTR, $64
+GLOBL const407ccccd<>(SB), RODATA|NOPTR, $32
 
 DATA const39436e56<>+0(SB)/4, $0x39436e56
 DATA const39436e56<>+4(SB)/4, $0x39436e56
@@ -1277,15 +1049,7 @@ DATA const39436e56<>+16(SB)/4, $0x39436e56
 DATA const39436e56<>+20(SB)/4, $0x39436e56
 DATA const39436e56<>+24(SB)/4, $0x39436e56
 DATA const39436e56<>+28(SB)/4, $0x39436e56
-DATA const39436e56<>+32(SB)/4, $0x39436e56
-DATA const39436e56<>+36(SB)/4, $0x39436e56
-DATA const39436e56<>+40(SB)/4, $0x39436e56
-DATA const39436e56<>+44(SB)/4, $0x39436e56
-DATA const39436e56<>+48(SB)/4, $0x39436e56
-DATA const39436e56<>+52(SB)/4, $0x39436e56
-DATA const39436e56<>+56(SB)/4, $0x39436e56
-DATA const39436e56<>+60(SB)/4, $0x39436e56
-GLOBL const39436e56<>(SB), RODATA|NOPTR, $64
+GLOBL const39436e56<>(SB), RODATA|NOPTR, $32
 
 DATA constbb412d3d<>+0(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+4(SB)/4, $0xbb412d3d
@@ -1295,15 +1059,7 @@ DATA constbb412d3d<>+16(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+20(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+24(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+28(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+32(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+36(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+40(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+44(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+48(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+52(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+56(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+60(SB)/4, $0xbb412d3d
-GLOBL constbb412d3d<>(SB), RODATA|NOPTR, $64
+GLOBL constbb412d3d<>(SB), RODATA|NOPTR, $32
 
 DATA const3cb2e59d<>+0(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+4(SB)/4, $0x3cb2e59d
@@ -1313,15 +1069,7 @@ DATA const3cb2e59d<>+16(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+20(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+24(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+28(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+32(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+36(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+40(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+44(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+48(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+52(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+56(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+60(SB)/4, $0x3cb2e59d
-GLOBL const3cb2e59d<>(SB), RODATA|NOPTR, $64
+GLOBL const3cb2e59d<>(SB), RODATA|NOPTR, $32
 
 DATA constbdd32993<>+0(SB)/4, $0xbdd32993
 DATA constbdd32993<>+4(SB)/4, $0xbdd32993
@@ -1331,15 +1079,7 @@ DATA constbdd32993<>+16(SB)/4, $0xbdd32993
 DATA constbdd32993<>+20(SB)/4, $0xbdd32993
 DATA constbdd32993<>+24(SB)/4, $0xbdd32993
 DATA constbdd32993<>+28(SB)/4, $0xbdd32993
-DATA constbdd32993<>+32(SB)/4, $0xbdd32993
-DATA constbdd32993<>+36(SB)/4, $0xbdd32993
-DATA constbdd32993<>+40(SB)/4, $0xbdd32993
-DATA constbdd32993<>+44(SB)/4, $0xbdd32993
-DATA constbdd32993<>+48(SB)/4, $0xbdd32993
-DATA constbdd32993<>+52(SB)/4, $0xbdd32993
-DATA constbdd32993<>+56(SB)/4, $0xbdd32993
-DATA constbdd32993<>+60(SB)/4, $0xbdd32993
-GLOBL constbdd32993<>(SB), RODATA|NOPTR, $64
+GLOBL constbdd32993<>(SB), RODATA|NOPTR, $32
 
 DATA constbf235d78<>+0(SB)/4, $0xbf235d78
 DATA constbf235d78<>+4(SB)/4, $0xbf235d78
@@ -1349,15 +1089,7 @@ DATA constbf235d78<>+16(SB)/4, $0xbf235d78
 DATA constbf235d78<>+20(SB)/4, $0xbf235d78
 DATA constbf235d78<>+24(SB)/4, $0xbf235d78
 DATA constbf235d78<>+28(SB)/4, $0xbf235d78
-DATA constbf235d78<>+32(SB)/4, $0xbf235d78
-DATA constbf235d78<>+36(SB)/4, $0xbf235d78
-DATA constbf235d78<>+40(SB)/4, $0xbf235d78
-DATA constbf235d78<>+44(SB)/4, $0xbf235d78
-DATA constbf235d78<>+48(SB)/4, $0xbf235d78
-DATA constbf235d78<>+52(SB)/4, $0xbf235d78
-DATA constbf235d78<>+56(SB)/4, $0xbf235d78
-DATA constbf235d78<>+60(SB)/4, $0xbf235d78
-GLOBL constbf235d78<>(SB), RODATA|NOPTR, $64
+GLOBL constbf235d78<>(SB), RODATA|NOPTR, $32
 
 DATA constbf904475<>+0(SB)/4, $0xbf904475
 DATA constbf904475<>+4(SB)/4, $0xbf904475
@@ -1367,15 +1099,7 @@ DATA constbf904475<>+16(SB)/4, $0xbf904475
 DATA constbf904475<>+20(SB)/4, $0xbf904475
 DATA constbf904475<>+24(SB)/4, $0xbf904475
 DATA constbf904475<>+28(SB)/4, $0xbf904475
-DATA constbf904475<>+32(SB)/4, $0xbf904475
-DATA constbf904475<>+36(SB)/4, $0xbf904475
-DATA constbf904475<>+40(SB)/4, $0xbf904475
-DATA constbf904475<>+44(SB)/4, $0xbf904475
-DATA constbf904475<>+48(SB)/4, $0xbf904475
-DATA constbf904475<>+52(SB)/4, $0xbf904475
-DATA constbf904475<>+56(SB)/4, $0xbf904475
-DATA constbf904475<>+60(SB)/4, $0xbf904475
-GLOBL constbf904475<>(SB), RODATA|NOPTR, $64
+GLOBL constbf904475<>(SB), RODATA|NOPTR, $32
 
 DATA constb9b310ac<>+0(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+4(SB)/4, $0xb9b310ac
@@ -1385,15 +1109,7 @@ DATA constb9b310ac<>+16(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+20(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+24(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+28(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+32(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+36(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+40(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+44(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+48(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+52(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+56(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+60(SB)/4, $0xb9b310ac
-GLOBL constb9b310ac<>(SB), RODATA|NOPTR, $64
+GLOBL constb9b310ac<>(SB), RODATA|NOPTR, $32
 
 DATA const3f000000<>+0(SB)/4, $0x3f000000
 DATA const3f000000<>+4(SB)/4, $0x3f000000
@@ -1403,15 +1119,7 @@ DATA const3f000000<>+16(SB)/4, $0x3f000000
 DATA const3f000000<>+20(SB)/4, $0x3f000000
 DATA const3f000000<>+24(SB)/4, $0x3f000000
 DATA const3f000000<>+28(SB)/4, $0x3f000000
-DATA const3f000000<>+32(SB)/4, $0x3f000000
-DATA const3f000000<>+36(SB)/4, $0x3f000000
-DATA const3f000000<>+40(SB)/4, $0x3f000000
-DATA const3f000000<>+44(SB)/4, $0x3f000000
-DATA const3f000000<>+48(SB)/4, $0x3f000000
-DATA const3f000000<>+52(SB)/4, $0x3f000000
-DATA const3f000000<>+56(SB)/4, $0x3f000000
-DATA const3f000000<>+60(SB)/4, $0x3f000000
-GLOBL const3f000000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f000000<>(SB), RODATA|NOPTR, $32
 
 // func geluTanhF32AVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -1427,78 +1135,76 @@ TEXT ·geluTanhF32AVX2(SB), NOSPLIT, $0-48
 many21:
 	CMPQ         DX, $0x00000010
 	JLT          one22
-	VMOVUPS      (CX)(BX*1), Y3
-	VMOVUPS      32(CX)(BX*1), Y6
-	VMULPS       Y3, Y3, Y4
-	VMULPS       Y6, Y6, Y7
-	VMOVUPS      const3d922279<>+0(SB), Y5
-	VMOVUPS      const3d922279<>+0(SB), Y8
-	VFMADD213PS  const3fcc422a<>+0(SB), Y4, Y5
-	VFMADD213PS  const3fcc422a<>+0(SB), Y7, Y8
-	VMULPS       Y3, Y5, Y5
-	VMULPS       Y6, Y8, Y8
-	VORPS        const80000000<>+0(SB), Y5, Y4
-	VORPS        const80000000<>+0(SB), Y8, Y7
-	VMAXPS       Y4, Y1, Y4
-	VMAXPS       Y7, Y1, Y10
-	VMINPS       Y4, Y2, Y4
-	VMINPS       Y10, Y2, Y10
-	VMOVUPS      Y0, Y7
-	VMOVUPS      Y0, Y11
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y4, Y7
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       Y0, Y7, Y9
-	VSUBPS       Y0, Y11, Y12
-	VFNMADD231PS const3f318000<>+0(SB), Y9, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y12, Y10
-	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y12, Y10
-	VMOVUPS      const3ab51211<>+0(SB), Y9
-	VMOVUPS      const3ab51211<>+0(SB), Y13
-	VFMADD213PS  const3c091cf9<>+0(SB), Y4, Y9
-	VFMADD213PS  const3c091cf9<>+0(SB), Y10, Y13
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y9
-	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y13
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y13
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y9
-	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y13
-	VMULPS       Y4, Y4, Y12
-	VMULPS       Y10, Y10, Y14
-	VFMADD213PS  Y4, Y12, Y9
-	VFMADD213PS  Y10, Y14, Y13
-	VADDPS       const3f800000<>+0(SB), Y9, Y9
-	VADDPS       const3f800000<>+0(SB), Y13, Y13
-	VPSUBD       Y0, Y7, Y7
-	VPSUBD       Y0, Y11, Y11
-	VPSRAD       $0x01, Y7, Y4
-	VPSRAD       $0x01, Y11, Y10
-	VPSUBD       Y4, Y7, Y7
-	VPSUBD       Y10, Y11, Y11
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VMOVUPS      (CX)(BX*1), Y2
+	VMOVUPS      32(CX)(BX*1), Y5
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      const3d922279<>+0(SB), Y4
+	VMOVUPS      const3d922279<>+0(SB), Y7
+	VFMADD213PS  const3fcc422a<>+0(SB), Y3, Y4
+	VFMADD213PS  const3fcc422a<>+0(SB), Y6, Y7
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y5, Y7, Y7
+	VORPS        const80000000<>+0(SB), Y4, Y3
+	VORPS        const80000000<>+0(SB), Y7, Y6
+	VMAXPS       Y3, Y1, Y3
+	VMAXPS       Y6, Y1, Y9
+	VMOVUPS      Y0, Y6
+	VMOVUPS      Y0, Y10
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y3, Y6
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       Y0, Y6, Y8
+	VSUBPS       Y0, Y10, Y11
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y11, Y9
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y9
+	VMOVUPS      const3ab51211<>+0(SB), Y8
+	VMOVUPS      const3ab51211<>+0(SB), Y12
+	VFMADD213PS  const3c091cf9<>+0(SB), Y3, Y8
+	VFMADD213PS  const3c091cf9<>+0(SB), Y9, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y9, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y9, Y12
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y9, Y9, Y13
+	VFMADD213PS  Y3, Y11, Y8
+	VFMADD213PS  Y9, Y13, Y12
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y12, Y12
+	VPSUBD       Y0, Y6, Y6
+	VPSUBD       Y0, Y10, Y10
+	VPSRAD       $0x01, Y6, Y3
+	VPSRAD       $0x01, Y10, Y9
+	VPSUBD       Y3, Y6, Y6
+	VPSUBD       Y9, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y3, Y3
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y3, Y8, Y8
+	VMULPS       Y9, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
 	VPADDD       const0000007f<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y6, Y6
 	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y4, Y9, Y9
-	VMULPS       Y10, Y13, Y13
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y11, Y13, Y13
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VBLENDVPS    Y5, Y9, Y4, Y5
-	VBLENDVPS    Y8, Y13, Y7, Y8
-	VADDPS       Y4, Y9, Y9
-	VADDPS       Y7, Y13, Y13
-	VDIVPS       Y9, Y5, Y5
-	VDIVPS       Y13, Y8, Y8
-	VMULPS       Y3, Y5, Y5
 	VMULPS       Y6, Y8, Y8
-	VMOVUPS      Y5, (AX)(BX*1)
-	VMOVUPS      Y8, 32(AX)(BX*1)
+	VMULPS       Y10, Y12, Y12
+	VMOVUPS      const3f800000<>+0(SB), Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VBLENDVPS    Y4, Y8, Y3, Y4
+	VBLENDVPS    Y7, Y12, Y6, Y7
+	VADDPS       Y3, Y8, Y8
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y8, Y4, Y4
+	VDIVPS       Y12, Y7, Y7
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y5, Y7, Y7
+	VMOVUPS      Y4, (AX)(BX*1)
+	VMOVUPS      Y7, 32(AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
 	JMP          many21
@@ -1507,42 +1213,41 @@ one22:
 vector23:
 	CMPQ         DX, $0x00000008
 	JLT          tail24
-	VMOVUPS      (CX)(BX*1), Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      const3d922279<>+0(SB), Y5
-	VFMADD213PS  const3fcc422a<>+0(SB), Y4, Y5
-	VMULPS       Y3, Y5, Y5
-	VORPS        const80000000<>+0(SB), Y5, Y4
-	VMAXPS       Y4, Y1, Y4
-	VMINPS       Y4, Y2, Y4
-	VMOVUPS      Y0, Y6
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y4, Y6
-	VSUBPS       Y0, Y6, Y7
-	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
-	VMOVUPS      const3ab51211<>+0(SB), Y7
-	VFMADD213PS  const3c091cf9<>+0(SB), Y4, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y4, Y8
-	VFMADD213PS  Y4, Y8, Y7
-	VADDPS       const3f800000<>+0(SB), Y7, Y7
-	VPSUBD       Y0, Y6, Y6
-	VPSRAD       $0x01, Y6, Y4
-	VPSUBD       Y4, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VBLENDVPS    Y5, Y7, Y4, Y5
-	VADDPS       Y4, Y7, Y7
-	VDIVPS       Y7, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      Y5, (AX)(BX*1)
+	VMOVUPS      (CX)(BX*1), Y2
+	VMULPS       Y2, Y2, Y3
+	VMOVUPS      const3d922279<>+0(SB), Y4
+	VFMADD213PS  const3fcc422a<>+0(SB), Y3, Y4
+	VMULPS       Y2, Y4, Y4
+	VORPS        const80000000<>+0(SB), Y4, Y3
+	VMAXPS       Y3, Y1, Y3
+	VMOVUPS      Y0, Y5
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y3, Y5
+	VSUBPS       Y0, Y5, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y3
+	VMOVUPS      const3ab51211<>+0(SB), Y6
+	VFMADD213PS  const3c091cf9<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
+	VFMADD213PS  Y3, Y7, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VPSUBD       Y0, Y5, Y5
+	VPSRAD       $0x01, Y5, Y3
+	VPSUBD       Y3, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y3
+	VBLENDVPS    Y4, Y6, Y3, Y4
+	VADDPS       Y3, Y6, Y6
+	VDIVPS       Y6, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
 	JMP          vector23
@@ -1552,43 +1257,42 @@ tail24:
 	JEQ          end25
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y3
-	VMASKMOVPS   (CX)(BX*1), Y3, Y4
-	VMULPS       Y4, Y4, Y5
-	VMOVUPS      const3d922279<>+0(SB), Y6
-	VFMADD213PS  const3fcc422a<>+0(SB), Y5, Y6
-	VMULPS       Y4, Y6, Y6
-	VORPS        const80000000<>+0(SB), Y6, Y5
-	VMAXPS       Y5, Y1, Y1
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      Y0, Y2
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Y1, Y2
-	VSUBPS       Y0, Y2, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y1
-	VMOVUPS      const3ab51211<>+0(SB), Y5
-	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y5
+	VMOVDQU      (SI)(DX*4), Y2
+	VMASKMOVPS   (CX)(BX*1), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      const3d922279<>+0(SB), Y5
+	VFMADD213PS  const3fcc422a<>+0(SB), Y4, Y5
+	VMULPS       Y3, Y5, Y5
+	VORPS        const80000000<>+0(SB), Y5, Y4
+	VMAXPS       Y4, Y1, Y1
+	VMOVUPS      Y0, Y4
+	VFMADD231PS  const3fb8aa3b<>+0(SB), Y1, Y4
+	VSUBPS       Y0, Y4, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y1
+	VMOVUPS      const3ab51211<>+0(SB), Y6
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y6
 	VMULPS       Y1, Y1, Y7
-	VFMADD213PS  Y1, Y7, Y5
-	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VPSUBD       Y0, Y2, Y2
-	VPSRAD       $0x01, Y2, Y0
-	VPSUBD       Y0, Y2, Y2
+	VFMADD213PS  Y1, Y7, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VPSUBD       Y0, Y4, Y4
+	VPSRAD       $0x01, Y4, Y0
+	VPSUBD       Y0, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y0, Y0
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y5, Y5
+	VMULPS       Y0, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
 	VMOVUPS      const3f800000<>+0(SB), Y0
-	VBLENDVPS    Y6, Y5, Y0, Y1
-	VADDPS       Y0, Y5, Y5
-	VDIVPS       Y5, Y1, Y1
-	VMULPS       Y4, Y1, Y1
-	VMASKMOVPS   Y1, Y3, (AX)(BX*1)
+	VBLENDVPS    Y5, Y6, Y0, Y1
+	VADDPS       Y0, Y6, Y6
+	VDIVPS       Y6, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMASKMOVPS   Y1, Y2, (AX)(BX*1)
 
 end25:
 	VZEROUPPER
@@ -1602,15 +1306,7 @@ DATA const3d922279<>+16(SB)/4, $0x3d922279
 DATA const3d922279<>+20(SB)/4, $0x3d922279
 DATA const3d922279<>+24(SB)/4, $0x3d922279
 DATA const3d922279<>+28(SB)/4, $0x3d922279
-DATA const3d922279<>+32(SB)/4, $0x3d922279
-DATA const3d922279<>+36(SB)/4, $0x3d922279
-DATA const3d922279<>+40(SB)/4, $0x3d922279
-DATA const3d922279<>+44(SB)/4, $0x3d922279
-DATA const3d922279<>+48(SB)/4, $0x3d922279
-DATA const3d922279<>+52(SB)/4, $0x3d922279
-DATA const3d922279<>+56(SB)/4, $0x3d922279
-DATA const3d922279<>+60(SB)/4, $0x3d922279
-GLOBL const3d922279<>(SB), RODATA|NOPTR, $64
+GLOBL const3d922279<>(SB), RODATA|NOPTR, $32
 
 DATA const3fcc422a<>+0(SB)/4, $0x3fcc422a
 DATA const3fcc422a<>+4(SB)/4, $0x3fcc422a
@@ -1620,15 +1316,7 @@ DATA const3fcc422a<>+16(SB)/4, $0x3fcc422a
 DATA const3fcc422a<>+20(SB)/4, $0x3fcc422a
 DATA const3fcc422a<>+24(SB)/4, $0x3fcc422a
 DATA const3fcc422a<>+28(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+32(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+36(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+40(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+44(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+48(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+52(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+56(SB)/4, $0x3fcc422a
-DATA const3fcc422a<>+60(SB)/4, $0x3fcc422a
-GLOBL const3fcc422a<>(SB), RODATA|NOPTR, $64
+GLOBL const3fcc422a<>(SB), RODATA|NOPTR, $32
 
 // func eluF32AVX512(dst []float32, x []float32, pos float32, neg float32, inv float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1636,138 +1324,138 @@ TEXT ·eluF32AVX512(SB), NOSPLIT, $0-60
 	VBROADCASTSS pos+48(FP), Z0
 	VBROADCASTSS neg+52(FP), Z1
 	VBROADCASTSS inv+56(FP), Z2
-	VMOVUPS      const4b400000<>+0(SB), Z3
-	VMOVUPS      constc2d00000<>+0(SB), Z4
+	VBROADCASTSS const4b400000<>+0(SB), Z3
+	VBROADCASTSS constc2d00000<>+0(SB), Z4
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         x_base+24(FP), CX
 	MOVQ         dst_len+8(FP), DX
 	XORL         BX, BX
 
 many26:
-	CMPQ         DX, $0x00000020
-	JLT          one27
-	VMOVUPS      (CX)(BX*1), Z4
-	VMOVUPS      64(CX)(BX*1), Z11
-	VMULPS       Z2, Z4, Z9
-	VMULPS       Z2, Z11, Z12
-	VMOVUPS      constc2200000<>+0(SB), Z10
-	VMOVUPS      constc2200000<>+0(SB), Z13
-	VMAXPS       Z9, Z10, Z9
-	VMAXPS       Z12, Z13, Z12
-	VMOVUPS      Z3, Z10
-	VMOVUPS      Z3, Z14
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z9, Z10
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z12, Z14
-	VSUBPS       Z3, Z10, Z13
-	VSUBPS       Z3, Z14, Z15
-	VFNMADD231PS const3f318000<>+0(SB), Z13, Z9
-	VFNMADD231PS const3f318000<>+0(SB), Z15, Z12
-	VFNMADD231PS constb95e8083<>+0(SB), Z13, Z9
-	VFNMADD231PS constb95e8083<>+0(SB), Z15, Z12
-	VMOVUPS      const3ab51211<>+0(SB), Z13
-	VMOVUPS      const3ab51211<>+0(SB), Z16
-	VFMADD213PS  const3c091cf9<>+0(SB), Z9, Z13
-	VFMADD213PS  const3c091cf9<>+0(SB), Z12, Z16
-	VFMADD213PS  const3d2aac79<>+0(SB), Z9, Z13
-	VFMADD213PS  const3d2aac79<>+0(SB), Z12, Z16
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z9, Z13
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z12, Z16
-	VFMADD213PS  const3efffffe<>+0(SB), Z9, Z13
-	VFMADD213PS  const3efffffe<>+0(SB), Z12, Z16
-	VMULPS       Z9, Z9, Z15
-	VMULPS       Z12, Z12, Z17
-	VFMADD213PS  Z9, Z15, Z13
-	VFMADD213PS  Z12, Z17, Z16
-	VPSUBD       Z3, Z10, Z10
-	VPSUBD       Z3, Z14, Z14
-	VPADDD       const0000007f<>+0(SB), Z10, Z10
-	VPADDD       const0000007f<>+0(SB), Z14, Z14
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z14, Z14
-	VSUBPS       const3f800000<>+0(SB), Z10, Z15
-	VSUBPS       const3f800000<>+0(SB), Z14, Z17
-	VFMADD213PS  Z15, Z10, Z13
-	VFMADD213PS  Z17, Z14, Z16
-	VMULPS       Z1, Z13, Z13
-	VMULPS       Z1, Z16, Z16
-	VMULPS       Z0, Z4, Z9
-	VMULPS       Z0, Z11, Z12
-	VCMPPS       $0x11, const00000000<>+0(SB), Z4, K1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z11, K2
-	VBLENDMPS    Z13, Z9, K1, Z5
-	VBLENDMPS    Z16, Z12, K2, Z6
-	VMOVUPS      Z5, (AX)(BX*1)
-	VMOVUPS      Z6, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many26
+	CMPQ              DX, $0x00000020
+	JLT               one27
+	VMOVUPS           (CX)(BX*1), Z4
+	VMOVUPS           64(CX)(BX*1), Z11
+	VMULPS            Z2, Z4, Z9
+	VMULPS            Z2, Z11, Z12
+	VBROADCASTSS      constc2200000<>+0(SB), Z10
+	VBROADCASTSS      constc2200000<>+0(SB), Z13
+	VMAXPS            Z9, Z10, Z9
+	VMAXPS            Z12, Z13, Z12
+	VMOVUPS           Z3, Z10
+	VMOVUPS           Z3, Z14
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z10
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z12, Z14
+	VSUBPS            Z3, Z10, Z13
+	VSUBPS            Z3, Z14, Z15
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z13, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z15, Z12
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z13, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z15, Z12
+	VBROADCASTSS      const3ab51211<>+0(SB), Z13
+	VBROADCASTSS      const3ab51211<>+0(SB), Z16
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z12, Z16
+	VMULPS            Z9, Z9, Z15
+	VMULPS            Z12, Z12, Z17
+	VFMADD213PS       Z9, Z15, Z13
+	VFMADD213PS       Z12, Z17, Z16
+	VPSUBD            Z3, Z10, Z10
+	VPSUBD            Z3, Z14, Z14
+	VPADDD.BCST       const0000007f<>+0(SB), Z10, Z10
+	VPADDD.BCST       const0000007f<>+0(SB), Z14, Z14
+	VPSLLD            $0x17, Z10, Z10
+	VPSLLD            $0x17, Z14, Z14
+	VSUBPS.BCST       const3f800000<>+0(SB), Z10, Z15
+	VSUBPS.BCST       const3f800000<>+0(SB), Z14, Z17
+	VFMADD213PS       Z15, Z10, Z13
+	VFMADD213PS       Z17, Z14, Z16
+	VMULPS            Z1, Z13, Z13
+	VMULPS            Z1, Z16, Z16
+	VMULPS            Z0, Z4, Z9
+	VMULPS            Z0, Z11, Z12
+	VCMPPS.BCST       $0x11, const00000000<>+0(SB), Z4, K1
+	VCMPPS.BCST       $0x11, const00000000<>+0(SB), Z11, K2
+	VBLENDMPS         Z13, Z9, K1, Z5
+	VBLENDMPS         Z16, Z12, K2, Z6
+	VMOVUPS           Z5, (AX)(BX*1)
+	VMOVUPS           Z6, 64(AX)(BX*1)
+	ADDQ              $0x00000080, BX
+	SUBQ              $0x00000020, DX
+	JMP               many26
 
 one27:
 vector28:
-	CMPQ         DX, $0x00000010
-	JLT          tail29
-	VMOVUPS      (CX)(BX*1), Z4
-	VMULPS       Z2, Z4, Z5
-	VMOVUPS      constc2200000<>+0(SB), Z6
-	VMAXPS       Z5, Z6, Z5
-	VMOVUPS      Z3, Z6
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z5, Z6
-	VSUBPS       Z3, Z6, Z9
-	VFNMADD231PS const3f318000<>+0(SB), Z9, Z5
-	VFNMADD231PS constb95e8083<>+0(SB), Z9, Z5
-	VMOVUPS      const3ab51211<>+0(SB), Z9
-	VFMADD213PS  const3c091cf9<>+0(SB), Z5, Z9
-	VFMADD213PS  const3d2aac79<>+0(SB), Z5, Z9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z5, Z9
-	VFMADD213PS  const3efffffe<>+0(SB), Z5, Z9
-	VMULPS       Z5, Z5, Z10
-	VFMADD213PS  Z5, Z10, Z9
-	VPSUBD       Z3, Z6, Z6
-	VPADDD       const0000007f<>+0(SB), Z6, Z6
-	VPSLLD       $0x17, Z6, Z6
-	VSUBPS       const3f800000<>+0(SB), Z6, Z10
-	VFMADD213PS  Z10, Z6, Z9
-	VMULPS       Z1, Z9, Z9
-	VMULPS       Z0, Z4, Z5
-	VCMPPS       $0x11, const00000000<>+0(SB), Z4, K1
-	VBLENDMPS    Z9, Z5, K1, Z7
-	VMOVUPS      Z7, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector28
+	CMPQ              DX, $0x00000010
+	JLT               tail29
+	VMOVUPS           (CX)(BX*1), Z4
+	VMULPS            Z2, Z4, Z5
+	VBROADCASTSS      constc2200000<>+0(SB), Z6
+	VMAXPS            Z5, Z6, Z5
+	VMOVUPS           Z3, Z6
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z5, Z6
+	VSUBPS            Z3, Z6, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z9, Z5
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z9, Z5
+	VBROADCASTSS      const3ab51211<>+0(SB), Z9
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z5, Z9
+	VMULPS            Z5, Z5, Z10
+	VFMADD213PS       Z5, Z10, Z9
+	VPSUBD            Z3, Z6, Z6
+	VPADDD.BCST       const0000007f<>+0(SB), Z6, Z6
+	VPSLLD            $0x17, Z6, Z6
+	VSUBPS.BCST       const3f800000<>+0(SB), Z6, Z10
+	VFMADD213PS       Z10, Z6, Z9
+	VMULPS            Z1, Z9, Z9
+	VMULPS            Z0, Z4, Z5
+	VCMPPS.BCST       $0x11, const00000000<>+0(SB), Z4, K1
+	VBLENDMPS         Z9, Z5, K1, Z7
+	VMOVUPS           Z7, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector28
 
 tail29:
-	TESTQ        DX, DX
-	JEQ          end30
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z4
-	VMULPS       Z2, Z4, Z2
-	VMOVUPS      constc2200000<>+0(SB), Z5
-	VMAXPS       Z2, Z5, Z2
-	VMOVUPS      Z3, Z5
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z2, Z5
-	VSUBPS       Z3, Z5, Z6
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z2
-	VMOVUPS      const3ab51211<>+0(SB), Z6
-	VFMADD213PS  const3c091cf9<>+0(SB), Z2, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VFMADD213PS  Z2, Z7, Z6
-	VPSUBD       Z3, Z5, Z5
-	VPADDD       const0000007f<>+0(SB), Z5, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VSUBPS       const3f800000<>+0(SB), Z5, Z7
-	VFMADD213PS  Z7, Z5, Z6
-	VMULPS       Z1, Z6, Z6
-	VMULPS       Z0, Z4, Z2
-	VCMPPS       $0x11, const00000000<>+0(SB), Z4, K2
-	VBLENDMPS    Z6, Z2, K2, Z8
-	VMOVUPS      Z8, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end30
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z4
+	VMULPS            Z2, Z4, Z2
+	VBROADCASTSS      constc2200000<>+0(SB), Z5
+	VMAXPS            Z2, Z5, Z2
+	VMOVUPS           Z3, Z5
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z2, Z5
+	VSUBPS            Z3, Z5, Z6
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z6, Z2
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z6, Z2
+	VBROADCASTSS      const3ab51211<>+0(SB), Z6
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z2, Z6
+	VMULPS            Z2, Z2, Z7
+	VFMADD213PS       Z2, Z7, Z6
+	VPSUBD            Z3, Z5, Z5
+	VPADDD.BCST       const0000007f<>+0(SB), Z5, Z5
+	VPSLLD            $0x17, Z5, Z5
+	VSUBPS.BCST       const3f800000<>+0(SB), Z5, Z7
+	VFMADD213PS       Z7, Z5, Z6
+	VMULPS            Z1, Z6, Z6
+	VMULPS            Z0, Z4, Z2
+	VCMPPS.BCST       $0x11, const00000000<>+0(SB), Z4, K2
+	VBLENDMPS         Z6, Z2, K2, Z8
+	VMOVUPS           Z8, K1, (AX)(BX*1)
 
 end30:
 	VZEROUPPER
@@ -1777,139 +1465,159 @@ end30:
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·swishF32AVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS alpha+48(FP), Z0
-	VMOVUPS      const4b400000<>+0(SB), Z1
-	VMOVUPS      constc2d00000<>+0(SB), Z2
-	VMOVUPS      const42b20000<>+0(SB), Z3
+	VBROADCASTSS const4b400000<>+0(SB), Z1
+	VBROADCASTSS constc2d00000<>+0(SB), Z2
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         x_base+24(FP), CX
 	MOVQ         dst_len+8(FP), DX
 	XORL         BX, BX
 
 many31:
-	CMPQ         DX, $0x00000020
-	JLT          one32
-	VMOVUPS      (CX)(BX*1), Z4
-	VMOVUPS      64(CX)(BX*1), Z8
-	VMULPS       Z0, Z4, Z5
-	VMULPS       Z0, Z8, Z9
-	VORPS        const80000000<>+0(SB), Z5, Z6
-	VORPS        const80000000<>+0(SB), Z9, Z10
-	VMAXPS       Z6, Z2, Z6
-	VMAXPS       Z10, Z2, Z14
-	VMINPS       Z6, Z3, Z6
-	VMINPS       Z14, Z3, Z14
-	VMOVUPS      Z1, Z10
-	VMOVUPS      Z1, Z15
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z6, Z10
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z14, Z15
-	VSUBPS       Z1, Z10, Z10
-	VSUBPS       Z1, Z15, Z17
-	VFNMADD231PS const3f318000<>+0(SB), Z10, Z6
-	VFNMADD231PS const3f318000<>+0(SB), Z17, Z14
-	VFNMADD231PS constb95e8083<>+0(SB), Z10, Z6
-	VFNMADD231PS constb95e8083<>+0(SB), Z17, Z14
-	VMOVUPS      const3ab51211<>+0(SB), Z15
-	VMOVUPS      const3ab51211<>+0(SB), Z18
-	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z15
-	VFMADD213PS  const3c091cf9<>+0(SB), Z14, Z18
-	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z15
-	VFMADD213PS  const3d2aac79<>+0(SB), Z14, Z18
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z15
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z14, Z18
-	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z15
-	VFMADD213PS  const3efffffe<>+0(SB), Z14, Z18
-	VMULPS       Z6, Z6, Z16
-	VMULPS       Z14, Z14, Z19
-	VFMADD213PS  Z6, Z16, Z15
-	VFMADD213PS  Z14, Z19, Z18
-	VADDPS       const3f800000<>+0(SB), Z15, Z15
-	VADDPS       const3f800000<>+0(SB), Z18, Z18
-	VSCALEFPS    Z10, Z15, Z15
-	VSCALEFPS    Z17, Z18, Z18
-	VMOVUPS      const3f800000<>+0(SB), Z6
-	VMOVUPS      const3f800000<>+0(SB), Z10
-	VPMOVD2M     Z5, K1
-	VPMOVD2M     Z9, K2
-	VBLENDMPS    Z15, Z6, K1, Z7
-	VBLENDMPS    Z18, Z10, K2, Z11
-	VADDPS       Z6, Z15, Z15
-	VADDPS       Z10, Z18, Z18
-	VDIVPS       Z15, Z7, Z7
-	VDIVPS       Z18, Z11, Z11
-	VMULPS       Z4, Z7, Z7
-	VMULPS       Z8, Z11, Z11
-	VMOVUPS      Z7, (AX)(BX*1)
-	VMOVUPS      Z11, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many31
+	CMPQ              DX, $0x00000030
+	JLT               one32
+	VMOVUPS           (CX)(BX*1), Z3
+	VMOVUPS           64(CX)(BX*1), Z7
+	VMOVUPS           128(CX)(BX*1), Z11
+	VMULPS            Z0, Z3, Z4
+	VMULPS            Z0, Z7, Z8
+	VMULPS            Z0, Z11, Z12
+	VORPS.BCST        const80000000<>+0(SB), Z4, Z5
+	VORPS.BCST        const80000000<>+0(SB), Z8, Z9
+	VORPS.BCST        const80000000<>+0(SB), Z12, Z13
+	VMAXPS            Z5, Z2, Z5
+	VMAXPS            Z9, Z2, Z9
+	VMAXPS            Z13, Z2, Z18
+	VMOVUPS           Z1, Z13
+	VMOVUPS           Z1, Z17
+	VMOVUPS           Z1, Z19
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z5, Z13
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z17
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z18, Z19
+	VSUBPS            Z1, Z13, Z13
+	VSUBPS            Z1, Z17, Z17
+	VSUBPS            Z1, Z19, Z23
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z13, Z5
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z17, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z23, Z18
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z13, Z5
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z17, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z23, Z18
+	VBROADCASTSS      const3ab51211<>+0(SB), Z19
+	VBROADCASTSS      const3ab51211<>+0(SB), Z21
+	VBROADCASTSS      const3ab51211<>+0(SB), Z24
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z5, Z19
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z21
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z18, Z24
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z5, Z19
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z21
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z18, Z24
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z5, Z19
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z21
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z18, Z24
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z5, Z19
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z21
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z18, Z24
+	VMULPS            Z5, Z5, Z20
+	VMULPS            Z9, Z9, Z22
+	VMULPS            Z18, Z18, Z25
+	VFMADD213PS       Z5, Z20, Z19
+	VFMADD213PS       Z9, Z22, Z21
+	VFMADD213PS       Z18, Z25, Z24
+	VADDPS.BCST       const3f800000<>+0(SB), Z19, Z19
+	VADDPS.BCST       const3f800000<>+0(SB), Z21, Z21
+	VADDPS.BCST       const3f800000<>+0(SB), Z24, Z24
+	VSCALEFPS         Z13, Z19, Z19
+	VSCALEFPS         Z17, Z21, Z21
+	VSCALEFPS         Z23, Z24, Z24
+	VBROADCASTSS      const3f800000<>+0(SB), Z5
+	VBROADCASTSS      const3f800000<>+0(SB), Z9
+	VBROADCASTSS      const3f800000<>+0(SB), Z13
+	VPMOVD2M          Z4, K1
+	VPMOVD2M          Z8, K2
+	VPMOVD2M          Z12, K3
+	VBLENDMPS         Z19, Z5, K1, Z6
+	VBLENDMPS         Z21, Z9, K2, Z10
+	VBLENDMPS         Z24, Z13, K3, Z14
+	VADDPS            Z5, Z19, Z19
+	VADDPS            Z9, Z21, Z21
+	VADDPS            Z13, Z24, Z24
+	VDIVPS            Z19, Z6, Z6
+	VDIVPS            Z21, Z10, Z10
+	VDIVPS            Z24, Z14, Z14
+	VMULPS            Z3, Z6, Z6
+	VMULPS            Z7, Z10, Z10
+	VMULPS            Z11, Z14, Z14
+	VMOVUPS           Z6, (AX)(BX*1)
+	VMOVUPS           Z10, 64(AX)(BX*1)
+	VMOVUPS           Z14, 128(AX)(BX*1)
+	ADDQ              $0x000000c0, BX
+	SUBQ              $0x00000030, DX
+	JMP               many31
 
 one32:
 vector33:
-	CMPQ         DX, $0x00000010
-	JLT          tail34
-	VMOVUPS      (CX)(BX*1), Z4
-	VMULPS       Z0, Z4, Z5
-	VORPS        const80000000<>+0(SB), Z5, Z6
-	VMAXPS       Z6, Z2, Z6
-	VMINPS       Z6, Z3, Z6
-	VMOVUPS      Z1, Z7
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z6, Z7
-	VSUBPS       Z1, Z7, Z7
-	VFNMADD231PS const3f318000<>+0(SB), Z7, Z6
-	VFNMADD231PS constb95e8083<>+0(SB), Z7, Z6
-	VMOVUPS      const3ab51211<>+0(SB), Z8
-	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z8
-	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z8
-	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z8
-	VMULPS       Z6, Z6, Z9
-	VFMADD213PS  Z6, Z9, Z8
-	VADDPS       const3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS    Z7, Z8, Z8
-	VMOVUPS      const3f800000<>+0(SB), Z6
-	VPMOVD2M     Z5, K1
-	VBLENDMPS    Z8, Z6, K1, Z12
-	VADDPS       Z6, Z8, Z8
-	VDIVPS       Z8, Z12, Z12
-	VMULPS       Z4, Z12, Z12
-	VMOVUPS      Z12, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector33
+	CMPQ              DX, $0x00000010
+	JLT               tail34
+	VMOVUPS           (CX)(BX*1), Z3
+	VMULPS            Z0, Z3, Z4
+	VORPS.BCST        const80000000<>+0(SB), Z4, Z5
+	VMAXPS            Z5, Z2, Z5
+	VMOVUPS           Z1, Z6
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z5, Z6
+	VSUBPS            Z1, Z6, Z6
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z6, Z5
+	VBROADCASTSS      const3ab51211<>+0(SB), Z7
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z5, Z7
+	VMULPS            Z5, Z5, Z8
+	VFMADD213PS       Z5, Z8, Z7
+	VADDPS.BCST       const3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z6, Z7, Z7
+	VBROADCASTSS      const3f800000<>+0(SB), Z5
+	VPMOVD2M          Z4, K1
+	VBLENDMPS         Z7, Z5, K1, Z15
+	VADDPS            Z5, Z7, Z7
+	VDIVPS            Z7, Z15, Z15
+	VMULPS            Z3, Z15, Z15
+	VMOVUPS           Z15, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector33
 
 tail34:
-	TESTQ        DX, DX
-	JEQ          end35
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z4
-	VMULPS       Z0, Z4, Z0
-	VORPS        const80000000<>+0(SB), Z0, Z5
-	VMAXPS       Z5, Z2, Z2
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      Z1, Z3
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z2, Z3
-	VSUBPS       Z1, Z3, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z2
-	VMOVUPS      const3ab51211<>+0(SB), Z3
-	VFMADD213PS  const3c091cf9<>+0(SB), Z2, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z3
-	VADDPS       const3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS    Z1, Z3, Z3
-	VMOVUPS      const3f800000<>+0(SB), Z1
-	VPMOVD2M     Z0, K2
-	VBLENDMPS    Z3, Z1, K2, Z13
-	VADDPS       Z1, Z3, Z3
-	VDIVPS       Z3, Z13, Z13
-	VMULPS       Z4, Z13, Z13
-	VMOVUPS      Z13, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end35
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z3
+	VMULPS            Z0, Z3, Z0
+	VORPS.BCST        const80000000<>+0(SB), Z0, Z4
+	VMAXPS            Z4, Z2, Z2
+	VMOVUPS           Z1, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z2, Z4
+	VSUBPS            Z1, Z4, Z1
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z1, Z2
+	VBROADCASTSS      const3ab51211<>+0(SB), Z4
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z2, Z4
+	VMULPS            Z2, Z2, Z5
+	VFMADD213PS       Z2, Z5, Z4
+	VADDPS.BCST       const3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z1, Z4, Z4
+	VBROADCASTSS      const3f800000<>+0(SB), Z1
+	VPMOVD2M          Z0, K2
+	VBLENDMPS         Z4, Z1, K2, Z16
+	VADDPS            Z1, Z4, Z4
+	VDIVPS            Z4, Z16, Z16
+	VMULPS            Z3, Z16, Z16
+	VMOVUPS           Z16, K1, (AX)(BX*1)
 
 end35:
 	VZEROUPPER
@@ -1918,138 +1626,190 @@ end35:
 // func mishF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mishF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many36:
-	CMPQ         DX, $0x00000020
-	JLT          one37
-	VMOVUPS      (CX)(BX*1), Z6
-	VMOVUPS      64(CX)(BX*1), Z8
-	VMOVUPS      const41a00000<>+0(SB), Z7
-	VMOVUPS      const41a00000<>+0(SB), Z9
-	VMINPS       Z6, Z7, Z7
-	VMINPS       Z8, Z9, Z9
-	VMAXPS       Z7, Z1, Z7
-	VMAXPS       Z9, Z1, Z10
-	VMINPS       Z7, Z2, Z7
-	VMINPS       Z10, Z2, Z10
-	VMOVUPS      Z0, Z9
-	VMOVUPS      Z0, Z11
-	VFMADD231PS  Z3, Z7, Z9
-	VFMADD231PS  Z3, Z10, Z11
-	VSUBPS       Z0, Z9, Z9
-	VSUBPS       Z0, Z11, Z13
-	VFNMADD231PS Z4, Z9, Z7
-	VFNMADD231PS Z4, Z13, Z10
-	VFNMADD231PS Z5, Z9, Z7
-	VFNMADD231PS Z5, Z13, Z10
-	VMOVUPS      const3ab51211<>+0(SB), Z11
-	VMOVUPS      const3ab51211<>+0(SB), Z14
-	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z11
-	VFMADD213PS  const3c091cf9<>+0(SB), Z10, Z14
-	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z11
-	VFMADD213PS  const3d2aac79<>+0(SB), Z10, Z14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z11
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z10, Z14
-	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z11
-	VFMADD213PS  const3efffffe<>+0(SB), Z10, Z14
-	VMULPS       Z7, Z7, Z12
-	VMULPS       Z10, Z10, Z15
-	VFMADD213PS  Z7, Z12, Z11
-	VFMADD213PS  Z10, Z15, Z14
-	VADDPS       const3f800000<>+0(SB), Z11, Z11
-	VADDPS       const3f800000<>+0(SB), Z14, Z14
-	VSCALEFPS    Z9, Z11, Z11
-	VSCALEFPS    Z13, Z14, Z14
-	VADDPS       const40000000<>+0(SB), Z11, Z7
-	VADDPS       const40000000<>+0(SB), Z14, Z9
-	VMULPS       Z7, Z11, Z11
-	VMULPS       Z9, Z14, Z14
-	VADDPS       const40000000<>+0(SB), Z11, Z7
-	VADDPS       const40000000<>+0(SB), Z14, Z9
-	VDIVPS       Z7, Z11, Z11
-	VDIVPS       Z9, Z14, Z14
-	VMULPS       Z6, Z11, Z11
-	VMULPS       Z8, Z14, Z14
-	VMOVUPS      Z11, (AX)(BX*1)
-	VMOVUPS      Z14, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many36
+	CMPQ              DX, $0x00000040
+	JLT               one37
+	VMOVUPS           (CX)(BX*1), Z2
+	VMOVUPS           64(CX)(BX*1), Z5
+	VMOVUPS           128(CX)(BX*1), Z8
+	VMOVUPS           192(CX)(BX*1), Z11
+	VBROADCASTSS      const41a00000<>+0(SB), Z3
+	VBROADCASTSS      const41a00000<>+0(SB), Z6
+	VBROADCASTSS      const41a00000<>+0(SB), Z7
+	VBROADCASTSS      const41a00000<>+0(SB), Z4
+	VMINPS            Z2, Z3, Z3
+	VMINPS            Z5, Z6, Z6
+	VMINPS            Z8, Z7, Z9
+	VMINPS            Z11, Z4, Z12
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VBROADCASTSS      const42b20000<>+0(SB), Z7
+	VBROADCASTSS      const42b20000<>+0(SB), Z10
+	VBROADCASTSS      const42b20000<>+0(SB), Z13
+	VMAXPS            Z3, Z1, Z3
+	VMAXPS            Z6, Z1, Z6
+	VMAXPS            Z9, Z1, Z9
+	VMAXPS            Z12, Z1, Z12
+	VMINPS            Z3, Z4, Z3
+	VMINPS            Z6, Z7, Z6
+	VMINPS            Z9, Z10, Z9
+	VMINPS            Z12, Z13, Z12
+	VMOVUPS           Z0, Z4
+	VMOVUPS           Z0, Z7
+	VMOVUPS           Z0, Z10
+	VMOVUPS           Z0, Z13
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z6, Z7
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z10
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z12, Z13
+	VSUBPS            Z0, Z4, Z4
+	VSUBPS            Z0, Z7, Z7
+	VSUBPS            Z0, Z10, Z10
+	VSUBPS            Z0, Z13, Z19
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z7, Z6
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z10, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z19, Z12
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z7, Z6
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z10, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z19, Z12
+	VBROADCASTSS      const3ab51211<>+0(SB), Z13
+	VBROADCASTSS      const3ab51211<>+0(SB), Z15
+	VBROADCASTSS      const3ab51211<>+0(SB), Z17
+	VBROADCASTSS      const3ab51211<>+0(SB), Z20
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z13
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z6, Z15
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z13
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z6, Z15
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z13
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z6, Z15
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z13
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z6, Z15
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z12, Z20
+	VMULPS            Z3, Z3, Z14
+	VMULPS            Z6, Z6, Z16
+	VMULPS            Z9, Z9, Z18
+	VMULPS            Z12, Z12, Z21
+	VFMADD213PS       Z3, Z14, Z13
+	VFMADD213PS       Z6, Z16, Z15
+	VFMADD213PS       Z9, Z18, Z17
+	VFMADD213PS       Z12, Z21, Z20
+	VADDPS.BCST       const3f800000<>+0(SB), Z13, Z13
+	VADDPS.BCST       const3f800000<>+0(SB), Z15, Z15
+	VADDPS.BCST       const3f800000<>+0(SB), Z17, Z17
+	VADDPS.BCST       const3f800000<>+0(SB), Z20, Z20
+	VSCALEFPS         Z4, Z13, Z13
+	VSCALEFPS         Z7, Z15, Z15
+	VSCALEFPS         Z10, Z17, Z17
+	VSCALEFPS         Z19, Z20, Z20
+	VADDPS.BCST       const40000000<>+0(SB), Z13, Z3
+	VADDPS.BCST       const40000000<>+0(SB), Z15, Z4
+	VADDPS.BCST       const40000000<>+0(SB), Z17, Z6
+	VADDPS.BCST       const40000000<>+0(SB), Z20, Z7
+	VMULPS            Z3, Z13, Z13
+	VMULPS            Z4, Z15, Z15
+	VMULPS            Z6, Z17, Z17
+	VMULPS            Z7, Z20, Z20
+	VADDPS.BCST       const40000000<>+0(SB), Z13, Z3
+	VADDPS.BCST       const40000000<>+0(SB), Z15, Z4
+	VADDPS.BCST       const40000000<>+0(SB), Z17, Z6
+	VADDPS.BCST       const40000000<>+0(SB), Z20, Z7
+	VDIVPS            Z3, Z13, Z13
+	VDIVPS            Z4, Z15, Z15
+	VDIVPS            Z6, Z17, Z17
+	VDIVPS            Z7, Z20, Z20
+	VMULPS            Z2, Z13, Z13
+	VMULPS            Z5, Z15, Z15
+	VMULPS            Z8, Z17, Z17
+	VMULPS            Z11, Z20, Z20
+	VMOVUPS           Z13, (AX)(BX*1)
+	VMOVUPS           Z15, 64(AX)(BX*1)
+	VMOVUPS           Z17, 128(AX)(BX*1)
+	VMOVUPS           Z20, 192(AX)(BX*1)
+	ADDQ              $0x00000100, BX
+	SUBQ              $0x00000040, DX
+	JMP               many36
 
 one37:
 vector38:
-	CMPQ         DX, $0x00000010
-	JLT          tail39
-	VMOVUPS      (CX)(BX*1), Z6
-	VMOVUPS      const41a00000<>+0(SB), Z7
-	VMINPS       Z6, Z7, Z7
-	VMAXPS       Z7, Z1, Z7
-	VMINPS       Z7, Z2, Z7
-	VMOVUPS      Z0, Z8
-	VFMADD231PS  Z3, Z7, Z8
-	VSUBPS       Z0, Z8, Z8
-	VFNMADD231PS Z4, Z8, Z7
-	VFNMADD231PS Z5, Z8, Z7
-	VMOVUPS      const3ab51211<>+0(SB), Z9
-	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z9
-	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z9
-	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z9
-	VMULPS       Z7, Z7, Z10
-	VFMADD213PS  Z7, Z10, Z9
-	VADDPS       const3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z8, Z9, Z9
-	VADDPS       const40000000<>+0(SB), Z9, Z7
-	VMULPS       Z7, Z9, Z9
-	VADDPS       const40000000<>+0(SB), Z9, Z7
-	VDIVPS       Z7, Z9, Z9
-	VMULPS       Z6, Z9, Z9
-	VMOVUPS      Z9, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector38
+	CMPQ              DX, $0x00000010
+	JLT               tail39
+	VMOVUPS           (CX)(BX*1), Z2
+	VBROADCASTSS      const41a00000<>+0(SB), Z3
+	VMINPS            Z2, Z3, Z3
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VMAXPS            Z3, Z1, Z3
+	VMINPS            Z3, Z4, Z3
+	VMOVUPS           Z0, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS            Z0, Z4, Z4
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z4, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z5
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z3, Z6
+	VFMADD213PS       Z3, Z6, Z5
+	VADDPS.BCST       const3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z4, Z5, Z5
+	VADDPS.BCST       const40000000<>+0(SB), Z5, Z3
+	VMULPS            Z3, Z5, Z5
+	VADDPS.BCST       const40000000<>+0(SB), Z5, Z3
+	VDIVPS            Z3, Z5, Z5
+	VMULPS            Z2, Z5, Z5
+	VMOVUPS           Z5, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector38
 
 tail39:
-	TESTQ        DX, DX
-	JEQ          end40
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z6
-	VMOVUPS      const41a00000<>+0(SB), Z7
-	VMINPS       Z6, Z7, Z7
-	VMAXPS       Z7, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  Z3, Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS Z4, Z0, Z1
-	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z2
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VADDPS       const40000000<>+0(SB), Z2, Z0
-	VMULPS       Z0, Z2, Z2
-	VADDPS       const40000000<>+0(SB), Z2, Z0
-	VDIVPS       Z0, Z2, Z2
-	VMULPS       Z6, Z2, Z2
-	VMOVUPS      Z2, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end40
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z2
+	VBROADCASTSS      const41a00000<>+0(SB), Z3
+	VMINPS            Z2, Z3, Z3
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VMAXPS            Z3, Z1, Z1
+	VMINPS            Z1, Z4, Z1
+	VMOVUPS           Z0, Z3
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS            Z0, Z3, Z0
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS      const3ab51211<>+0(SB), Z3
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z1, Z3
+	VMULPS            Z1, Z1, Z4
+	VFMADD213PS       Z1, Z4, Z3
+	VADDPS.BCST       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z0, Z3, Z3
+	VADDPS.BCST       const40000000<>+0(SB), Z3, Z0
+	VMULPS            Z0, Z3, Z3
+	VADDPS.BCST       const40000000<>+0(SB), Z3, Z0
+	VDIVPS            Z0, Z3, Z3
+	VMULPS            Z2, Z3, Z3
+	VMOVUPS           Z3, K1, (AX)(BX*1)
 
 end40:
 	VZEROUPPER
@@ -2064,218 +1824,218 @@ TEXT ·geluF32AVX512(SB), NOSPLIT, $0-48
 	XORL BX, BX
 
 many41:
-	CMPQ         DX, $0x00000020
-	JLT          one42
-	VMOVUPS      (CX)(BX*1), Z0
-	VMOVUPS      64(CX)(BX*1), Z6
-	VMULPS       const3f3504f3<>+0(SB), Z0, Z1
-	VMULPS       const3f3504f3<>+0(SB), Z6, Z7
-	VANDPS       const7fffffff<>+0(SB), Z1, Z2
-	VANDPS       const7fffffff<>+0(SB), Z7, Z8
-	VMULPS       Z1, Z1, Z3
-	VMULPS       Z7, Z7, Z9
-	VMOVUPS      const38a4b518<>+0(SB), Z4
-	VMOVUPS      const38a4b518<>+0(SB), Z10
-	VFMADD213PS  constba51fb80<>+0(SB), Z3, Z4
-	VFMADD213PS  constba51fb80<>+0(SB), Z9, Z10
-	VFMADD213PS  const3baa02d9<>+0(SB), Z3, Z4
-	VFMADD213PS  const3baa02d9<>+0(SB), Z9, Z10
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z3, Z4
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z9, Z10
-	VFMADD213PS  const3de7167c<>+0(SB), Z3, Z4
-	VFMADD213PS  const3de7167c<>+0(SB), Z9, Z10
-	VFMADD213PS  constbec0939f<>+0(SB), Z3, Z4
-	VFMADD213PS  constbec0939f<>+0(SB), Z9, Z10
-	VFMADD213PS  const3e0375d4<>+0(SB), Z3, Z4
-	VFMADD213PS  const3e0375d4<>+0(SB), Z9, Z10
-	VFMADD213PS  Z1, Z1, Z4
-	VFMADD213PS  Z7, Z7, Z10
-	VMOVUPS      const407ccccd<>+0(SB), Z3
-	VMOVUPS      const407ccccd<>+0(SB), Z9
-	VMINPS       Z2, Z3, Z3
-	VMINPS       Z8, Z9, Z14
-	VMOVUPS      const39436e56<>+0(SB), Z9
-	VMOVUPS      const39436e56<>+0(SB), Z15
-	VFMADD213PS  constbb412d3d<>+0(SB), Z3, Z9
-	VFMADD213PS  constbb412d3d<>+0(SB), Z14, Z15
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z3, Z9
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z14, Z15
-	VFMADD213PS  constbdd32993<>+0(SB), Z3, Z9
-	VFMADD213PS  constbdd32993<>+0(SB), Z14, Z15
-	VFMADD213PS  constbf235d78<>+0(SB), Z3, Z9
-	VFMADD213PS  constbf235d78<>+0(SB), Z14, Z15
-	VFMADD213PS  constbf904475<>+0(SB), Z3, Z9
-	VFMADD213PS  constbf904475<>+0(SB), Z14, Z15
-	VFMADD213PS  constb9b310ac<>+0(SB), Z3, Z9
-	VFMADD213PS  constb9b310ac<>+0(SB), Z14, Z15
-	VMOVUPS      constc2d00000<>+0(SB), Z3
-	VMOVUPS      constc2d00000<>+0(SB), Z16
-	VMOVUPS      const42b20000<>+0(SB), Z14
-	VMOVUPS      const42b20000<>+0(SB), Z17
-	VMAXPS       Z9, Z3, Z3
-	VMAXPS       Z15, Z16, Z9
-	VMINPS       Z3, Z14, Z3
-	VMINPS       Z9, Z17, Z9
-	VMOVUPS      const4b400000<>+0(SB), Z14
-	VMOVUPS      const4b400000<>+0(SB), Z15
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z3, Z14
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z9, Z15
-	VSUBPS       const4b400000<>+0(SB), Z14, Z14
-	VSUBPS       const4b400000<>+0(SB), Z15, Z17
-	VFNMADD231PS const3f318000<>+0(SB), Z14, Z3
-	VFNMADD231PS const3f318000<>+0(SB), Z17, Z9
-	VFNMADD231PS constb95e8083<>+0(SB), Z14, Z3
-	VFNMADD231PS constb95e8083<>+0(SB), Z17, Z9
-	VMOVUPS      const3ab51211<>+0(SB), Z15
-	VMOVUPS      const3ab51211<>+0(SB), Z18
-	VFMADD213PS  const3c091cf9<>+0(SB), Z3, Z15
-	VFMADD213PS  const3c091cf9<>+0(SB), Z9, Z18
-	VFMADD213PS  const3d2aac79<>+0(SB), Z3, Z15
-	VFMADD213PS  const3d2aac79<>+0(SB), Z9, Z18
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z15
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z9, Z18
-	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z15
-	VFMADD213PS  const3efffffe<>+0(SB), Z9, Z18
-	VMULPS       Z3, Z3, Z16
-	VMULPS       Z9, Z9, Z19
-	VFMADD213PS  Z3, Z16, Z15
-	VFMADD213PS  Z9, Z19, Z18
-	VADDPS       const3f800000<>+0(SB), Z15, Z15
-	VADDPS       const3f800000<>+0(SB), Z18, Z18
-	VSCALEFPS    Z14, Z15, Z15
-	VSCALEFPS    Z17, Z18, Z18
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VMOVUPS      const3f800000<>+0(SB), Z9
-	VSUBPS       Z15, Z3, Z3
-	VSUBPS       Z18, Z9, Z9
-	VANDPS       const80000000<>+0(SB), Z1, Z1
-	VANDPS       const80000000<>+0(SB), Z7, Z7
-	VORPS        Z1, Z3, Z3
-	VORPS        Z7, Z9, Z9
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z2, K1
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z8, K2
-	VBLENDMPS    Z4, Z3, K1, Z5
-	VBLENDMPS    Z10, Z9, K2, Z11
-	VMULPS       const3f000000<>+0(SB), Z0, Z0
-	VMULPS       const3f000000<>+0(SB), Z6, Z1
-	VFMADD213PS  Z0, Z0, Z5
-	VFMADD213PS  Z1, Z1, Z11
-	VMOVUPS      Z5, (AX)(BX*1)
-	VMOVUPS      Z11, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many41
+	CMPQ              DX, $0x00000020
+	JLT               one42
+	VMOVUPS           (CX)(BX*1), Z0
+	VMOVUPS           64(CX)(BX*1), Z6
+	VMULPS.BCST       const3f3504f3<>+0(SB), Z0, Z1
+	VMULPS.BCST       const3f3504f3<>+0(SB), Z6, Z7
+	VANDPS.BCST       const7fffffff<>+0(SB), Z1, Z2
+	VANDPS.BCST       const7fffffff<>+0(SB), Z7, Z8
+	VMULPS            Z1, Z1, Z3
+	VMULPS            Z7, Z7, Z9
+	VBROADCASTSS      const38a4b518<>+0(SB), Z4
+	VBROADCASTSS      const38a4b518<>+0(SB), Z10
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z9, Z10
+	VFMADD213PS       Z1, Z1, Z4
+	VFMADD213PS       Z7, Z7, Z10
+	VBROADCASTSS      const407ccccd<>+0(SB), Z3
+	VBROADCASTSS      const407ccccd<>+0(SB), Z9
+	VMINPS            Z2, Z3, Z3
+	VMINPS            Z8, Z9, Z14
+	VBROADCASTSS      const39436e56<>+0(SB), Z9
+	VBROADCASTSS      const39436e56<>+0(SB), Z15
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z14, Z15
+	VBROADCASTSS      constc2d00000<>+0(SB), Z3
+	VBROADCASTSS      constc2d00000<>+0(SB), Z16
+	VBROADCASTSS      const42b20000<>+0(SB), Z14
+	VBROADCASTSS      const42b20000<>+0(SB), Z17
+	VMAXPS            Z9, Z3, Z3
+	VMAXPS            Z15, Z16, Z9
+	VMINPS            Z3, Z14, Z3
+	VMINPS            Z9, Z17, Z9
+	VBROADCASTSS      const4b400000<>+0(SB), Z14
+	VBROADCASTSS      const4b400000<>+0(SB), Z15
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z14
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z15
+	VSUBPS.BCST       const4b400000<>+0(SB), Z14, Z14
+	VSUBPS.BCST       const4b400000<>+0(SB), Z15, Z17
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z14, Z3
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z17, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z14, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z17, Z9
+	VBROADCASTSS      const3ab51211<>+0(SB), Z15
+	VBROADCASTSS      const3ab51211<>+0(SB), Z18
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z15
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z18
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z15
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z18
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z15
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z18
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z15
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z18
+	VMULPS            Z3, Z3, Z16
+	VMULPS            Z9, Z9, Z19
+	VFMADD213PS       Z3, Z16, Z15
+	VFMADD213PS       Z9, Z19, Z18
+	VADDPS.BCST       const3f800000<>+0(SB), Z15, Z15
+	VADDPS.BCST       const3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS         Z14, Z15, Z15
+	VSCALEFPS         Z17, Z18, Z18
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VBROADCASTSS      const3f800000<>+0(SB), Z9
+	VSUBPS            Z15, Z3, Z3
+	VSUBPS            Z18, Z9, Z9
+	VANDPS.BCST       const80000000<>+0(SB), Z1, Z1
+	VANDPS.BCST       const80000000<>+0(SB), Z7, Z7
+	VORPS             Z1, Z3, Z3
+	VORPS             Z7, Z9, Z9
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z2, K1
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z8, K2
+	VBLENDMPS         Z4, Z3, K1, Z5
+	VBLENDMPS         Z10, Z9, K2, Z11
+	VMULPS.BCST       const3f000000<>+0(SB), Z0, Z0
+	VMULPS.BCST       const3f000000<>+0(SB), Z6, Z1
+	VFMADD213PS       Z0, Z0, Z5
+	VFMADD213PS       Z1, Z1, Z11
+	VMOVUPS           Z5, (AX)(BX*1)
+	VMOVUPS           Z11, 64(AX)(BX*1)
+	ADDQ              $0x00000080, BX
+	SUBQ              $0x00000020, DX
+	JMP               many41
 
 one42:
 vector43:
-	CMPQ         DX, $0x00000010
-	JLT          tail44
-	VMOVUPS      (CX)(BX*1), Z0
-	VMULPS       const3f3504f3<>+0(SB), Z0, Z1
-	VANDPS       const7fffffff<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VMOVUPS      const38a4b518<>+0(SB), Z4
-	VFMADD213PS  constba51fb80<>+0(SB), Z3, Z4
-	VFMADD213PS  const3baa02d9<>+0(SB), Z3, Z4
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z3, Z4
-	VFMADD213PS  const3de7167c<>+0(SB), Z3, Z4
-	VFMADD213PS  constbec0939f<>+0(SB), Z3, Z4
-	VFMADD213PS  const3e0375d4<>+0(SB), Z3, Z4
-	VFMADD213PS  Z1, Z1, Z4
-	VMOVUPS      const407ccccd<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z3
-	VMOVUPS      const39436e56<>+0(SB), Z5
-	VFMADD213PS  constbb412d3d<>+0(SB), Z3, Z5
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z3, Z5
-	VFMADD213PS  constbdd32993<>+0(SB), Z3, Z5
-	VFMADD213PS  constbf235d78<>+0(SB), Z3, Z5
-	VFMADD213PS  constbf904475<>+0(SB), Z3, Z5
-	VFMADD213PS  constb9b310ac<>+0(SB), Z3, Z5
-	VMOVUPS      constc2d00000<>+0(SB), Z3
-	VMOVUPS      const42b20000<>+0(SB), Z6
-	VMAXPS       Z5, Z3, Z3
-	VMINPS       Z3, Z6, Z3
-	VMOVUPS      const4b400000<>+0(SB), Z5
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z3, Z5
-	VSUBPS       const4b400000<>+0(SB), Z5, Z5
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
-	VMOVUPS      const3ab51211<>+0(SB), Z6
-	VFMADD213PS  const3c091cf9<>+0(SB), Z3, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z3, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z3, Z7
-	VFMADD213PS  Z3, Z7, Z6
-	VADDPS       const3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z5, Z6, Z6
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z6, Z3, Z3
-	VANDPS       const80000000<>+0(SB), Z1, Z1
-	VORPS        Z1, Z3, Z3
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z2, K1
-	VBLENDMPS    Z4, Z3, K1, Z12
-	VMULPS       const3f000000<>+0(SB), Z0, Z0
-	VFMADD213PS  Z0, Z0, Z12
-	VMOVUPS      Z12, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector43
+	CMPQ              DX, $0x00000010
+	JLT               tail44
+	VMOVUPS           (CX)(BX*1), Z0
+	VMULPS.BCST       const3f3504f3<>+0(SB), Z0, Z1
+	VANDPS.BCST       const7fffffff<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z3
+	VBROADCASTSS      const38a4b518<>+0(SB), Z4
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z3, Z4
+	VFMADD213PS       Z1, Z1, Z4
+	VBROADCASTSS      const407ccccd<>+0(SB), Z3
+	VMINPS            Z2, Z3, Z3
+	VBROADCASTSS      const39436e56<>+0(SB), Z5
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z3, Z5
+	VBROADCASTSS      constc2d00000<>+0(SB), Z3
+	VBROADCASTSS      const42b20000<>+0(SB), Z6
+	VMAXPS            Z5, Z3, Z3
+	VMINPS            Z3, Z6, Z3
+	VBROADCASTSS      const4b400000<>+0(SB), Z5
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z5
+	VSUBPS.BCST       const4b400000<>+0(SB), Z5, Z5
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z5, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z6
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z6
+	VMULPS            Z3, Z3, Z7
+	VFMADD213PS       Z3, Z7, Z6
+	VADDPS.BCST       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VSUBPS            Z6, Z3, Z3
+	VANDPS.BCST       const80000000<>+0(SB), Z1, Z1
+	VORPS             Z1, Z3, Z3
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z2, K1
+	VBLENDMPS         Z4, Z3, K1, Z12
+	VMULPS.BCST       const3f000000<>+0(SB), Z0, Z0
+	VFMADD213PS       Z0, Z0, Z12
+	VMOVUPS           Z12, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector43
 
 tail44:
-	TESTQ        DX, DX
-	JEQ          end45
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z0
-	VMULPS       const3f3504f3<>+0(SB), Z0, Z1
-	VANDPS       const7fffffff<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VMOVUPS      const38a4b518<>+0(SB), Z4
-	VFMADD213PS  constba51fb80<>+0(SB), Z3, Z4
-	VFMADD213PS  const3baa02d9<>+0(SB), Z3, Z4
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z3, Z4
-	VFMADD213PS  const3de7167c<>+0(SB), Z3, Z4
-	VFMADD213PS  constbec0939f<>+0(SB), Z3, Z4
-	VFMADD213PS  const3e0375d4<>+0(SB), Z3, Z4
-	VFMADD213PS  Z1, Z1, Z4
-	VMOVUPS      const407ccccd<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z3
-	VMOVUPS      const39436e56<>+0(SB), Z5
-	VFMADD213PS  constbb412d3d<>+0(SB), Z3, Z5
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z3, Z5
-	VFMADD213PS  constbdd32993<>+0(SB), Z3, Z5
-	VFMADD213PS  constbf235d78<>+0(SB), Z3, Z5
-	VFMADD213PS  constbf904475<>+0(SB), Z3, Z5
-	VFMADD213PS  constb9b310ac<>+0(SB), Z3, Z5
-	VMOVUPS      constc2d00000<>+0(SB), Z3
-	VMOVUPS      const42b20000<>+0(SB), Z6
-	VMAXPS       Z5, Z3, Z3
-	VMINPS       Z3, Z6, Z3
-	VMOVUPS      const4b400000<>+0(SB), Z5
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z3, Z5
-	VSUBPS       const4b400000<>+0(SB), Z5, Z5
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
-	VMOVUPS      const3ab51211<>+0(SB), Z6
-	VFMADD213PS  const3c091cf9<>+0(SB), Z3, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z3, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z3, Z7
-	VFMADD213PS  Z3, Z7, Z6
-	VADDPS       const3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z5, Z6, Z6
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z6, Z3, Z3
-	VANDPS       const80000000<>+0(SB), Z1, Z1
-	VORPS        Z1, Z3, Z3
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z2, K2
-	VBLENDMPS    Z4, Z3, K2, Z13
-	VMULPS       const3f000000<>+0(SB), Z0, Z0
-	VFMADD213PS  Z0, Z0, Z13
-	VMOVUPS      Z13, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end45
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z0
+	VMULPS.BCST       const3f3504f3<>+0(SB), Z0, Z1
+	VANDPS.BCST       const7fffffff<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z3
+	VBROADCASTSS      const38a4b518<>+0(SB), Z4
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z3, Z4
+	VFMADD213PS       Z1, Z1, Z4
+	VBROADCASTSS      const407ccccd<>+0(SB), Z3
+	VMINPS            Z2, Z3, Z3
+	VBROADCASTSS      const39436e56<>+0(SB), Z5
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z3, Z5
+	VBROADCASTSS      constc2d00000<>+0(SB), Z3
+	VBROADCASTSS      const42b20000<>+0(SB), Z6
+	VMAXPS            Z5, Z3, Z3
+	VMINPS            Z3, Z6, Z3
+	VBROADCASTSS      const4b400000<>+0(SB), Z5
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z5
+	VSUBPS.BCST       const4b400000<>+0(SB), Z5, Z5
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z5, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z6
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z6
+	VMULPS            Z3, Z3, Z7
+	VFMADD213PS       Z3, Z7, Z6
+	VADDPS.BCST       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VSUBPS            Z6, Z3, Z3
+	VANDPS.BCST       const80000000<>+0(SB), Z1, Z1
+	VORPS             Z1, Z3, Z3
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z2, K2
+	VBLENDMPS         Z4, Z3, K2, Z13
+	VMULPS.BCST       const3f000000<>+0(SB), Z0, Z0
+	VFMADD213PS       Z0, Z0, Z13
+	VMOVUPS           Z13, K1, (AX)(BX*1)
 
 end45:
 	VZEROUPPER
@@ -2284,151 +2044,202 @@ end45:
 // func geluTanhF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·geluTanhF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many46:
-	CMPQ         DX, $0x00000020
-	JLT          one47
-	VMOVUPS      (CX)(BX*1), Z3
-	VMOVUPS      64(CX)(BX*1), Z7
-	VMULPS       Z3, Z3, Z4
-	VMULPS       Z7, Z7, Z8
-	VMOVUPS      const3d922279<>+0(SB), Z5
-	VMOVUPS      const3d922279<>+0(SB), Z9
-	VFMADD213PS  const3fcc422a<>+0(SB), Z4, Z5
-	VFMADD213PS  const3fcc422a<>+0(SB), Z8, Z9
-	VMULPS       Z3, Z5, Z5
-	VMULPS       Z7, Z9, Z9
-	VORPS        const80000000<>+0(SB), Z5, Z4
-	VORPS        const80000000<>+0(SB), Z9, Z8
-	VMAXPS       Z4, Z1, Z4
-	VMAXPS       Z8, Z1, Z13
-	VMINPS       Z4, Z2, Z4
-	VMINPS       Z13, Z2, Z13
-	VMOVUPS      Z0, Z8
-	VMOVUPS      Z0, Z14
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z4, Z8
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z13, Z14
-	VSUBPS       Z0, Z8, Z8
-	VSUBPS       Z0, Z14, Z16
-	VFNMADD231PS const3f318000<>+0(SB), Z8, Z4
-	VFNMADD231PS const3f318000<>+0(SB), Z16, Z13
-	VFNMADD231PS constb95e8083<>+0(SB), Z8, Z4
-	VFNMADD231PS constb95e8083<>+0(SB), Z16, Z13
-	VMOVUPS      const3ab51211<>+0(SB), Z14
-	VMOVUPS      const3ab51211<>+0(SB), Z17
-	VFMADD213PS  const3c091cf9<>+0(SB), Z4, Z14
-	VFMADD213PS  const3c091cf9<>+0(SB), Z13, Z17
-	VFMADD213PS  const3d2aac79<>+0(SB), Z4, Z14
-	VFMADD213PS  const3d2aac79<>+0(SB), Z13, Z17
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z4, Z14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z13, Z17
-	VFMADD213PS  const3efffffe<>+0(SB), Z4, Z14
-	VFMADD213PS  const3efffffe<>+0(SB), Z13, Z17
-	VMULPS       Z4, Z4, Z15
-	VMULPS       Z13, Z13, Z18
-	VFMADD213PS  Z4, Z15, Z14
-	VFMADD213PS  Z13, Z18, Z17
-	VADDPS       const3f800000<>+0(SB), Z14, Z14
-	VADDPS       const3f800000<>+0(SB), Z17, Z17
-	VSCALEFPS    Z8, Z14, Z14
-	VSCALEFPS    Z16, Z17, Z17
-	VMOVUPS      const3f800000<>+0(SB), Z4
-	VMOVUPS      const3f800000<>+0(SB), Z8
-	VPMOVD2M     Z5, K1
-	VPMOVD2M     Z9, K2
-	VBLENDMPS    Z14, Z4, K1, Z6
-	VBLENDMPS    Z17, Z8, K2, Z10
-	VADDPS       Z4, Z14, Z14
-	VADDPS       Z8, Z17, Z17
-	VDIVPS       Z14, Z6, Z6
-	VDIVPS       Z17, Z10, Z10
-	VMULPS       Z3, Z6, Z6
-	VMULPS       Z7, Z10, Z10
-	VMOVUPS      Z6, (AX)(BX*1)
-	VMOVUPS      Z10, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many46
+	CMPQ              DX, $0x00000040
+	JLT               one47
+	VMOVUPS           (CX)(BX*1), Z2
+	VMOVUPS           64(CX)(BX*1), Z6
+	VMOVUPS           128(CX)(BX*1), Z10
+	VMOVUPS           192(CX)(BX*1), Z14
+	VMULPS            Z2, Z2, Z3
+	VMULPS            Z6, Z6, Z7
+	VMULPS            Z10, Z10, Z11
+	VMULPS            Z14, Z14, Z15
+	VBROADCASTSS      const3d922279<>+0(SB), Z4
+	VBROADCASTSS      const3d922279<>+0(SB), Z8
+	VBROADCASTSS      const3d922279<>+0(SB), Z12
+	VBROADCASTSS      const3d922279<>+0(SB), Z16
+	VFMADD213PS.BCST  const3fcc422a<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3fcc422a<>+0(SB), Z7, Z8
+	VFMADD213PS.BCST  const3fcc422a<>+0(SB), Z11, Z12
+	VFMADD213PS.BCST  const3fcc422a<>+0(SB), Z15, Z16
+	VMULPS            Z2, Z4, Z4
+	VMULPS            Z6, Z8, Z8
+	VMULPS            Z10, Z12, Z12
+	VMULPS            Z14, Z16, Z16
+	VORPS.BCST        const80000000<>+0(SB), Z4, Z3
+	VORPS.BCST        const80000000<>+0(SB), Z8, Z7
+	VORPS.BCST        const80000000<>+0(SB), Z12, Z11
+	VORPS.BCST        const80000000<>+0(SB), Z16, Z15
+	VMAXPS            Z3, Z1, Z3
+	VMAXPS            Z7, Z1, Z7
+	VMAXPS            Z11, Z1, Z11
+	VMAXPS            Z15, Z1, Z22
+	VMOVUPS           Z0, Z15
+	VMOVUPS           Z0, Z20
+	VMOVUPS           Z0, Z21
+	VMOVUPS           Z0, Z23
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z15
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z7, Z20
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z11, Z21
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z22, Z23
+	VSUBPS            Z0, Z15, Z15
+	VSUBPS            Z0, Z20, Z20
+	VSUBPS            Z0, Z21, Z21
+	VSUBPS            Z0, Z23, Z29
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z15, Z3
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z20, Z7
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z21, Z11
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z29, Z22
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z15, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z20, Z7
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z21, Z11
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z29, Z22
+	VBROADCASTSS      const3ab51211<>+0(SB), Z23
+	VBROADCASTSS      const3ab51211<>+0(SB), Z25
+	VBROADCASTSS      const3ab51211<>+0(SB), Z27
+	VBROADCASTSS      const3ab51211<>+0(SB), Z30
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z23
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z7, Z25
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z11, Z27
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z22, Z30
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z23
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z7, Z25
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z11, Z27
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z22, Z30
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z23
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z7, Z25
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z11, Z27
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z22, Z30
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z23
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z7, Z25
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z11, Z27
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z22, Z30
+	VMULPS            Z3, Z3, Z24
+	VMULPS            Z7, Z7, Z26
+	VMULPS            Z11, Z11, Z28
+	VMULPS            Z22, Z22, Z31
+	VFMADD213PS       Z3, Z24, Z23
+	VFMADD213PS       Z7, Z26, Z25
+	VFMADD213PS       Z11, Z28, Z27
+	VFMADD213PS       Z22, Z31, Z30
+	VADDPS.BCST       const3f800000<>+0(SB), Z23, Z23
+	VADDPS.BCST       const3f800000<>+0(SB), Z25, Z25
+	VADDPS.BCST       const3f800000<>+0(SB), Z27, Z27
+	VADDPS.BCST       const3f800000<>+0(SB), Z30, Z30
+	VSCALEFPS         Z15, Z23, Z23
+	VSCALEFPS         Z20, Z25, Z25
+	VSCALEFPS         Z21, Z27, Z27
+	VSCALEFPS         Z29, Z30, Z30
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VBROADCASTSS      const3f800000<>+0(SB), Z7
+	VBROADCASTSS      const3f800000<>+0(SB), Z11
+	VBROADCASTSS      const3f800000<>+0(SB), Z15
+	VPMOVD2M          Z4, K1
+	VPMOVD2M          Z8, K2
+	VPMOVD2M          Z12, K3
+	VPMOVD2M          Z16, K4
+	VBLENDMPS         Z23, Z3, K1, Z5
+	VBLENDMPS         Z25, Z7, K2, Z9
+	VBLENDMPS         Z27, Z11, K3, Z13
+	VBLENDMPS         Z30, Z15, K4, Z17
+	VADDPS            Z3, Z23, Z23
+	VADDPS            Z7, Z25, Z25
+	VADDPS            Z11, Z27, Z27
+	VADDPS            Z15, Z30, Z30
+	VDIVPS            Z23, Z5, Z5
+	VDIVPS            Z25, Z9, Z9
+	VDIVPS            Z27, Z13, Z13
+	VDIVPS            Z30, Z17, Z17
+	VMULPS            Z2, Z5, Z5
+	VMULPS            Z6, Z9, Z9
+	VMULPS            Z10, Z13, Z13
+	VMULPS            Z14, Z17, Z17
+	VMOVUPS           Z5, (AX)(BX*1)
+	VMOVUPS           Z9, 64(AX)(BX*1)
+	VMOVUPS           Z13, 128(AX)(BX*1)
+	VMOVUPS           Z17, 192(AX)(BX*1)
+	ADDQ              $0x00000100, BX
+	SUBQ              $0x00000040, DX
+	JMP               many46
 
 one47:
 vector48:
-	CMPQ         DX, $0x00000010
-	JLT          tail49
-	VMOVUPS      (CX)(BX*1), Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      const3d922279<>+0(SB), Z5
-	VFMADD213PS  const3fcc422a<>+0(SB), Z4, Z5
-	VMULPS       Z3, Z5, Z5
-	VORPS        const80000000<>+0(SB), Z5, Z4
-	VMAXPS       Z4, Z1, Z4
-	VMINPS       Z4, Z2, Z4
-	VMOVUPS      Z0, Z6
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z4, Z6
-	VSUBPS       Z0, Z6, Z6
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z4
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z4
-	VMOVUPS      const3ab51211<>+0(SB), Z7
-	VFMADD213PS  const3c091cf9<>+0(SB), Z4, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z4, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z4, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z4, Z7
-	VMULPS       Z4, Z4, Z8
-	VFMADD213PS  Z4, Z8, Z7
-	VADDPS       const3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS    Z6, Z7, Z7
-	VMOVUPS      const3f800000<>+0(SB), Z4
-	VPMOVD2M     Z5, K1
-	VBLENDMPS    Z7, Z4, K1, Z11
-	VADDPS       Z4, Z7, Z7
-	VDIVPS       Z7, Z11, Z11
-	VMULPS       Z3, Z11, Z11
-	VMOVUPS      Z11, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector48
+	CMPQ              DX, $0x00000010
+	JLT               tail49
+	VMOVUPS           (CX)(BX*1), Z2
+	VMULPS            Z2, Z2, Z3
+	VBROADCASTSS      const3d922279<>+0(SB), Z4
+	VFMADD213PS.BCST  const3fcc422a<>+0(SB), Z3, Z4
+	VMULPS            Z2, Z4, Z4
+	VORPS.BCST        const80000000<>+0(SB), Z4, Z3
+	VMAXPS            Z3, Z1, Z3
+	VMOVUPS           Z0, Z5
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z5
+	VSUBPS            Z0, Z5, Z5
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z5, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z6
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z6
+	VMULPS            Z3, Z3, Z7
+	VFMADD213PS       Z3, Z7, Z6
+	VADDPS.BCST       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VPMOVD2M          Z4, K1
+	VBLENDMPS         Z6, Z3, K1, Z18
+	VADDPS            Z3, Z6, Z6
+	VDIVPS            Z6, Z18, Z18
+	VMULPS            Z2, Z18, Z18
+	VMOVUPS           Z18, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector48
 
 tail49:
-	TESTQ        DX, DX
-	JEQ          end50
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      const3d922279<>+0(SB), Z5
-	VFMADD213PS  const3fcc422a<>+0(SB), Z4, Z5
-	VMULPS       Z3, Z5, Z5
-	VORPS        const80000000<>+0(SB), Z5, Z4
-	VMAXPS       Z4, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z0, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z2
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z4
-	VFMADD213PS  Z1, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VPMOVD2M     Z5, K2
-	VBLENDMPS    Z2, Z0, K2, Z12
-	VADDPS       Z0, Z2, Z2
-	VDIVPS       Z2, Z12, Z12
-	VMULPS       Z3, Z12, Z12
-	VMOVUPS      Z12, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end50
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z2
+	VMULPS            Z2, Z2, Z3
+	VBROADCASTSS      const3d922279<>+0(SB), Z4
+	VFMADD213PS.BCST  const3fcc422a<>+0(SB), Z3, Z4
+	VMULPS            Z2, Z4, Z4
+	VORPS.BCST        const80000000<>+0(SB), Z4, Z3
+	VMAXPS            Z3, Z1, Z1
+	VMOVUPS           Z0, Z3
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS            Z0, Z3, Z0
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS      const3ab51211<>+0(SB), Z3
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z1, Z3
+	VMULPS            Z1, Z1, Z5
+	VFMADD213PS       Z1, Z5, Z3
+	VADDPS.BCST       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z0, Z3, Z3
+	VBROADCASTSS      const3f800000<>+0(SB), Z0
+	VPMOVD2M          Z4, K2
+	VBLENDMPS         Z3, Z0, K2, Z19
+	VADDPS            Z0, Z3, Z3
+	VDIVPS            Z3, Z19, Z19
+	VMULPS            Z2, Z19, Z19
+	VMOVUPS           Z19, K1, (AX)(BX*1)
 
 end50:
 	VZEROUPPER

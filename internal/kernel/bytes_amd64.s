@@ -644,8 +644,8 @@ TEXT ·quantizeU8AVX512(SB), NOSPLIT, $0-36
 	VBROADCASTSS rest+28(FP), Z1
 	VBROADCASTSS zero+32(FP), Z2
 	VPACKSSDW    Z2, Z2, Z3
-	VMOVUPS      const49800000<>+0(SB), Z4
-	VMOVUPS      const80008000<>+0(SB), Z5
+	VBROADCASTSS const49800000<>+0(SB), Z4
+	VBROADCASTSS const80008000<>+0(SB), Z5
 	VMOVUPS      wordOrder<>+0(SB), Z6
 	SUBQ         $0x40, DX
 	JLT          rest
@@ -691,22 +691,22 @@ rest:
 	MOVQ $-1, BX
 
 part:
-	BZHIQ       DX, BX, SI
-	KMOVQ       SI, K2
-	VMOVUPS.Z   (CX), K2, Z3
-	VMULPS      Z1, Z3, Z5
-	VFMADD231PS Z3, Z0, Z5
-	VCMPPS      $0x07, Z3, Z3, K1
-	VMINPS      Z4, Z5, Z5
-	VCVTPS2DQ.Z Z5, K1, Z3
-	VPMAXSD     constffff8000<>+0(SB), Z3, Z3
-	VPADDD      Z2, Z3, Z3
-	VPMAXSD     const00000000<>+0(SB), Z3, Z3
-	VPMOVUSDB   Z3, K2, (AX)
-	ADDQ        $0x40, CX
-	ADDQ        $0x10, AX
-	SUBQ        $0x10, DX
-	JGT         part
+	BZHIQ        DX, BX, SI
+	KMOVQ        SI, K2
+	VMOVUPS.Z    (CX), K2, Z3
+	VMULPS       Z1, Z3, Z5
+	VFMADD231PS  Z3, Z0, Z5
+	VCMPPS       $0x07, Z3, Z3, K1
+	VMINPS       Z4, Z5, Z5
+	VCVTPS2DQ.Z  Z5, K1, Z3
+	VPMAXSD.BCST constffff8000<>+0(SB), Z3, Z3
+	VPADDD       Z2, Z3, Z3
+	VPMAXSD.BCST const00000000<>+0(SB), Z3, Z3
+	VPMOVUSDB    Z3, K2, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, AX
+	SUBQ         $0x10, DX
+	JGT          part
 
 done:
 	VZEROUPPER
@@ -742,76 +742,16 @@ odd:
 	JMP         words
 
 DATA const49800000<>+0(SB)/4, $0x49800000
-DATA const49800000<>+4(SB)/4, $0x49800000
-DATA const49800000<>+8(SB)/4, $0x49800000
-DATA const49800000<>+12(SB)/4, $0x49800000
-DATA const49800000<>+16(SB)/4, $0x49800000
-DATA const49800000<>+20(SB)/4, $0x49800000
-DATA const49800000<>+24(SB)/4, $0x49800000
-DATA const49800000<>+28(SB)/4, $0x49800000
-DATA const49800000<>+32(SB)/4, $0x49800000
-DATA const49800000<>+36(SB)/4, $0x49800000
-DATA const49800000<>+40(SB)/4, $0x49800000
-DATA const49800000<>+44(SB)/4, $0x49800000
-DATA const49800000<>+48(SB)/4, $0x49800000
-DATA const49800000<>+52(SB)/4, $0x49800000
-DATA const49800000<>+56(SB)/4, $0x49800000
-DATA const49800000<>+60(SB)/4, $0x49800000
-GLOBL const49800000<>(SB), RODATA|NOPTR, $64
+GLOBL const49800000<>(SB), RODATA|NOPTR, $4
 
 DATA const80008000<>+0(SB)/4, $0x80008000
-DATA const80008000<>+4(SB)/4, $0x80008000
-DATA const80008000<>+8(SB)/4, $0x80008000
-DATA const80008000<>+12(SB)/4, $0x80008000
-DATA const80008000<>+16(SB)/4, $0x80008000
-DATA const80008000<>+20(SB)/4, $0x80008000
-DATA const80008000<>+24(SB)/4, $0x80008000
-DATA const80008000<>+28(SB)/4, $0x80008000
-DATA const80008000<>+32(SB)/4, $0x80008000
-DATA const80008000<>+36(SB)/4, $0x80008000
-DATA const80008000<>+40(SB)/4, $0x80008000
-DATA const80008000<>+44(SB)/4, $0x80008000
-DATA const80008000<>+48(SB)/4, $0x80008000
-DATA const80008000<>+52(SB)/4, $0x80008000
-DATA const80008000<>+56(SB)/4, $0x80008000
-DATA const80008000<>+60(SB)/4, $0x80008000
-GLOBL const80008000<>(SB), RODATA|NOPTR, $64
+GLOBL const80008000<>(SB), RODATA|NOPTR, $4
 
 DATA constffff8000<>+0(SB)/4, $0xffff8000
-DATA constffff8000<>+4(SB)/4, $0xffff8000
-DATA constffff8000<>+8(SB)/4, $0xffff8000
-DATA constffff8000<>+12(SB)/4, $0xffff8000
-DATA constffff8000<>+16(SB)/4, $0xffff8000
-DATA constffff8000<>+20(SB)/4, $0xffff8000
-DATA constffff8000<>+24(SB)/4, $0xffff8000
-DATA constffff8000<>+28(SB)/4, $0xffff8000
-DATA constffff8000<>+32(SB)/4, $0xffff8000
-DATA constffff8000<>+36(SB)/4, $0xffff8000
-DATA constffff8000<>+40(SB)/4, $0xffff8000
-DATA constffff8000<>+44(SB)/4, $0xffff8000
-DATA constffff8000<>+48(SB)/4, $0xffff8000
-DATA constffff8000<>+52(SB)/4, $0xffff8000
-DATA constffff8000<>+56(SB)/4, $0xffff8000
-DATA constffff8000<>+60(SB)/4, $0xffff8000
-GLOBL constffff8000<>(SB), RODATA|NOPTR, $64
+GLOBL constffff8000<>(SB), RODATA|NOPTR, $4
 
 DATA const00000000<>+0(SB)/4, $0x00000000
-DATA const00000000<>+4(SB)/4, $0x00000000
-DATA const00000000<>+8(SB)/4, $0x00000000
-DATA const00000000<>+12(SB)/4, $0x00000000
-DATA const00000000<>+16(SB)/4, $0x00000000
-DATA const00000000<>+20(SB)/4, $0x00000000
-DATA const00000000<>+24(SB)/4, $0x00000000
-DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $4
 
 // func dequantizeU8AVX512(dst *float32, src *uint8, n int, scale float32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, BMI2
@@ -959,28 +899,28 @@ rest:
 	MOVQ $-1, SI
 
 part:
-	BZHIQ       BX, SI, DI
-	KMOVQ       DI, K1
-	VPMOVZXBD.Z (CX), K1, Z7
-	VPMOVZXBD.Z (DX), K1, Z8
-	VPSUBD      Z4, Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS      Z3, Z7, Z7
-	VPSUBD      Z6, Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS      Z5, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	VMULPS      Z1, Z7, Z8
-	VFMADD231PS Z7, Z0, Z8
-	VCVTPS2DQ   Z8, Z8
-	VPADDD      Z2, Z8, Z8
-	VPMAXSD     const00000000<>+0(SB), Z8, Z8
-	VPMOVUSDB   Z8, K1, (AX)
-	ADDQ        $0x10, AX
-	ADDQ        $0x10, CX
-	ADDQ        $0x10, DX
-	SUBQ        $0x10, BX
-	JGT         part
+	BZHIQ        BX, SI, DI
+	KMOVQ        DI, K1
+	VPMOVZXBD.Z  (CX), K1, Z7
+	VPMOVZXBD.Z  (DX), K1, Z8
+	VPSUBD       Z4, Z7, Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z3, Z7, Z7
+	VPSUBD       Z6, Z8, Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z5, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	VMULPS       Z1, Z7, Z8
+	VFMADD231PS  Z7, Z0, Z8
+	VCVTPS2DQ    Z8, Z8
+	VPADDD       Z2, Z8, Z8
+	VPMAXSD.BCST const00000000<>+0(SB), Z8, Z8
+	VPMOVUSDB    Z8, K1, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, DX
+	SUBQ         $0x10, BX
+	JGT          part
 
 done:
 	VZEROUPPER
@@ -996,8 +936,8 @@ TEXT ·quantizeS8AVX512(SB), NOSPLIT, $0-36
 	VBROADCASTSS rest+28(FP), Z1
 	VBROADCASTSS zero+32(FP), Z2
 	VPACKSSDW    Z2, Z2, Z3
-	VMOVUPS      const49800000<>+0(SB), Z4
-	VMOVUPS      const80008000<>+0(SB), Z5
+	VBROADCASTSS const49800000<>+0(SB), Z4
+	VBROADCASTSS const80008000<>+0(SB), Z5
 	VMOVUPS      wordOrder<>+0(SB), Z6
 	SUBQ         $0x40, DX
 	JLT          rest
@@ -1043,21 +983,21 @@ rest:
 	MOVQ $-1, BX
 
 part:
-	BZHIQ       DX, BX, SI
-	KMOVQ       SI, K2
-	VMOVUPS.Z   (CX), K2, Z3
-	VMULPS      Z1, Z3, Z5
-	VFMADD231PS Z3, Z0, Z5
-	VCMPPS      $0x07, Z3, Z3, K1
-	VMINPS      Z4, Z5, Z5
-	VCVTPS2DQ.Z Z5, K1, Z3
-	VPMAXSD     constffff8000<>+0(SB), Z3, Z3
-	VPADDD      Z2, Z3, Z3
-	VPMOVSDB    Z3, K2, (AX)
-	ADDQ        $0x40, CX
-	ADDQ        $0x10, AX
-	SUBQ        $0x10, DX
-	JGT         part
+	BZHIQ        DX, BX, SI
+	KMOVQ        SI, K2
+	VMOVUPS.Z    (CX), K2, Z3
+	VMULPS       Z1, Z3, Z5
+	VFMADD231PS  Z3, Z0, Z5
+	VCMPPS       $0x07, Z3, Z3, K1
+	VMINPS       Z4, Z5, Z5
+	VCVTPS2DQ.Z  Z5, K1, Z3
+	VPMAXSD.BCST constffff8000<>+0(SB), Z3, Z3
+	VPADDD       Z2, Z3, Z3
+	VPMOVSDB     Z3, K2, (AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, AX
+	SUBQ         $0x10, DX
+	JGT          part
 
 done:
 	VZEROUPPER

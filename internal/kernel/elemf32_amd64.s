@@ -65,15 +65,7 @@ DATA const7fffffff<>+16(SB)/4, $0x7fffffff
 DATA const7fffffff<>+20(SB)/4, $0x7fffffff
 DATA const7fffffff<>+24(SB)/4, $0x7fffffff
 DATA const7fffffff<>+28(SB)/4, $0x7fffffff
-DATA const7fffffff<>+32(SB)/4, $0x7fffffff
-DATA const7fffffff<>+36(SB)/4, $0x7fffffff
-DATA const7fffffff<>+40(SB)/4, $0x7fffffff
-DATA const7fffffff<>+44(SB)/4, $0x7fffffff
-DATA const7fffffff<>+48(SB)/4, $0x7fffffff
-DATA const7fffffff<>+52(SB)/4, $0x7fffffff
-DATA const7fffffff<>+56(SB)/4, $0x7fffffff
-DATA const7fffffff<>+60(SB)/4, $0x7fffffff
-GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
+GLOBL const7fffffff<>(SB), RODATA|NOPTR, $32
 
 DATA lanes<>+0(SB)/4, $0xffffffff
 DATA lanes<>+4(SB)/4, $0xffffffff
@@ -154,15 +146,7 @@ DATA const80000000<>+16(SB)/4, $0x80000000
 DATA const80000000<>+20(SB)/4, $0x80000000
 DATA const80000000<>+24(SB)/4, $0x80000000
 DATA const80000000<>+28(SB)/4, $0x80000000
-DATA const80000000<>+32(SB)/4, $0x80000000
-DATA const80000000<>+36(SB)/4, $0x80000000
-DATA const80000000<>+40(SB)/4, $0x80000000
-DATA const80000000<>+44(SB)/4, $0x80000000
-DATA const80000000<>+48(SB)/4, $0x80000000
-DATA const80000000<>+52(SB)/4, $0x80000000
-DATA const80000000<>+56(SB)/4, $0x80000000
-DATA const80000000<>+60(SB)/4, $0x80000000
-GLOBL const80000000<>(SB), RODATA|NOPTR, $64
+GLOBL const80000000<>(SB), RODATA|NOPTR, $32
 
 // func reciprocalF32AVX2(dst []float32, x []float32)
 // Requires: AVX
@@ -225,15 +209,7 @@ DATA const3f800000<>+16(SB)/4, $0x3f800000
 DATA const3f800000<>+20(SB)/4, $0x3f800000
 DATA const3f800000<>+24(SB)/4, $0x3f800000
 DATA const3f800000<>+28(SB)/4, $0x3f800000
-DATA const3f800000<>+32(SB)/4, $0x3f800000
-DATA const3f800000<>+36(SB)/4, $0x3f800000
-DATA const3f800000<>+40(SB)/4, $0x3f800000
-DATA const3f800000<>+44(SB)/4, $0x3f800000
-DATA const3f800000<>+48(SB)/4, $0x3f800000
-DATA const3f800000<>+52(SB)/4, $0x3f800000
-DATA const3f800000<>+56(SB)/4, $0x3f800000
-DATA const3f800000<>+60(SB)/4, $0x3f800000
-GLOBL const3f800000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f800000<>(SB), RODATA|NOPTR, $32
 
 // func roundF32AVX2(dst []float32, x []float32)
 // Requires: AVX
@@ -537,15 +513,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 // func thresholdF32AVX2(dst []float32, x []float32, t float32)
 // Requires: AVX
@@ -843,11 +811,11 @@ end65:
 // func absF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·absF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const7fffffff<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const7fffffff<>+0(SB), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many66:
 	CMPQ    DX, $0x00000040
@@ -896,11 +864,11 @@ end70:
 // func negF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·negF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const80000000<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const80000000<>+0(SB), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many71:
 	CMPQ    DX, $0x00000040
@@ -949,11 +917,11 @@ end75:
 // func reciprocalF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·reciprocalF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const3f800000<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const3f800000<>+0(SB), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many76:
 	CMPQ    DX, $0x00000040
@@ -1158,12 +1126,12 @@ end95:
 // func softsignF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·softsignF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const7fffffff<>+0(SB), Z0
-	VMOVUPS const3f800000<>+0(SB), Z1
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const7fffffff<>+0(SB), Z0
+	VBROADCASTSS const3f800000<>+0(SB), Z1
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many96:
 	CMPQ    DX, $0x00000040
@@ -1224,12 +1192,12 @@ end100:
 // func preluF32AVX512(dst []float32, x []float32, slope []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·preluF32AVX512(SB), NOSPLIT, $0-72
-	VMOVUPS const00000000<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    slope_base+48(FP), DX
-	MOVQ    dst_len+8(FP), BX
-	XORL    SI, SI
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         slope_base+48(FP), DX
+	MOVQ         dst_len+8(FP), BX
+	XORL         SI, SI
 
 many101:
 	CMPQ      BX, $0x00000040

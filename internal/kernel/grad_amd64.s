@@ -234,15 +234,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 // func reluGradF32AVX2(dst []float32, dy []float32, y []float32)
 // Requires: AVX
@@ -445,7 +437,7 @@ end30:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·leakyReluGradF32AVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS alpha+72(FP), Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z1
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         dy_base+24(FP), CX
 	MOVQ         x_base+48(FP), DX
@@ -517,12 +509,12 @@ end35:
 // func reluGradF32AVX512(dst []float32, dy []float32, y []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·reluGradF32AVX512(SB), NOSPLIT, $0-72
-	VMOVUPS const00000000<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    dy_base+24(FP), CX
-	MOVQ    y_base+48(FP), DX
-	MOVQ    dst_len+8(FP), BX
-	XORL    SI, SI
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         y_base+48(FP), DX
+	MOVQ         dst_len+8(FP), BX
+	XORL         SI, SI
 
 many36:
 	CMPQ      BX, $0x00000040

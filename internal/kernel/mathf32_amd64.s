@@ -158,15 +158,7 @@ DATA const4b400000<>+16(SB)/4, $0x4b400000
 DATA const4b400000<>+20(SB)/4, $0x4b400000
 DATA const4b400000<>+24(SB)/4, $0x4b400000
 DATA const4b400000<>+28(SB)/4, $0x4b400000
-DATA const4b400000<>+32(SB)/4, $0x4b400000
-DATA const4b400000<>+36(SB)/4, $0x4b400000
-DATA const4b400000<>+40(SB)/4, $0x4b400000
-DATA const4b400000<>+44(SB)/4, $0x4b400000
-DATA const4b400000<>+48(SB)/4, $0x4b400000
-DATA const4b400000<>+52(SB)/4, $0x4b400000
-DATA const4b400000<>+56(SB)/4, $0x4b400000
-DATA const4b400000<>+60(SB)/4, $0x4b400000
-GLOBL const4b400000<>(SB), RODATA|NOPTR, $64
+GLOBL const4b400000<>(SB), RODATA|NOPTR, $32
 
 DATA constc2d00000<>+0(SB)/4, $0xc2d00000
 DATA constc2d00000<>+4(SB)/4, $0xc2d00000
@@ -176,15 +168,7 @@ DATA constc2d00000<>+16(SB)/4, $0xc2d00000
 DATA constc2d00000<>+20(SB)/4, $0xc2d00000
 DATA constc2d00000<>+24(SB)/4, $0xc2d00000
 DATA constc2d00000<>+28(SB)/4, $0xc2d00000
-DATA constc2d00000<>+32(SB)/4, $0xc2d00000
-DATA constc2d00000<>+36(SB)/4, $0xc2d00000
-DATA constc2d00000<>+40(SB)/4, $0xc2d00000
-DATA constc2d00000<>+44(SB)/4, $0xc2d00000
-DATA constc2d00000<>+48(SB)/4, $0xc2d00000
-DATA constc2d00000<>+52(SB)/4, $0xc2d00000
-DATA constc2d00000<>+56(SB)/4, $0xc2d00000
-DATA constc2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL constc2d00000<>(SB), RODATA|NOPTR, $64
+GLOBL constc2d00000<>(SB), RODATA|NOPTR, $32
 
 DATA const42b20000<>+0(SB)/4, $0x42b20000
 DATA const42b20000<>+4(SB)/4, $0x42b20000
@@ -194,15 +178,7 @@ DATA const42b20000<>+16(SB)/4, $0x42b20000
 DATA const42b20000<>+20(SB)/4, $0x42b20000
 DATA const42b20000<>+24(SB)/4, $0x42b20000
 DATA const42b20000<>+28(SB)/4, $0x42b20000
-DATA const42b20000<>+32(SB)/4, $0x42b20000
-DATA const42b20000<>+36(SB)/4, $0x42b20000
-DATA const42b20000<>+40(SB)/4, $0x42b20000
-DATA const42b20000<>+44(SB)/4, $0x42b20000
-DATA const42b20000<>+48(SB)/4, $0x42b20000
-DATA const42b20000<>+52(SB)/4, $0x42b20000
-DATA const42b20000<>+56(SB)/4, $0x42b20000
-DATA const42b20000<>+60(SB)/4, $0x42b20000
-GLOBL const42b20000<>(SB), RODATA|NOPTR, $64
+GLOBL const42b20000<>(SB), RODATA|NOPTR, $32
 
 DATA const3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
@@ -212,15 +188,7 @@ DATA const3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
 DATA const3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
-DATA const3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
-GLOBL const3fb8aa3b<>(SB), RODATA|NOPTR, $64
+GLOBL const3fb8aa3b<>(SB), RODATA|NOPTR, $32
 
 DATA const3f318000<>+0(SB)/4, $0x3f318000
 DATA const3f318000<>+4(SB)/4, $0x3f318000
@@ -230,15 +198,7 @@ DATA const3f318000<>+16(SB)/4, $0x3f318000
 DATA const3f318000<>+20(SB)/4, $0x3f318000
 DATA const3f318000<>+24(SB)/4, $0x3f318000
 DATA const3f318000<>+28(SB)/4, $0x3f318000
-DATA const3f318000<>+32(SB)/4, $0x3f318000
-DATA const3f318000<>+36(SB)/4, $0x3f318000
-DATA const3f318000<>+40(SB)/4, $0x3f318000
-DATA const3f318000<>+44(SB)/4, $0x3f318000
-DATA const3f318000<>+48(SB)/4, $0x3f318000
-DATA const3f318000<>+52(SB)/4, $0x3f318000
-DATA const3f318000<>+56(SB)/4, $0x3f318000
-DATA const3f318000<>+60(SB)/4, $0x3f318000
-GLOBL const3f318000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f318000<>(SB), RODATA|NOPTR, $32
 
 DATA constb95e8083<>+0(SB)/4, $0xb95e8083
 DATA constb95e8083<>+4(SB)/4, $0xb95e8083
@@ -248,15 +208,7 @@ DATA constb95e8083<>+16(SB)/4, $0xb95e8083
 DATA constb95e8083<>+20(SB)/4, $0xb95e8083
 DATA constb95e8083<>+24(SB)/4, $0xb95e8083
 DATA constb95e8083<>+28(SB)/4, $0xb95e8083
-DATA constb95e8083<>+32(SB)/4, $0xb95e8083
-DATA constb95e8083<>+36(SB)/4, $0xb95e8083
-DATA constb95e8083<>+40(SB)/4, $0xb95e8083
-DATA constb95e8083<>+44(SB)/4, $0xb95e8083
-DATA constb95e8083<>+48(SB)/4, $0xb95e8083
-DATA constb95e8083<>+52(SB)/4, $0xb95e8083
-DATA constb95e8083<>+56(SB)/4, $0xb95e8083
-DATA constb95e8083<>+60(SB)/4, $0xb95e8083
-GLOBL constb95e8083<>(SB), RODATA|NOPTR, $64
+GLOBL constb95e8083<>(SB), RODATA|NOPTR, $32
 
 DATA const3f800000<>+0(SB)/4, $0x3f800000
 DATA const3f800000<>+4(SB)/4, $0x3f800000
@@ -266,15 +218,7 @@ DATA const3f800000<>+16(SB)/4, $0x3f800000
 DATA const3f800000<>+20(SB)/4, $0x3f800000
 DATA const3f800000<>+24(SB)/4, $0x3f800000
 DATA const3f800000<>+28(SB)/4, $0x3f800000
-DATA const3f800000<>+32(SB)/4, $0x3f800000
-DATA const3f800000<>+36(SB)/4, $0x3f800000
-DATA const3f800000<>+40(SB)/4, $0x3f800000
-DATA const3f800000<>+44(SB)/4, $0x3f800000
-DATA const3f800000<>+48(SB)/4, $0x3f800000
-DATA const3f800000<>+52(SB)/4, $0x3f800000
-DATA const3f800000<>+56(SB)/4, $0x3f800000
-DATA const3f800000<>+60(SB)/4, $0x3f800000
-GLOBL const3f800000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f800000<>(SB), RODATA|NOPTR, $32
 
 DATA const3efffffe<>+0(SB)/4, $0x3efffffe
 DATA const3efffffe<>+4(SB)/4, $0x3efffffe
@@ -284,15 +228,7 @@ DATA const3efffffe<>+16(SB)/4, $0x3efffffe
 DATA const3efffffe<>+20(SB)/4, $0x3efffffe
 DATA const3efffffe<>+24(SB)/4, $0x3efffffe
 DATA const3efffffe<>+28(SB)/4, $0x3efffffe
-DATA const3efffffe<>+32(SB)/4, $0x3efffffe
-DATA const3efffffe<>+36(SB)/4, $0x3efffffe
-DATA const3efffffe<>+40(SB)/4, $0x3efffffe
-DATA const3efffffe<>+44(SB)/4, $0x3efffffe
-DATA const3efffffe<>+48(SB)/4, $0x3efffffe
-DATA const3efffffe<>+52(SB)/4, $0x3efffffe
-DATA const3efffffe<>+56(SB)/4, $0x3efffffe
-DATA const3efffffe<>+60(SB)/4, $0x3efffffe
-GLOBL const3efffffe<>(SB), RODATA|NOPTR, $64
+GLOBL const3efffffe<>(SB), RODATA|NOPTR, $32
 
 DATA const3ab51211<>+0(SB)/4, $0x3ab51211
 DATA const3ab51211<>+4(SB)/4, $0x3ab51211
@@ -302,15 +238,7 @@ DATA const3ab51211<>+16(SB)/4, $0x3ab51211
 DATA const3ab51211<>+20(SB)/4, $0x3ab51211
 DATA const3ab51211<>+24(SB)/4, $0x3ab51211
 DATA const3ab51211<>+28(SB)/4, $0x3ab51211
-DATA const3ab51211<>+32(SB)/4, $0x3ab51211
-DATA const3ab51211<>+36(SB)/4, $0x3ab51211
-DATA const3ab51211<>+40(SB)/4, $0x3ab51211
-DATA const3ab51211<>+44(SB)/4, $0x3ab51211
-DATA const3ab51211<>+48(SB)/4, $0x3ab51211
-DATA const3ab51211<>+52(SB)/4, $0x3ab51211
-DATA const3ab51211<>+56(SB)/4, $0x3ab51211
-DATA const3ab51211<>+60(SB)/4, $0x3ab51211
-GLOBL const3ab51211<>(SB), RODATA|NOPTR, $64
+GLOBL const3ab51211<>(SB), RODATA|NOPTR, $32
 
 DATA const3c091cf9<>+0(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+4(SB)/4, $0x3c091cf9
@@ -320,15 +248,7 @@ DATA const3c091cf9<>+16(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+20(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+24(SB)/4, $0x3c091cf9
 DATA const3c091cf9<>+28(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+32(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+36(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+40(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+44(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+48(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+52(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+56(SB)/4, $0x3c091cf9
-DATA const3c091cf9<>+60(SB)/4, $0x3c091cf9
-GLOBL const3c091cf9<>(SB), RODATA|NOPTR, $64
+GLOBL const3c091cf9<>(SB), RODATA|NOPTR, $32
 
 DATA const3d2aac79<>+0(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+4(SB)/4, $0x3d2aac79
@@ -338,15 +258,7 @@ DATA const3d2aac79<>+16(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+20(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+24(SB)/4, $0x3d2aac79
 DATA const3d2aac79<>+28(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+32(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+36(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+40(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+44(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+48(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+52(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+56(SB)/4, $0x3d2aac79
-DATA const3d2aac79<>+60(SB)/4, $0x3d2aac79
-GLOBL const3d2aac79<>(SB), RODATA|NOPTR, $64
+GLOBL const3d2aac79<>(SB), RODATA|NOPTR, $32
 
 DATA const3e2aaa49<>+0(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+4(SB)/4, $0x3e2aaa49
@@ -356,15 +268,7 @@ DATA const3e2aaa49<>+16(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+20(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+24(SB)/4, $0x3e2aaa49
 DATA const3e2aaa49<>+28(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+32(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+36(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+40(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+44(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+48(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+52(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+56(SB)/4, $0x3e2aaa49
-DATA const3e2aaa49<>+60(SB)/4, $0x3e2aaa49
-GLOBL const3e2aaa49<>(SB), RODATA|NOPTR, $64
+GLOBL const3e2aaa49<>(SB), RODATA|NOPTR, $32
 
 DATA const0000007f<>+0(SB)/4, $0x0000007f
 DATA const0000007f<>+4(SB)/4, $0x0000007f
@@ -374,15 +278,7 @@ DATA const0000007f<>+16(SB)/4, $0x0000007f
 DATA const0000007f<>+20(SB)/4, $0x0000007f
 DATA const0000007f<>+24(SB)/4, $0x0000007f
 DATA const0000007f<>+28(SB)/4, $0x0000007f
-DATA const0000007f<>+32(SB)/4, $0x0000007f
-DATA const0000007f<>+36(SB)/4, $0x0000007f
-DATA const0000007f<>+40(SB)/4, $0x0000007f
-DATA const0000007f<>+44(SB)/4, $0x0000007f
-DATA const0000007f<>+48(SB)/4, $0x0000007f
-DATA const0000007f<>+52(SB)/4, $0x0000007f
-DATA const0000007f<>+56(SB)/4, $0x0000007f
-DATA const0000007f<>+60(SB)/4, $0x0000007f
-GLOBL const0000007f<>(SB), RODATA|NOPTR, $64
+GLOBL const0000007f<>(SB), RODATA|NOPTR, $32
 
 DATA lanes<>+0(SB)/4, $0xffffffff
 DATA lanes<>+4(SB)/4, $0xffffffff
@@ -596,15 +492,7 @@ DATA const4b000000<>+16(SB)/4, $0x4b000000
 DATA const4b000000<>+20(SB)/4, $0x4b000000
 DATA const4b000000<>+24(SB)/4, $0x4b000000
 DATA const4b000000<>+28(SB)/4, $0x4b000000
-DATA const4b000000<>+32(SB)/4, $0x4b000000
-DATA const4b000000<>+36(SB)/4, $0x4b000000
-DATA const4b000000<>+40(SB)/4, $0x4b000000
-DATA const4b000000<>+44(SB)/4, $0x4b000000
-DATA const4b000000<>+48(SB)/4, $0x4b000000
-DATA const4b000000<>+52(SB)/4, $0x4b000000
-DATA const4b000000<>+56(SB)/4, $0x4b000000
-DATA const4b000000<>+60(SB)/4, $0x4b000000
-GLOBL const4b000000<>(SB), RODATA|NOPTR, $64
+GLOBL const4b000000<>(SB), RODATA|NOPTR, $32
 
 DATA constc1b80000<>+0(SB)/4, $0xc1b80000
 DATA constc1b80000<>+4(SB)/4, $0xc1b80000
@@ -614,15 +502,7 @@ DATA constc1b80000<>+16(SB)/4, $0xc1b80000
 DATA constc1b80000<>+20(SB)/4, $0xc1b80000
 DATA constc1b80000<>+24(SB)/4, $0xc1b80000
 DATA constc1b80000<>+28(SB)/4, $0xc1b80000
-DATA constc1b80000<>+32(SB)/4, $0xc1b80000
-DATA constc1b80000<>+36(SB)/4, $0xc1b80000
-DATA constc1b80000<>+40(SB)/4, $0xc1b80000
-DATA constc1b80000<>+44(SB)/4, $0xc1b80000
-DATA constc1b80000<>+48(SB)/4, $0xc1b80000
-DATA constc1b80000<>+52(SB)/4, $0xc1b80000
-DATA constc1b80000<>+56(SB)/4, $0xc1b80000
-DATA constc1b80000<>+60(SB)/4, $0xc1b80000
-GLOBL constc1b80000<>(SB), RODATA|NOPTR, $64
+GLOBL constc1b80000<>(SB), RODATA|NOPTR, $32
 
 DATA const00000000<>+0(SB)/4, $0x00000000
 DATA const00000000<>+4(SB)/4, $0x00000000
@@ -632,15 +512,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 DATA const00800000<>+0(SB)/4, $0x00800000
 DATA const00800000<>+4(SB)/4, $0x00800000
@@ -650,15 +522,7 @@ DATA const00800000<>+16(SB)/4, $0x00800000
 DATA const00800000<>+20(SB)/4, $0x00800000
 DATA const00800000<>+24(SB)/4, $0x00800000
 DATA const00800000<>+28(SB)/4, $0x00800000
-DATA const00800000<>+32(SB)/4, $0x00800000
-DATA const00800000<>+36(SB)/4, $0x00800000
-DATA const00800000<>+40(SB)/4, $0x00800000
-DATA const00800000<>+44(SB)/4, $0x00800000
-DATA const00800000<>+48(SB)/4, $0x00800000
-DATA const00800000<>+52(SB)/4, $0x00800000
-DATA const00800000<>+56(SB)/4, $0x00800000
-DATA const00800000<>+60(SB)/4, $0x00800000
-GLOBL const00800000<>(SB), RODATA|NOPTR, $64
+GLOBL const00800000<>(SB), RODATA|NOPTR, $32
 
 DATA const3f3504f3<>+0(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+4(SB)/4, $0x3f3504f3
@@ -668,15 +532,7 @@ DATA const3f3504f3<>+16(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+20(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+24(SB)/4, $0x3f3504f3
 DATA const3f3504f3<>+28(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+32(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+36(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+40(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+44(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+48(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+52(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+56(SB)/4, $0x3f3504f3
-DATA const3f3504f3<>+60(SB)/4, $0x3f3504f3
-GLOBL const3f3504f3<>(SB), RODATA|NOPTR, $64
+GLOBL const3f3504f3<>(SB), RODATA|NOPTR, $32
 
 DATA const3d8a2bd0<>+0(SB)/4, $0x3d8a2bd0
 DATA const3d8a2bd0<>+4(SB)/4, $0x3d8a2bd0
@@ -686,15 +542,7 @@ DATA const3d8a2bd0<>+16(SB)/4, $0x3d8a2bd0
 DATA const3d8a2bd0<>+20(SB)/4, $0x3d8a2bd0
 DATA const3d8a2bd0<>+24(SB)/4, $0x3d8a2bd0
 DATA const3d8a2bd0<>+28(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+32(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+36(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+40(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+44(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+48(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+52(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+56(SB)/4, $0x3d8a2bd0
-DATA const3d8a2bd0<>+60(SB)/4, $0x3d8a2bd0
-GLOBL const3d8a2bd0<>(SB), RODATA|NOPTR, $64
+GLOBL const3d8a2bd0<>(SB), RODATA|NOPTR, $32
 
 DATA constbdef1e09<>+0(SB)/4, $0xbdef1e09
 DATA constbdef1e09<>+4(SB)/4, $0xbdef1e09
@@ -704,15 +552,7 @@ DATA constbdef1e09<>+16(SB)/4, $0xbdef1e09
 DATA constbdef1e09<>+20(SB)/4, $0xbdef1e09
 DATA constbdef1e09<>+24(SB)/4, $0xbdef1e09
 DATA constbdef1e09<>+28(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+32(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+36(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+40(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+44(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+48(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+52(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+56(SB)/4, $0xbdef1e09
-DATA constbdef1e09<>+60(SB)/4, $0xbdef1e09
-GLOBL constbdef1e09<>(SB), RODATA|NOPTR, $64
+GLOBL constbdef1e09<>(SB), RODATA|NOPTR, $32
 
 DATA const3df37836<>+0(SB)/4, $0x3df37836
 DATA const3df37836<>+4(SB)/4, $0x3df37836
@@ -722,15 +562,7 @@ DATA const3df37836<>+16(SB)/4, $0x3df37836
 DATA const3df37836<>+20(SB)/4, $0x3df37836
 DATA const3df37836<>+24(SB)/4, $0x3df37836
 DATA const3df37836<>+28(SB)/4, $0x3df37836
-DATA const3df37836<>+32(SB)/4, $0x3df37836
-DATA const3df37836<>+36(SB)/4, $0x3df37836
-DATA const3df37836<>+40(SB)/4, $0x3df37836
-DATA const3df37836<>+44(SB)/4, $0x3df37836
-DATA const3df37836<>+48(SB)/4, $0x3df37836
-DATA const3df37836<>+52(SB)/4, $0x3df37836
-DATA const3df37836<>+56(SB)/4, $0x3df37836
-DATA const3df37836<>+60(SB)/4, $0x3df37836
-GLOBL const3df37836<>(SB), RODATA|NOPTR, $64
+GLOBL const3df37836<>(SB), RODATA|NOPTR, $32
 
 DATA constbdfe1105<>+0(SB)/4, $0xbdfe1105
 DATA constbdfe1105<>+4(SB)/4, $0xbdfe1105
@@ -740,15 +572,7 @@ DATA constbdfe1105<>+16(SB)/4, $0xbdfe1105
 DATA constbdfe1105<>+20(SB)/4, $0xbdfe1105
 DATA constbdfe1105<>+24(SB)/4, $0xbdfe1105
 DATA constbdfe1105<>+28(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+32(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+36(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+40(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+44(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+48(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+52(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+56(SB)/4, $0xbdfe1105
-DATA constbdfe1105<>+60(SB)/4, $0xbdfe1105
-GLOBL constbdfe1105<>(SB), RODATA|NOPTR, $64
+GLOBL constbdfe1105<>(SB), RODATA|NOPTR, $32
 
 DATA const3e119bb4<>+0(SB)/4, $0x3e119bb4
 DATA const3e119bb4<>+4(SB)/4, $0x3e119bb4
@@ -758,15 +582,7 @@ DATA const3e119bb4<>+16(SB)/4, $0x3e119bb4
 DATA const3e119bb4<>+20(SB)/4, $0x3e119bb4
 DATA const3e119bb4<>+24(SB)/4, $0x3e119bb4
 DATA const3e119bb4<>+28(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+32(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+36(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+40(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+44(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+48(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+52(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+56(SB)/4, $0x3e119bb4
-DATA const3e119bb4<>+60(SB)/4, $0x3e119bb4
-GLOBL const3e119bb4<>(SB), RODATA|NOPTR, $64
+GLOBL const3e119bb4<>(SB), RODATA|NOPTR, $32
 
 DATA constbe2aae27<>+0(SB)/4, $0xbe2aae27
 DATA constbe2aae27<>+4(SB)/4, $0xbe2aae27
@@ -776,15 +592,7 @@ DATA constbe2aae27<>+16(SB)/4, $0xbe2aae27
 DATA constbe2aae27<>+20(SB)/4, $0xbe2aae27
 DATA constbe2aae27<>+24(SB)/4, $0xbe2aae27
 DATA constbe2aae27<>+28(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+32(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+36(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+40(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+44(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+48(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+52(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+56(SB)/4, $0xbe2aae27
-DATA constbe2aae27<>+60(SB)/4, $0xbe2aae27
-GLOBL constbe2aae27<>(SB), RODATA|NOPTR, $64
+GLOBL constbe2aae27<>(SB), RODATA|NOPTR, $32
 
 DATA const3e4cd25b<>+0(SB)/4, $0x3e4cd25b
 DATA const3e4cd25b<>+4(SB)/4, $0x3e4cd25b
@@ -794,15 +602,7 @@ DATA const3e4cd25b<>+16(SB)/4, $0x3e4cd25b
 DATA const3e4cd25b<>+20(SB)/4, $0x3e4cd25b
 DATA const3e4cd25b<>+24(SB)/4, $0x3e4cd25b
 DATA const3e4cd25b<>+28(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+32(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+36(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+40(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+44(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+48(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+52(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+56(SB)/4, $0x3e4cd25b
-DATA const3e4cd25b<>+60(SB)/4, $0x3e4cd25b
-GLOBL const3e4cd25b<>(SB), RODATA|NOPTR, $64
+GLOBL const3e4cd25b<>(SB), RODATA|NOPTR, $32
 
 DATA constbe800003<>+0(SB)/4, $0xbe800003
 DATA constbe800003<>+4(SB)/4, $0xbe800003
@@ -812,15 +612,7 @@ DATA constbe800003<>+16(SB)/4, $0xbe800003
 DATA constbe800003<>+20(SB)/4, $0xbe800003
 DATA constbe800003<>+24(SB)/4, $0xbe800003
 DATA constbe800003<>+28(SB)/4, $0xbe800003
-DATA constbe800003<>+32(SB)/4, $0xbe800003
-DATA constbe800003<>+36(SB)/4, $0xbe800003
-DATA constbe800003<>+40(SB)/4, $0xbe800003
-DATA constbe800003<>+44(SB)/4, $0xbe800003
-DATA constbe800003<>+48(SB)/4, $0xbe800003
-DATA constbe800003<>+52(SB)/4, $0xbe800003
-DATA constbe800003<>+56(SB)/4, $0xbe800003
-DATA constbe800003<>+60(SB)/4, $0xbe800003
-GLOBL constbe800003<>(SB), RODATA|NOPTR, $64
+GLOBL constbe800003<>(SB), RODATA|NOPTR, $32
 
 DATA const3eaaaaa4<>+0(SB)/4, $0x3eaaaaa4
 DATA const3eaaaaa4<>+4(SB)/4, $0x3eaaaaa4
@@ -830,15 +622,7 @@ DATA const3eaaaaa4<>+16(SB)/4, $0x3eaaaaa4
 DATA const3eaaaaa4<>+20(SB)/4, $0x3eaaaaa4
 DATA const3eaaaaa4<>+24(SB)/4, $0x3eaaaaa4
 DATA const3eaaaaa4<>+28(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+32(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+36(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+40(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+44(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+48(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+52(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+56(SB)/4, $0x3eaaaaa4
-DATA const3eaaaaa4<>+60(SB)/4, $0x3eaaaaa4
-GLOBL const3eaaaaa4<>(SB), RODATA|NOPTR, $64
+GLOBL const3eaaaaa4<>(SB), RODATA|NOPTR, $32
 
 DATA const3f000000<>+0(SB)/4, $0x3f000000
 DATA const3f000000<>+4(SB)/4, $0x3f000000
@@ -848,15 +632,7 @@ DATA const3f000000<>+16(SB)/4, $0x3f000000
 DATA const3f000000<>+20(SB)/4, $0x3f000000
 DATA const3f000000<>+24(SB)/4, $0x3f000000
 DATA const3f000000<>+28(SB)/4, $0x3f000000
-DATA const3f000000<>+32(SB)/4, $0x3f000000
-DATA const3f000000<>+36(SB)/4, $0x3f000000
-DATA const3f000000<>+40(SB)/4, $0x3f000000
-DATA const3f000000<>+44(SB)/4, $0x3f000000
-DATA const3f000000<>+48(SB)/4, $0x3f000000
-DATA const3f000000<>+52(SB)/4, $0x3f000000
-DATA const3f000000<>+56(SB)/4, $0x3f000000
-DATA const3f000000<>+60(SB)/4, $0x3f000000
-GLOBL const3f000000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f000000<>(SB), RODATA|NOPTR, $32
 
 DATA const7f800000<>+0(SB)/4, $0x7f800000
 DATA const7f800000<>+4(SB)/4, $0x7f800000
@@ -866,15 +642,7 @@ DATA const7f800000<>+16(SB)/4, $0x7f800000
 DATA const7f800000<>+20(SB)/4, $0x7f800000
 DATA const7f800000<>+24(SB)/4, $0x7f800000
 DATA const7f800000<>+28(SB)/4, $0x7f800000
-DATA const7f800000<>+32(SB)/4, $0x7f800000
-DATA const7f800000<>+36(SB)/4, $0x7f800000
-DATA const7f800000<>+40(SB)/4, $0x7f800000
-DATA const7f800000<>+44(SB)/4, $0x7f800000
-DATA const7f800000<>+48(SB)/4, $0x7f800000
-DATA const7f800000<>+52(SB)/4, $0x7f800000
-DATA const7f800000<>+56(SB)/4, $0x7f800000
-DATA const7f800000<>+60(SB)/4, $0x7f800000
-GLOBL const7f800000<>(SB), RODATA|NOPTR, $64
+GLOBL const7f800000<>(SB), RODATA|NOPTR, $32
 
 DATA const7fc00000<>+0(SB)/4, $0x7fc00000
 DATA const7fc00000<>+4(SB)/4, $0x7fc00000
@@ -884,15 +652,7 @@ DATA const7fc00000<>+16(SB)/4, $0x7fc00000
 DATA const7fc00000<>+20(SB)/4, $0x7fc00000
 DATA const7fc00000<>+24(SB)/4, $0x7fc00000
 DATA const7fc00000<>+28(SB)/4, $0x7fc00000
-DATA const7fc00000<>+32(SB)/4, $0x7fc00000
-DATA const7fc00000<>+36(SB)/4, $0x7fc00000
-DATA const7fc00000<>+40(SB)/4, $0x7fc00000
-DATA const7fc00000<>+44(SB)/4, $0x7fc00000
-DATA const7fc00000<>+48(SB)/4, $0x7fc00000
-DATA const7fc00000<>+52(SB)/4, $0x7fc00000
-DATA const7fc00000<>+56(SB)/4, $0x7fc00000
-DATA const7fc00000<>+60(SB)/4, $0x7fc00000
-GLOBL const7fc00000<>(SB), RODATA|NOPTR, $64
+GLOBL const7fc00000<>(SB), RODATA|NOPTR, $32
 
 DATA constff800000<>+0(SB)/4, $0xff800000
 DATA constff800000<>+4(SB)/4, $0xff800000
@@ -902,15 +662,7 @@ DATA constff800000<>+16(SB)/4, $0xff800000
 DATA constff800000<>+20(SB)/4, $0xff800000
 DATA constff800000<>+24(SB)/4, $0xff800000
 DATA constff800000<>+28(SB)/4, $0xff800000
-DATA constff800000<>+32(SB)/4, $0xff800000
-DATA constff800000<>+36(SB)/4, $0xff800000
-DATA constff800000<>+40(SB)/4, $0xff800000
-DATA constff800000<>+44(SB)/4, $0xff800000
-DATA constff800000<>+48(SB)/4, $0xff800000
-DATA constff800000<>+52(SB)/4, $0xff800000
-DATA constff800000<>+56(SB)/4, $0xff800000
-DATA constff800000<>+60(SB)/4, $0xff800000
-GLOBL constff800000<>(SB), RODATA|NOPTR, $64
+GLOBL constff800000<>(SB), RODATA|NOPTR, $32
 
 // func sigmoidF32AVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -918,9 +670,9 @@ TEXT ·sigmoidF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS const4b400000<>+0(SB), Y0
 	VMOVUPS constc2d00000<>+0(SB), Y1
 	VMOVUPS const42b20000<>+0(SB), Y2
-	VMOVUPS const3fb8aa3b<>+0(SB), Y3
-	VMOVUPS const3f318000<>+0(SB), Y4
-	VMOVUPS constb95e8083<>+0(SB), Y5
+	VMOVUPS const3fb8aa3b<>+0(SB), Y2
+	VMOVUPS const3f318000<>+0(SB), Y3
+	VMOVUPS constb95e8083<>+0(SB), Y4
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
@@ -929,68 +681,66 @@ TEXT ·sigmoidF32AVX2(SB), NOSPLIT, $0-48
 many11:
 	CMPQ         DX, $0x00000010
 	JLT          one12
-	VMOVUPS      (CX)(BX*1), Y6
-	VMOVUPS      32(CX)(BX*1), Y8
-	VORPS        const80000000<>+0(SB), Y6, Y7
-	VORPS        const80000000<>+0(SB), Y8, Y9
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y9, Y1, Y11
-	VMINPS       Y7, Y2, Y7
-	VMINPS       Y11, Y2, Y11
-	VMOVUPS      Y0, Y9
-	VMOVUPS      Y0, Y12
-	VFMADD231PS  Y3, Y7, Y9
-	VFMADD231PS  Y3, Y11, Y12
-	VSUBPS       Y0, Y9, Y10
-	VSUBPS       Y0, Y12, Y13
-	VFNMADD231PS Y4, Y10, Y7
-	VFNMADD231PS Y4, Y13, Y11
-	VFNMADD231PS Y5, Y10, Y7
-	VFNMADD231PS Y5, Y13, Y11
-	VMOVUPS      const3ab51211<>+0(SB), Y10
-	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y10
-	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
-	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
-	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
-	VMULPS       Y7, Y7, Y13
-	VMULPS       Y11, Y11, Y15
-	VFMADD213PS  Y7, Y13, Y10
-	VFMADD213PS  Y11, Y15, Y14
-	VADDPS       const3f800000<>+0(SB), Y10, Y10
-	VADDPS       const3f800000<>+0(SB), Y14, Y14
-	VPSUBD       Y0, Y9, Y9
-	VPSUBD       Y0, Y12, Y12
-	VPSRAD       $0x01, Y9, Y7
-	VPSRAD       $0x01, Y12, Y11
-	VPSUBD       Y7, Y9, Y9
-	VPSUBD       Y11, Y12, Y12
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VMOVUPS      (CX)(BX*1), Y5
+	VMOVUPS      32(CX)(BX*1), Y7
+	VORPS        const80000000<>+0(SB), Y5, Y6
+	VORPS        const80000000<>+0(SB), Y7, Y8
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y8, Y1, Y10
+	VMOVUPS      Y0, Y8
+	VMOVUPS      Y0, Y11
+	VFMADD231PS  Y2, Y6, Y8
+	VFMADD231PS  Y2, Y10, Y11
+	VSUBPS       Y0, Y8, Y9
+	VSUBPS       Y0, Y11, Y12
+	VFNMADD231PS Y3, Y9, Y6
+	VFNMADD231PS Y3, Y12, Y10
+	VFNMADD231PS Y4, Y9, Y6
+	VFNMADD231PS Y4, Y12, Y10
+	VMOVUPS      const3ab51211<>+0(SB), Y9
+	VMOVUPS      const3ab51211<>+0(SB), Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y9
+	VFMADD213PS  const3c091cf9<>+0(SB), Y10, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y13
+	VMULPS       Y6, Y6, Y12
+	VMULPS       Y10, Y10, Y14
+	VFMADD213PS  Y6, Y12, Y9
+	VFMADD213PS  Y10, Y14, Y13
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y13, Y13
+	VPSUBD       Y0, Y8, Y8
+	VPSUBD       Y0, Y11, Y11
+	VPSRAD       $0x01, Y8, Y6
+	VPSRAD       $0x01, Y11, Y10
+	VPSUBD       Y6, Y8, Y8
+	VPSUBD       Y10, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y6, Y9, Y9
+	VMULPS       Y10, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
 	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
 	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y7, Y10, Y10
-	VMULPS       Y11, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y12, Y12
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y9, Y10, Y10
-	VMULPS       Y12, Y14, Y14
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VMOVUPS      const3f800000<>+0(SB), Y9
-	VBLENDVPS    Y6, Y10, Y7, Y6
-	VBLENDVPS    Y8, Y14, Y9, Y8
-	VADDPS       Y7, Y10, Y10
-	VADDPS       Y9, Y14, Y14
-	VDIVPS       Y10, Y6, Y6
-	VDIVPS       Y14, Y8, Y8
-	VMOVUPS      Y6, (AX)(BX*1)
-	VMOVUPS      Y8, 32(AX)(BX*1)
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y11, Y13, Y13
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VBLENDVPS    Y5, Y9, Y6, Y5
+	VBLENDVPS    Y7, Y13, Y8, Y7
+	VADDPS       Y6, Y9, Y9
+	VADDPS       Y8, Y13, Y13
+	VDIVPS       Y9, Y5, Y5
+	VDIVPS       Y13, Y7, Y7
+	VMOVUPS      Y5, (AX)(BX*1)
+	VMOVUPS      Y7, 32(AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
 	JMP          many11
@@ -999,224 +749,14 @@ one12:
 vector13:
 	CMPQ         DX, $0x00000008
 	JLT          tail14
-	VMOVUPS      (CX)(BX*1), Y6
-	VORPS        const80000000<>+0(SB), Y6, Y7
-	VMAXPS       Y7, Y1, Y7
-	VMINPS       Y7, Y2, Y7
-	VMOVUPS      Y0, Y8
-	VFMADD231PS  Y3, Y7, Y8
-	VSUBPS       Y0, Y8, Y9
-	VFNMADD231PS Y4, Y9, Y7
-	VFNMADD231PS Y5, Y9, Y7
-	VMOVUPS      const3ab51211<>+0(SB), Y9
-	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y9
-	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
-	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
-	VMULPS       Y7, Y7, Y10
-	VFMADD213PS  Y7, Y10, Y9
-	VADDPS       const3f800000<>+0(SB), Y9, Y9
-	VPSUBD       Y0, Y8, Y8
-	VPSRAD       $0x01, Y8, Y7
-	VPSUBD       Y7, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VBLENDVPS    Y6, Y9, Y7, Y6
-	VADDPS       Y7, Y9, Y9
-	VDIVPS       Y9, Y6, Y6
-	VMOVUPS      Y6, (AX)(BX*1)
-	ADDQ         $0x00000020, BX
-	SUBQ         $0x00000008, DX
-	JMP          vector13
-
-tail14:
-	TESTQ        DX, DX
-	JEQ          end15
-	LEAQ         lanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y6
-	VMASKMOVPS   (CX)(BX*1), Y6, Y7
-	VORPS        const80000000<>+0(SB), Y7, Y8
-	VMAXPS       Y8, Y1, Y1
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      Y0, Y2
-	VFMADD231PS  Y3, Y1, Y2
-	VSUBPS       Y0, Y2, Y3
-	VFNMADD231PS Y4, Y3, Y1
-	VFNMADD231PS Y5, Y3, Y1
-	VMOVUPS      const3ab51211<>+0(SB), Y3
-	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VFMADD213PS  Y1, Y4, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VPSUBD       Y0, Y2, Y2
-	VPSRAD       $0x01, Y2, Y0
-	VPSUBD       Y0, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y0, Y0
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y0
-	VBLENDVPS    Y7, Y3, Y0, Y1
-	VADDPS       Y0, Y3, Y3
-	VDIVPS       Y3, Y1, Y1
-	VMASKMOVPS   Y1, Y6, (AX)(BX*1)
-
-end15:
-	VZEROUPPER
-	RET
-
-DATA const80000000<>+0(SB)/4, $0x80000000
-DATA const80000000<>+4(SB)/4, $0x80000000
-DATA const80000000<>+8(SB)/4, $0x80000000
-DATA const80000000<>+12(SB)/4, $0x80000000
-DATA const80000000<>+16(SB)/4, $0x80000000
-DATA const80000000<>+20(SB)/4, $0x80000000
-DATA const80000000<>+24(SB)/4, $0x80000000
-DATA const80000000<>+28(SB)/4, $0x80000000
-DATA const80000000<>+32(SB)/4, $0x80000000
-DATA const80000000<>+36(SB)/4, $0x80000000
-DATA const80000000<>+40(SB)/4, $0x80000000
-DATA const80000000<>+44(SB)/4, $0x80000000
-DATA const80000000<>+48(SB)/4, $0x80000000
-DATA const80000000<>+52(SB)/4, $0x80000000
-DATA const80000000<>+56(SB)/4, $0x80000000
-DATA const80000000<>+60(SB)/4, $0x80000000
-GLOBL const80000000<>(SB), RODATA|NOPTR, $64
-
-// func tanhF32AVX2(dst []float32, x []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tanhF32AVX2(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Y0
-	VMOVUPS constc2d00000<>+0(SB), Y1
-	VMOVUPS const42b20000<>+0(SB), Y2
-	VMOVUPS const3fb8aa3b<>+0(SB), Y3
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
-
-many16:
-	CMPQ         DX, $0x00000010
-	JLT          one17
-	VMOVUPS      (CX)(BX*1), Y4
-	VMOVUPS      32(CX)(BX*1), Y7
-	VANDPS       const7fffffff<>+0(SB), Y4, Y5
-	VANDPS       const7fffffff<>+0(SB), Y7, Y8
-	VADDPS       Y5, Y5, Y6
-	VADDPS       Y8, Y8, Y9
+	VMOVUPS      (CX)(BX*1), Y5
+	VORPS        const80000000<>+0(SB), Y5, Y6
 	VMAXPS       Y6, Y1, Y6
-	VMAXPS       Y9, Y1, Y11
-	VMINPS       Y6, Y2, Y6
-	VMINPS       Y11, Y2, Y11
-	VMOVUPS      Y0, Y9
-	VMOVUPS      Y0, Y12
-	VFMADD231PS  Y3, Y6, Y9
-	VFMADD231PS  Y3, Y11, Y12
-	VSUBPS       Y0, Y9, Y10
-	VSUBPS       Y0, Y12, Y13
-	VFNMADD231PS const3f318000<>+0(SB), Y10, Y6
-	VFNMADD231PS const3f318000<>+0(SB), Y13, Y11
-	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y13, Y11
-	VMOVUPS      const3ab51211<>+0(SB), Y10
-	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y10
-	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
-	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
-	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
-	VMULPS       Y6, Y6, Y13
-	VMULPS       Y11, Y11, Y15
-	VFMADD213PS  Y6, Y13, Y10
-	VFMADD213PS  Y11, Y15, Y14
-	VADDPS       const3f800000<>+0(SB), Y10, Y10
-	VADDPS       const3f800000<>+0(SB), Y14, Y14
-	VPSUBD       Y0, Y9, Y9
-	VPSUBD       Y0, Y12, Y12
-	VPSRAD       $0x01, Y9, Y6
-	VPSRAD       $0x01, Y12, Y11
-	VPSUBD       Y6, Y9, Y9
-	VPSUBD       Y11, Y12, Y12
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y6, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y6, Y10, Y10
-	VMULPS       Y11, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y12, Y12
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y9, Y10, Y10
-	VMULPS       Y12, Y14, Y14
-	VADDPS       const3f800000<>+0(SB), Y10, Y10
-	VADDPS       const3f800000<>+0(SB), Y14, Y14
-	VMOVUPS      const40000000<>+0(SB), Y6
-	VMOVUPS      const40000000<>+0(SB), Y9
-	VDIVPS       Y10, Y6, Y6
-	VDIVPS       Y14, Y9, Y9
-	VMOVUPS      const3f800000<>+0(SB), Y10
-	VMOVUPS      const3f800000<>+0(SB), Y11
-	VSUBPS       Y6, Y10, Y6
-	VSUBPS       Y9, Y11, Y9
-	VANDPS       const80000000<>+0(SB), Y4, Y10
-	VANDPS       const80000000<>+0(SB), Y7, Y11
-	VORPS        Y10, Y6, Y6
-	VORPS        Y11, Y9, Y9
-	VMULPS       Y4, Y4, Y10
-	VMULPS       Y7, Y7, Y12
-	VMOVUPS      constbbbaf0e1<>+0(SB), Y11
-	VMOVUPS      constbbbaf0e1<>+0(SB), Y13
-	VFMADD213PS  const3ca9134c<>+0(SB), Y10, Y11
-	VFMADD213PS  const3ca9134c<>+0(SB), Y12, Y13
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Y10, Y11
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Y12, Y13
-	VFMADD213PS  const3e088393<>+0(SB), Y10, Y11
-	VFMADD213PS  const3e088393<>+0(SB), Y12, Y13
-	VFMADD213PS  constbeaaaa99<>+0(SB), Y10, Y11
-	VFMADD213PS  constbeaaaa99<>+0(SB), Y12, Y13
-	VMULPS       Y10, Y11, Y11
-	VMULPS       Y12, Y13, Y13
-	VFMADD213PS  Y4, Y4, Y11
-	VFMADD213PS  Y7, Y7, Y13
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y8, Y5
-	VBLENDVPS    Y4, Y11, Y6, Y4
-	VBLENDVPS    Y5, Y13, Y9, Y5
-	VMOVUPS      Y4, (AX)(BX*1)
-	VMOVUPS      Y5, 32(AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          many16
-
-one17:
-vector18:
-	CMPQ         DX, $0x00000008
-	JLT          tail19
-	VMOVUPS      (CX)(BX*1), Y4
-	VANDPS       const7fffffff<>+0(SB), Y4, Y5
-	VADDPS       Y5, Y5, Y6
-	VMAXPS       Y6, Y1, Y6
-	VMINPS       Y6, Y2, Y6
 	VMOVUPS      Y0, Y7
-	VFMADD231PS  Y3, Y6, Y7
+	VFMADD231PS  Y2, Y6, Y7
 	VSUBPS       Y0, Y7, Y8
-	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VFNMADD231PS Y3, Y8, Y6
+	VFNMADD231PS Y4, Y8, Y6
 	VMOVUPS      const3ab51211<>+0(SB), Y8
 	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y8
 	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
@@ -1234,24 +774,221 @@ vector18:
 	VPADDD       const0000007f<>+0(SB), Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
 	VMULPS       Y7, Y8, Y8
-	VADDPS       const3f800000<>+0(SB), Y8, Y8
-	VMOVUPS      const40000000<>+0(SB), Y6
-	VDIVPS       Y8, Y6, Y6
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VSUBPS       Y6, Y7, Y6
-	VANDPS       const80000000<>+0(SB), Y4, Y7
-	VORPS        Y7, Y6, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      constbbbaf0e1<>+0(SB), Y8
-	VFMADD213PS  const3ca9134c<>+0(SB), Y7, Y8
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Y7, Y8
-	VFMADD213PS  const3e088393<>+0(SB), Y7, Y8
-	VFMADD213PS  constbeaaaa99<>+0(SB), Y7, Y8
-	VMULPS       Y7, Y8, Y8
-	VFMADD213PS  Y4, Y4, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y4
-	VBLENDVPS    Y4, Y8, Y6, Y4
-	VMOVUPS      Y4, (AX)(BX*1)
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VBLENDVPS    Y5, Y8, Y6, Y5
+	VADDPS       Y6, Y8, Y8
+	VDIVPS       Y8, Y5, Y5
+	VMOVUPS      Y5, (AX)(BX*1)
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, DX
+	JMP          vector13
+
+tail14:
+	TESTQ        DX, DX
+	JEQ          end15
+	LEAQ         lanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVDQU      (SI)(DX*4), Y5
+	VMASKMOVPS   (CX)(BX*1), Y5, Y6
+	VORPS        const80000000<>+0(SB), Y6, Y7
+	VMAXPS       Y7, Y1, Y1
+	VMOVUPS      Y0, Y7
+	VFMADD231PS  Y2, Y1, Y7
+	VSUBPS       Y0, Y7, Y2
+	VFNMADD231PS Y3, Y2, Y1
+	VFNMADD231PS Y4, Y2, Y1
+	VMOVUPS      const3ab51211<>+0(SB), Y2
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y2
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y1, Y3
+	VFMADD213PS  Y1, Y3, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VPSUBD       Y0, Y7, Y7
+	VPSRAD       $0x01, Y7, Y0
+	VPSUBD       Y0, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y2, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y0
+	VBLENDVPS    Y6, Y2, Y0, Y1
+	VADDPS       Y0, Y2, Y2
+	VDIVPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y5, (AX)(BX*1)
+
+end15:
+	VZEROUPPER
+	RET
+
+DATA const80000000<>+0(SB)/4, $0x80000000
+DATA const80000000<>+4(SB)/4, $0x80000000
+DATA const80000000<>+8(SB)/4, $0x80000000
+DATA const80000000<>+12(SB)/4, $0x80000000
+DATA const80000000<>+16(SB)/4, $0x80000000
+DATA const80000000<>+20(SB)/4, $0x80000000
+DATA const80000000<>+24(SB)/4, $0x80000000
+DATA const80000000<>+28(SB)/4, $0x80000000
+GLOBL const80000000<>(SB), RODATA|NOPTR, $32
+
+// func tanhF32AVX2(dst []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhF32AVX2(SB), NOSPLIT, $0-48
+	VMOVUPS const4b400000<>+0(SB), Y0
+	VMOVUPS constc2d00000<>+0(SB), Y1
+	VMOVUPS const42b20000<>+0(SB), Y1
+	VMOVUPS const3fb8aa3b<>+0(SB), Y2
+	MOVQ    dst_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    dst_len+8(FP), DX
+	XORL    BX, BX
+
+many16:
+	CMPQ         DX, $0x00000010
+	JLT          one17
+	VMOVUPS      (CX)(BX*1), Y3
+	VMOVUPS      32(CX)(BX*1), Y6
+	VANDPS       const7fffffff<>+0(SB), Y3, Y4
+	VANDPS       const7fffffff<>+0(SB), Y6, Y7
+	VADDPS       Y4, Y4, Y5
+	VADDPS       Y7, Y7, Y8
+	VMINPS       Y5, Y1, Y5
+	VMINPS       Y8, Y1, Y10
+	VMOVUPS      Y0, Y8
+	VMOVUPS      Y0, Y11
+	VFMADD231PS  Y2, Y5, Y8
+	VFMADD231PS  Y2, Y10, Y11
+	VSUBPS       Y0, Y8, Y9
+	VSUBPS       Y0, Y11, Y12
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y12, Y10
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y12, Y10
+	VMOVUPS      const3ab51211<>+0(SB), Y9
+	VMOVUPS      const3ab51211<>+0(SB), Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y5, Y9
+	VFMADD213PS  const3c091cf9<>+0(SB), Y10, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y13
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y10, Y10, Y14
+	VFMADD213PS  Y5, Y12, Y9
+	VFMADD213PS  Y10, Y14, Y13
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y13, Y13
+	VPSUBD       Y0, Y8, Y8
+	VPSUBD       Y0, Y11, Y11
+	VPSRAD       $0x01, Y8, Y5
+	VPSRAD       $0x01, Y11, Y10
+	VPSUBD       Y5, Y8, Y8
+	VPSUBD       Y10, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y5, Y9, Y9
+	VMULPS       Y10, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y11, Y13, Y13
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y13, Y13
+	VMOVUPS      const40000000<>+0(SB), Y5
+	VMOVUPS      const40000000<>+0(SB), Y8
+	VDIVPS       Y9, Y5, Y5
+	VDIVPS       Y13, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VSUBPS       Y5, Y9, Y5
+	VSUBPS       Y8, Y10, Y8
+	VANDPS       const80000000<>+0(SB), Y3, Y9
+	VANDPS       const80000000<>+0(SB), Y6, Y10
+	VORPS        Y9, Y5, Y5
+	VORPS        Y10, Y8, Y8
+	VMULPS       Y3, Y3, Y9
+	VMULPS       Y6, Y6, Y11
+	VMOVUPS      constbbbaf0e1<>+0(SB), Y10
+	VMOVUPS      constbbbaf0e1<>+0(SB), Y12
+	VFMADD213PS  const3ca9134c<>+0(SB), Y9, Y10
+	VFMADD213PS  const3ca9134c<>+0(SB), Y11, Y12
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Y11, Y12
+	VFMADD213PS  const3e088393<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e088393<>+0(SB), Y11, Y12
+	VFMADD213PS  constbeaaaa99<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa99<>+0(SB), Y11, Y12
+	VMULPS       Y9, Y10, Y10
+	VMULPS       Y11, Y12, Y12
+	VFMADD213PS  Y3, Y3, Y10
+	VFMADD213PS  Y6, Y6, Y12
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y3
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y4
+	VBLENDVPS    Y3, Y10, Y5, Y3
+	VBLENDVPS    Y4, Y12, Y8, Y4
+	VMOVUPS      Y3, (AX)(BX*1)
+	VMOVUPS      Y4, 32(AX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, DX
+	JMP          many16
+
+one17:
+vector18:
+	CMPQ         DX, $0x00000008
+	JLT          tail19
+	VMOVUPS      (CX)(BX*1), Y3
+	VANDPS       const7fffffff<>+0(SB), Y3, Y4
+	VADDPS       Y4, Y4, Y5
+	VMINPS       Y5, Y1, Y5
+	VMOVUPS      Y0, Y6
+	VFMADD231PS  Y2, Y5, Y6
+	VSUBPS       Y0, Y6, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y5
+	VMOVUPS      const3ab51211<>+0(SB), Y7
+	VFMADD213PS  const3c091cf9<>+0(SB), Y5, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VFMADD213PS  Y5, Y8, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VPSUBD       Y0, Y6, Y6
+	VPSRAD       $0x01, Y6, Y5
+	VPSUBD       Y5, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VMOVUPS      const40000000<>+0(SB), Y5
+	VDIVPS       Y7, Y5, Y5
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VANDPS       const80000000<>+0(SB), Y3, Y6
+	VORPS        Y6, Y5, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      constbbbaf0e1<>+0(SB), Y7
+	VFMADD213PS  const3ca9134c<>+0(SB), Y6, Y7
+	VFMADD213PS  constbd5c1e2d<>+0(SB), Y6, Y7
+	VFMADD213PS  const3e088393<>+0(SB), Y6, Y7
+	VFMADD213PS  constbeaaaa99<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD213PS  Y3, Y3, Y7
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y3
+	VBLENDVPS    Y3, Y7, Y5, Y3
+	VMOVUPS      Y3, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
 	JMP          vector18
@@ -1261,52 +998,51 @@ tail19:
 	JEQ          end20
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y4
-	VMASKMOVPS   (CX)(BX*1), Y4, Y5
-	VANDPS       const7fffffff<>+0(SB), Y5, Y6
-	VADDPS       Y6, Y6, Y7
-	VMAXPS       Y7, Y1, Y1
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      Y0, Y2
-	VFMADD231PS  Y3, Y1, Y2
-	VSUBPS       Y0, Y2, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
-	VMOVUPS      const3ab51211<>+0(SB), Y3
-	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
+	VMOVDQU      (SI)(DX*4), Y3
+	VMASKMOVPS   (CX)(BX*1), Y3, Y4
+	VANDPS       const7fffffff<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y5, Y6
+	VMINPS       Y6, Y1, Y1
+	VMOVUPS      Y0, Y6
+	VFMADD231PS  Y2, Y1, Y6
+	VSUBPS       Y0, Y6, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      const3ab51211<>+0(SB), Y2
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y2
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y2
 	VMULPS       Y1, Y1, Y7
-	VFMADD213PS  Y1, Y7, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VPSUBD       Y0, Y2, Y2
-	VPSRAD       $0x01, Y2, Y0
-	VPSUBD       Y0, Y2, Y2
+	VFMADD213PS  Y1, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VPSUBD       Y0, Y6, Y6
+	VPSRAD       $0x01, Y6, Y0
+	VPSUBD       Y0, Y6, Y6
 	VPADDD       const0000007f<>+0(SB), Y0, Y0
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y0, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
 	VMOVUPS      const40000000<>+0(SB), Y0
-	VDIVPS       Y3, Y0, Y0
+	VDIVPS       Y2, Y0, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y1
 	VSUBPS       Y0, Y1, Y0
-	VANDPS       const80000000<>+0(SB), Y5, Y1
+	VANDPS       const80000000<>+0(SB), Y4, Y1
 	VORPS        Y1, Y0, Y0
-	VMULPS       Y5, Y5, Y1
+	VMULPS       Y4, Y4, Y1
 	VMOVUPS      constbbbaf0e1<>+0(SB), Y2
 	VFMADD213PS  const3ca9134c<>+0(SB), Y1, Y2
 	VFMADD213PS  constbd5c1e2d<>+0(SB), Y1, Y2
 	VFMADD213PS  const3e088393<>+0(SB), Y1, Y2
 	VFMADD213PS  constbeaaaa99<>+0(SB), Y1, Y2
 	VMULPS       Y1, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y6, Y1
+	VFMADD213PS  Y4, Y4, Y2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y1
 	VBLENDVPS    Y1, Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y4, (AX)(BX*1)
+	VMASKMOVPS   Y0, Y3, (AX)(BX*1)
 
 end20:
 	VZEROUPPER
@@ -1320,15 +1056,7 @@ DATA const7fffffff<>+16(SB)/4, $0x7fffffff
 DATA const7fffffff<>+20(SB)/4, $0x7fffffff
 DATA const7fffffff<>+24(SB)/4, $0x7fffffff
 DATA const7fffffff<>+28(SB)/4, $0x7fffffff
-DATA const7fffffff<>+32(SB)/4, $0x7fffffff
-DATA const7fffffff<>+36(SB)/4, $0x7fffffff
-DATA const7fffffff<>+40(SB)/4, $0x7fffffff
-DATA const7fffffff<>+44(SB)/4, $0x7fffffff
-DATA const7fffffff<>+48(SB)/4, $0x7fffffff
-DATA const7fffffff<>+52(SB)/4, $0x7fffffff
-DATA const7fffffff<>+56(SB)/4, $0x7fffffff
-DATA const7fffffff<>+60(SB)/4, $0x7fffffff
-GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
+GLOBL const7fffffff<>(SB), RODATA|NOPTR, $32
 
 DATA const40000000<>+0(SB)/4, $0x40000000
 DATA const40000000<>+4(SB)/4, $0x40000000
@@ -1338,15 +1066,7 @@ DATA const40000000<>+16(SB)/4, $0x40000000
 DATA const40000000<>+20(SB)/4, $0x40000000
 DATA const40000000<>+24(SB)/4, $0x40000000
 DATA const40000000<>+28(SB)/4, $0x40000000
-DATA const40000000<>+32(SB)/4, $0x40000000
-DATA const40000000<>+36(SB)/4, $0x40000000
-DATA const40000000<>+40(SB)/4, $0x40000000
-DATA const40000000<>+44(SB)/4, $0x40000000
-DATA const40000000<>+48(SB)/4, $0x40000000
-DATA const40000000<>+52(SB)/4, $0x40000000
-DATA const40000000<>+56(SB)/4, $0x40000000
-DATA const40000000<>+60(SB)/4, $0x40000000
-GLOBL const40000000<>(SB), RODATA|NOPTR, $64
+GLOBL const40000000<>(SB), RODATA|NOPTR, $32
 
 DATA constbbbaf0e1<>+0(SB)/4, $0xbbbaf0e1
 DATA constbbbaf0e1<>+4(SB)/4, $0xbbbaf0e1
@@ -1356,15 +1076,7 @@ DATA constbbbaf0e1<>+16(SB)/4, $0xbbbaf0e1
 DATA constbbbaf0e1<>+20(SB)/4, $0xbbbaf0e1
 DATA constbbbaf0e1<>+24(SB)/4, $0xbbbaf0e1
 DATA constbbbaf0e1<>+28(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+32(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+36(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+40(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+44(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+48(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+52(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+56(SB)/4, $0xbbbaf0e1
-DATA constbbbaf0e1<>+60(SB)/4, $0xbbbaf0e1
-GLOBL constbbbaf0e1<>(SB), RODATA|NOPTR, $64
+GLOBL constbbbaf0e1<>(SB), RODATA|NOPTR, $32
 
 DATA const3ca9134c<>+0(SB)/4, $0x3ca9134c
 DATA const3ca9134c<>+4(SB)/4, $0x3ca9134c
@@ -1374,15 +1086,7 @@ DATA const3ca9134c<>+16(SB)/4, $0x3ca9134c
 DATA const3ca9134c<>+20(SB)/4, $0x3ca9134c
 DATA const3ca9134c<>+24(SB)/4, $0x3ca9134c
 DATA const3ca9134c<>+28(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+32(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+36(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+40(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+44(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+48(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+52(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+56(SB)/4, $0x3ca9134c
-DATA const3ca9134c<>+60(SB)/4, $0x3ca9134c
-GLOBL const3ca9134c<>(SB), RODATA|NOPTR, $64
+GLOBL const3ca9134c<>(SB), RODATA|NOPTR, $32
 
 DATA constbd5c1e2d<>+0(SB)/4, $0xbd5c1e2d
 DATA constbd5c1e2d<>+4(SB)/4, $0xbd5c1e2d
@@ -1392,15 +1096,7 @@ DATA constbd5c1e2d<>+16(SB)/4, $0xbd5c1e2d
 DATA constbd5c1e2d<>+20(SB)/4, $0xbd5c1e2d
 DATA constbd5c1e2d<>+24(SB)/4, $0xbd5c1e2d
 DATA constbd5c1e2d<>+28(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+32(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+36(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+40(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+44(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+48(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+52(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+56(SB)/4, $0xbd5c1e2d
-DATA constbd5c1e2d<>+60(SB)/4, $0xbd5c1e2d
-GLOBL constbd5c1e2d<>(SB), RODATA|NOPTR, $64
+GLOBL constbd5c1e2d<>(SB), RODATA|NOPTR, $32
 
 DATA const3e088393<>+0(SB)/4, $0x3e088393
 DATA const3e088393<>+4(SB)/4, $0x3e088393
@@ -1410,15 +1106,7 @@ DATA const3e088393<>+16(SB)/4, $0x3e088393
 DATA const3e088393<>+20(SB)/4, $0x3e088393
 DATA const3e088393<>+24(SB)/4, $0x3e088393
 DATA const3e088393<>+28(SB)/4, $0x3e088393
-DATA const3e088393<>+32(SB)/4, $0x3e088393
-DATA const3e088393<>+36(SB)/4, $0x3e088393
-DATA const3e088393<>+40(SB)/4, $0x3e088393
-DATA const3e088393<>+44(SB)/4, $0x3e088393
-DATA const3e088393<>+48(SB)/4, $0x3e088393
-DATA const3e088393<>+52(SB)/4, $0x3e088393
-DATA const3e088393<>+56(SB)/4, $0x3e088393
-DATA const3e088393<>+60(SB)/4, $0x3e088393
-GLOBL const3e088393<>(SB), RODATA|NOPTR, $64
+GLOBL const3e088393<>(SB), RODATA|NOPTR, $32
 
 DATA constbeaaaa99<>+0(SB)/4, $0xbeaaaa99
 DATA constbeaaaa99<>+4(SB)/4, $0xbeaaaa99
@@ -1428,15 +1116,7 @@ DATA constbeaaaa99<>+16(SB)/4, $0xbeaaaa99
 DATA constbeaaaa99<>+20(SB)/4, $0xbeaaaa99
 DATA constbeaaaa99<>+24(SB)/4, $0xbeaaaa99
 DATA constbeaaaa99<>+28(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+32(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+36(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+40(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+44(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+48(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+52(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+56(SB)/4, $0xbeaaaa99
-DATA constbeaaaa99<>+60(SB)/4, $0xbeaaaa99
-GLOBL constbeaaaa99<>(SB), RODATA|NOPTR, $64
+GLOBL constbeaaaa99<>(SB), RODATA|NOPTR, $32
 
 DATA const3f200000<>+0(SB)/4, $0x3f200000
 DATA const3f200000<>+4(SB)/4, $0x3f200000
@@ -1446,15 +1126,7 @@ DATA const3f200000<>+16(SB)/4, $0x3f200000
 DATA const3f200000<>+20(SB)/4, $0x3f200000
 DATA const3f200000<>+24(SB)/4, $0x3f200000
 DATA const3f200000<>+28(SB)/4, $0x3f200000
-DATA const3f200000<>+32(SB)/4, $0x3f200000
-DATA const3f200000<>+36(SB)/4, $0x3f200000
-DATA const3f200000<>+40(SB)/4, $0x3f200000
-DATA const3f200000<>+44(SB)/4, $0x3f200000
-DATA const3f200000<>+48(SB)/4, $0x3f200000
-DATA const3f200000<>+52(SB)/4, $0x3f200000
-DATA const3f200000<>+56(SB)/4, $0x3f200000
-DATA const3f200000<>+60(SB)/4, $0x3f200000
-GLOBL const3f200000<>(SB), RODATA|NOPTR, $64
+GLOBL const3f200000<>(SB), RODATA|NOPTR, $32
 
 // func softplusF32AVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -1462,9 +1134,9 @@ TEXT ·softplusF32AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS const4b400000<>+0(SB), Y0
 	VMOVUPS constc2d00000<>+0(SB), Y1
 	VMOVUPS const42b20000<>+0(SB), Y2
-	VMOVUPS const3fb8aa3b<>+0(SB), Y3
-	VMOVUPS const3f318000<>+0(SB), Y4
-	VMOVUPS constb95e8083<>+0(SB), Y5
+	VMOVUPS const3fb8aa3b<>+0(SB), Y2
+	VMOVUPS const3f318000<>+0(SB), Y3
+	VMOVUPS constb95e8083<>+0(SB), Y4
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    x_base+24(FP), CX
 	MOVQ    dst_len+8(FP), DX
@@ -1473,114 +1145,112 @@ TEXT ·softplusF32AVX2(SB), NOSPLIT, $0-48
 many21:
 	CMPQ         DX, $0x00000010
 	JLT          one22
-	VMOVUPS      (CX)(BX*1), Y6
-	VMOVUPS      32(CX)(BX*1), Y8
-	VORPS        const80000000<>+0(SB), Y6, Y7
-	VORPS        const80000000<>+0(SB), Y8, Y9
-	VMAXPS       Y7, Y1, Y7
-	VMAXPS       Y9, Y1, Y11
-	VMINPS       Y7, Y2, Y7
-	VMINPS       Y11, Y2, Y11
-	VMOVUPS      Y0, Y9
-	VMOVUPS      Y0, Y12
-	VFMADD231PS  Y3, Y7, Y9
-	VFMADD231PS  Y3, Y11, Y12
-	VSUBPS       Y0, Y9, Y10
-	VSUBPS       Y0, Y12, Y13
-	VFNMADD231PS Y4, Y10, Y7
-	VFNMADD231PS Y4, Y13, Y11
-	VFNMADD231PS Y5, Y10, Y7
-	VFNMADD231PS Y5, Y13, Y11
-	VMOVUPS      const3ab51211<>+0(SB), Y10
-	VMOVUPS      const3ab51211<>+0(SB), Y14
-	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y10
-	VFMADD213PS  const3c091cf9<>+0(SB), Y11, Y14
-	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y14
-	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y14
-	VMULPS       Y7, Y7, Y13
-	VMULPS       Y11, Y11, Y15
-	VFMADD213PS  Y7, Y13, Y10
-	VFMADD213PS  Y11, Y15, Y14
-	VADDPS       const3f800000<>+0(SB), Y10, Y10
-	VADDPS       const3f800000<>+0(SB), Y14, Y14
-	VPSUBD       Y0, Y9, Y9
-	VPSUBD       Y0, Y12, Y12
-	VPSRAD       $0x01, Y9, Y7
-	VPSRAD       $0x01, Y12, Y11
-	VPSUBD       Y7, Y9, Y9
-	VPSUBD       Y11, Y12, Y12
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VMOVUPS      (CX)(BX*1), Y5
+	VMOVUPS      32(CX)(BX*1), Y7
+	VORPS        const80000000<>+0(SB), Y5, Y6
+	VORPS        const80000000<>+0(SB), Y7, Y8
+	VMAXPS       Y6, Y1, Y6
+	VMAXPS       Y8, Y1, Y10
+	VMOVUPS      Y0, Y8
+	VMOVUPS      Y0, Y11
+	VFMADD231PS  Y2, Y6, Y8
+	VFMADD231PS  Y2, Y10, Y11
+	VSUBPS       Y0, Y8, Y9
+	VSUBPS       Y0, Y11, Y12
+	VFNMADD231PS Y3, Y9, Y6
+	VFNMADD231PS Y3, Y12, Y10
+	VFNMADD231PS Y4, Y9, Y6
+	VFNMADD231PS Y4, Y12, Y10
+	VMOVUPS      const3ab51211<>+0(SB), Y9
+	VMOVUPS      const3ab51211<>+0(SB), Y13
+	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y9
+	VFMADD213PS  const3c091cf9<>+0(SB), Y10, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y13
+	VMULPS       Y6, Y6, Y12
+	VMULPS       Y10, Y10, Y14
+	VFMADD213PS  Y6, Y12, Y9
+	VFMADD213PS  Y10, Y14, Y13
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y13, Y13
+	VPSUBD       Y0, Y8, Y8
+	VPSUBD       Y0, Y11, Y11
+	VPSRAD       $0x01, Y8, Y6
+	VPSRAD       $0x01, Y11, Y10
+	VPSUBD       Y6, Y8, Y8
+	VPSUBD       Y10, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y6, Y9, Y9
+	VMULPS       Y10, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
 	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
 	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y7, Y10, Y10
-	VMULPS       Y11, Y14, Y14
-	VPADDD       const0000007f<>+0(SB), Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y12, Y12
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y9, Y10, Y10
-	VMULPS       Y12, Y14, Y14
-	VMOVUPS      const3f000000<>+0(SB), Y7
-	VMOVUPS      const3f000000<>+0(SB), Y11
-	VMOVUPS      Y10, Y9
-	VMOVUPS      Y14, Y12
-	VFMSUB213PS  Y7, Y7, Y9
-	VFMSUB213PS  Y11, Y11, Y12
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y10, Y7
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y14, Y11
-	VBLENDVPS    Y7, Y9, Y10, Y9
-	VBLENDVPS    Y11, Y12, Y14, Y13
-	VMOVUPS      const3f800000<>+0(SB), Y10
-	VMOVUPS      const3f800000<>+0(SB), Y14
-	VMOVUPS      const00000000<>+0(SB), Y12
-	VMOVUPS      const00000000<>+0(SB), Y15
-	VBLENDVPS    Y7, Y10, Y12, Y7
-	VBLENDVPS    Y11, Y14, Y15, Y12
-	VMOVUPS      const3d8a2bd0<>+0(SB), Y10
-	VMOVUPS      const3d8a2bd0<>+0(SB), Y14
-	VFMADD213PS  constbdef1e09<>+0(SB), Y9, Y10
-	VFMADD213PS  constbdef1e09<>+0(SB), Y13, Y14
-	VFMADD213PS  const3df37836<>+0(SB), Y9, Y10
-	VFMADD213PS  const3df37836<>+0(SB), Y13, Y14
-	VFMADD213PS  constbdfe1105<>+0(SB), Y9, Y10
-	VFMADD213PS  constbdfe1105<>+0(SB), Y13, Y14
-	VFMADD213PS  const3e119bb4<>+0(SB), Y9, Y10
-	VFMADD213PS  const3e119bb4<>+0(SB), Y13, Y14
-	VFMADD213PS  constbe2aae27<>+0(SB), Y9, Y10
-	VFMADD213PS  constbe2aae27<>+0(SB), Y13, Y14
-	VFMADD213PS  const3e4cd25b<>+0(SB), Y9, Y10
-	VFMADD213PS  const3e4cd25b<>+0(SB), Y13, Y14
-	VFMADD213PS  constbe800003<>+0(SB), Y9, Y10
-	VFMADD213PS  constbe800003<>+0(SB), Y13, Y14
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Y9, Y10
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Y13, Y14
-	VMULPS       Y9, Y9, Y11
-	VMULPS       Y13, Y13, Y15
-	VMULPS       Y9, Y10, Y10
-	VMULPS       Y13, Y14, Y14
-	VMULPS       Y11, Y10, Y10
-	VMULPS       Y15, Y14, Y14
-	VFMADD231PS  Y5, Y7, Y10
-	VFMADD231PS  Y5, Y12, Y14
-	VFNMADD231PS const3f000000<>+0(SB), Y11, Y10
-	VFNMADD231PS const3f000000<>+0(SB), Y15, Y14
-	VADDPS       Y9, Y10, Y10
-	VADDPS       Y13, Y14, Y14
-	VFMADD231PS  Y4, Y7, Y10
-	VFMADD231PS  Y4, Y12, Y14
-	VMOVUPS      const00000000<>+0(SB), Y7
-	VMOVUPS      const00000000<>+0(SB), Y9
-	VMAXPS       Y6, Y7, Y6
-	VMAXPS       Y8, Y9, Y7
-	VADDPS       Y6, Y10, Y10
-	VADDPS       Y7, Y14, Y14
-	VMOVUPS      Y10, (AX)(BX*1)
-	VMOVUPS      Y14, 32(AX)(BX*1)
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y11, Y13, Y13
+	VMOVUPS      const3f000000<>+0(SB), Y6
+	VMOVUPS      const3f000000<>+0(SB), Y10
+	VMOVUPS      Y9, Y8
+	VMOVUPS      Y13, Y11
+	VFMSUB213PS  Y6, Y6, Y8
+	VFMSUB213PS  Y10, Y10, Y11
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y9, Y6
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y13, Y10
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VBLENDVPS    Y10, Y11, Y13, Y12
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VMOVUPS      const3f800000<>+0(SB), Y13
+	VMOVUPS      const00000000<>+0(SB), Y11
+	VMOVUPS      const00000000<>+0(SB), Y14
+	VBLENDVPS    Y6, Y9, Y11, Y6
+	VBLENDVPS    Y10, Y13, Y14, Y11
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y9
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y13
+	VFMADD213PS  constbdef1e09<>+0(SB), Y8, Y9
+	VFMADD213PS  constbdef1e09<>+0(SB), Y12, Y13
+	VFMADD213PS  const3df37836<>+0(SB), Y8, Y9
+	VFMADD213PS  const3df37836<>+0(SB), Y12, Y13
+	VFMADD213PS  constbdfe1105<>+0(SB), Y8, Y9
+	VFMADD213PS  constbdfe1105<>+0(SB), Y12, Y13
+	VFMADD213PS  const3e119bb4<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e119bb4<>+0(SB), Y12, Y13
+	VFMADD213PS  constbe2aae27<>+0(SB), Y8, Y9
+	VFMADD213PS  constbe2aae27<>+0(SB), Y12, Y13
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y12, Y13
+	VFMADD213PS  constbe800003<>+0(SB), Y8, Y9
+	VFMADD213PS  constbe800003<>+0(SB), Y12, Y13
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y8, Y9
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y12, Y13
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y12, Y12, Y14
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y12, Y13, Y13
+	VMULPS       Y10, Y9, Y9
+	VMULPS       Y14, Y13, Y13
+	VFMADD231PS  Y4, Y6, Y9
+	VFMADD231PS  Y4, Y11, Y13
+	VFNMADD231PS const3f000000<>+0(SB), Y10, Y9
+	VFNMADD231PS const3f000000<>+0(SB), Y14, Y13
+	VADDPS       Y8, Y9, Y9
+	VADDPS       Y12, Y13, Y13
+	VFMADD231PS  Y3, Y6, Y9
+	VFMADD231PS  Y3, Y11, Y13
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMOVUPS      const00000000<>+0(SB), Y8
+	VMAXPS       Y5, Y6, Y5
+	VMAXPS       Y7, Y8, Y6
+	VADDPS       Y5, Y9, Y9
+	VADDPS       Y6, Y13, Y13
+	VMOVUPS      Y9, (AX)(BX*1)
+	VMOVUPS      Y13, 32(AX)(BX*1)
 	ADDQ         $0x00000040, BX
 	SUBQ         $0x00000010, DX
 	JMP          many21
@@ -1589,60 +1259,59 @@ one22:
 vector23:
 	CMPQ         DX, $0x00000008
 	JLT          tail24
-	VMOVUPS      (CX)(BX*1), Y6
-	VORPS        const80000000<>+0(SB), Y6, Y7
-	VMAXPS       Y7, Y1, Y7
-	VMINPS       Y7, Y2, Y7
-	VMOVUPS      Y0, Y8
-	VFMADD231PS  Y3, Y7, Y8
-	VSUBPS       Y0, Y8, Y9
-	VFNMADD231PS Y4, Y9, Y7
-	VFNMADD231PS Y5, Y9, Y7
-	VMOVUPS      const3ab51211<>+0(SB), Y9
-	VFMADD213PS  const3c091cf9<>+0(SB), Y7, Y9
-	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
-	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
-	VMULPS       Y7, Y7, Y10
-	VFMADD213PS  Y7, Y10, Y9
-	VADDPS       const3f800000<>+0(SB), Y9, Y9
-	VPSUBD       Y0, Y8, Y8
-	VPSRAD       $0x01, Y8, Y7
-	VPSUBD       Y7, Y8, Y8
+	VMOVUPS      (CX)(BX*1), Y5
+	VORPS        const80000000<>+0(SB), Y5, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMOVUPS      Y0, Y7
+	VFMADD231PS  Y2, Y6, Y7
+	VSUBPS       Y0, Y7, Y8
+	VFNMADD231PS Y3, Y8, Y6
+	VFNMADD231PS Y4, Y8, Y6
+	VMOVUPS      const3ab51211<>+0(SB), Y8
+	VFMADD213PS  const3c091cf9<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VFMADD213PS  Y6, Y9, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VPSUBD       Y0, Y7, Y7
+	VPSRAD       $0x01, Y7, Y6
+	VPSUBD       Y6, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
 	VPADDD       const0000007f<>+0(SB), Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VMOVUPS      const3f000000<>+0(SB), Y7
-	VMOVUPS      Y9, Y8
-	VFMSUB213PS  Y7, Y7, Y8
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y9, Y7
-	VBLENDVPS    Y7, Y8, Y9, Y8
-	VMOVUPS      const3f800000<>+0(SB), Y9
-	VMOVUPS      const00000000<>+0(SB), Y10
-	VBLENDVPS    Y7, Y9, Y10, Y7
-	VMOVUPS      const3d8a2bd0<>+0(SB), Y9
-	VFMADD213PS  constbdef1e09<>+0(SB), Y8, Y9
-	VFMADD213PS  const3df37836<>+0(SB), Y8, Y9
-	VFMADD213PS  constbdfe1105<>+0(SB), Y8, Y9
-	VFMADD213PS  const3e119bb4<>+0(SB), Y8, Y9
-	VFMADD213PS  constbe2aae27<>+0(SB), Y8, Y9
-	VFMADD213PS  const3e4cd25b<>+0(SB), Y8, Y9
-	VFMADD213PS  constbe800003<>+0(SB), Y8, Y9
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Y8, Y9
-	VMULPS       Y8, Y8, Y10
-	VMULPS       Y8, Y9, Y9
-	VMULPS       Y10, Y9, Y9
-	VFMADD231PS  Y5, Y7, Y9
-	VFNMADD231PS const3f000000<>+0(SB), Y10, Y9
-	VADDPS       Y8, Y9, Y9
-	VFMADD231PS  Y4, Y7, Y9
-	VMOVUPS      const00000000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VADDPS       Y6, Y9, Y9
-	VMOVUPS      Y9, (AX)(BX*1)
+	VMULPS       Y7, Y8, Y8
+	VMOVUPS      const3f000000<>+0(SB), Y6
+	VMOVUPS      Y8, Y7
+	VFMSUB213PS  Y6, Y6, Y7
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y8, Y6
+	VBLENDVPS    Y6, Y7, Y8, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VMOVUPS      const00000000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y6
+	VMOVUPS      const3d8a2bd0<>+0(SB), Y8
+	VFMADD213PS  constbdef1e09<>+0(SB), Y7, Y8
+	VFMADD213PS  const3df37836<>+0(SB), Y7, Y8
+	VFMADD213PS  constbdfe1105<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e119bb4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbe2aae27<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e4cd25b<>+0(SB), Y7, Y8
+	VFMADD213PS  constbe800003<>+0(SB), Y7, Y8
+	VFMADD213PS  const3eaaaaa4<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y7, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VFMADD231PS  Y4, Y6, Y8
+	VFNMADD231PS const3f000000<>+0(SB), Y9, Y8
+	VADDPS       Y7, Y8, Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y5
+	VADDPS       Y5, Y8, Y8
+	VMOVUPS      Y8, (AX)(BX*1)
 	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
 	JMP          vector23
@@ -1652,41 +1321,40 @@ tail24:
 	JEQ          end25
 	LEAQ         lanes<>+32(SB), SI
 	NEGQ         DX
-	VMOVDQU      (SI)(DX*4), Y6
-	VMASKMOVPS   (CX)(BX*1), Y6, Y7
-	VORPS        const80000000<>+0(SB), Y7, Y8
-	VMAXPS       Y8, Y1, Y1
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      Y0, Y2
-	VFMADD231PS  Y3, Y1, Y2
-	VSUBPS       Y0, Y2, Y3
-	VFNMADD231PS Y4, Y3, Y1
-	VFNMADD231PS Y5, Y3, Y1
-	VMOVUPS      const3ab51211<>+0(SB), Y3
-	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
+	VMOVDQU      (SI)(DX*4), Y5
+	VMASKMOVPS   (CX)(BX*1), Y5, Y6
+	VORPS        const80000000<>+0(SB), Y6, Y7
+	VMAXPS       Y7, Y1, Y1
+	VMOVUPS      Y0, Y7
+	VFMADD231PS  Y2, Y1, Y7
+	VSUBPS       Y0, Y7, Y2
+	VFNMADD231PS Y3, Y2, Y1
+	VFNMADD231PS Y4, Y2, Y1
+	VMOVUPS      const3ab51211<>+0(SB), Y2
+	VFMADD213PS  const3c091cf9<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y2
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y2
 	VMULPS       Y1, Y1, Y8
-	VFMADD213PS  Y1, Y8, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VPSUBD       Y0, Y2, Y2
-	VPSRAD       $0x01, Y2, Y0
-	VPSUBD       Y0, Y2, Y2
+	VFMADD213PS  Y1, Y8, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VPSUBD       Y0, Y7, Y7
+	VPSRAD       $0x01, Y7, Y0
+	VPSUBD       Y0, Y7, Y7
 	VPADDD       const0000007f<>+0(SB), Y0, Y0
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
+	VMULPS       Y0, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y2, Y2
 	VMOVUPS      const3f000000<>+0(SB), Y0
-	VMOVUPS      Y3, Y1
+	VMOVUPS      Y2, Y1
 	VFMSUB213PS  Y0, Y0, Y1
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y3, Y0
-	VBLENDVPS    Y0, Y1, Y3, Y1
+	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Y2, Y0
+	VBLENDVPS    Y0, Y1, Y2, Y1
 	VMOVUPS      const3f800000<>+0(SB), Y2
-	VMOVUPS      const00000000<>+0(SB), Y3
-	VBLENDVPS    Y0, Y2, Y3, Y0
+	VMOVUPS      const00000000<>+0(SB), Y7
+	VBLENDVPS    Y0, Y2, Y7, Y0
 	VMOVUPS      const3d8a2bd0<>+0(SB), Y2
 	VFMADD213PS  constbdef1e09<>+0(SB), Y1, Y2
 	VFMADD213PS  const3df37836<>+0(SB), Y1, Y2
@@ -1696,17 +1364,17 @@ tail24:
 	VFMADD213PS  const3e4cd25b<>+0(SB), Y1, Y2
 	VFMADD213PS  constbe800003<>+0(SB), Y1, Y2
 	VFMADD213PS  const3eaaaaa4<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y1, Y3
+	VMULPS       Y1, Y1, Y7
 	VMULPS       Y1, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VFMADD231PS  Y5, Y0, Y2
-	VFNMADD231PS const3f000000<>+0(SB), Y3, Y2
-	VADDPS       Y1, Y2, Y2
+	VMULPS       Y7, Y2, Y2
 	VFMADD231PS  Y4, Y0, Y2
+	VFNMADD231PS const3f000000<>+0(SB), Y7, Y2
+	VADDPS       Y1, Y2, Y2
+	VFMADD231PS  Y3, Y0, Y2
 	VMOVUPS      const00000000<>+0(SB), Y0
-	VMAXPS       Y7, Y0, Y0
+	VMAXPS       Y6, Y0, Y0
 	VADDPS       Y0, Y2, Y2
-	VMASKMOVPS   Y2, Y6, (AX)(BX*1)
+	VMASKMOVPS   Y2, Y5, (AX)(BX*1)
 
 end25:
 	VZEROUPPER
@@ -1720,15 +1388,7 @@ DATA const3ed413cd<>+16(SB)/4, $0x3ed413cd
 DATA const3ed413cd<>+20(SB)/4, $0x3ed413cd
 DATA const3ed413cd<>+24(SB)/4, $0x3ed413cd
 DATA const3ed413cd<>+28(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+32(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+36(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+40(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+44(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+48(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+52(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+56(SB)/4, $0x3ed413cd
-DATA const3ed413cd<>+60(SB)/4, $0x3ed413cd
-GLOBL const3ed413cd<>(SB), RODATA|NOPTR, $64
+GLOBL const3ed413cd<>(SB), RODATA|NOPTR, $32
 
 // func erfF32AVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
@@ -1982,15 +1642,7 @@ DATA const38a4b518<>+16(SB)/4, $0x38a4b518
 DATA const38a4b518<>+20(SB)/4, $0x38a4b518
 DATA const38a4b518<>+24(SB)/4, $0x38a4b518
 DATA const38a4b518<>+28(SB)/4, $0x38a4b518
-DATA const38a4b518<>+32(SB)/4, $0x38a4b518
-DATA const38a4b518<>+36(SB)/4, $0x38a4b518
-DATA const38a4b518<>+40(SB)/4, $0x38a4b518
-DATA const38a4b518<>+44(SB)/4, $0x38a4b518
-DATA const38a4b518<>+48(SB)/4, $0x38a4b518
-DATA const38a4b518<>+52(SB)/4, $0x38a4b518
-DATA const38a4b518<>+56(SB)/4, $0x38a4b518
-DATA const38a4b518<>+60(SB)/4, $0x38a4b518
-GLOBL const38a4b518<>(SB), RODATA|NOPTR, $64
+GLOBL const38a4b518<>(SB), RODATA|NOPTR, $32
 
 DATA constba51fb80<>+0(SB)/4, $0xba51fb80
 DATA constba51fb80<>+4(SB)/4, $0xba51fb80
@@ -2000,15 +1652,7 @@ DATA constba51fb80<>+16(SB)/4, $0xba51fb80
 DATA constba51fb80<>+20(SB)/4, $0xba51fb80
 DATA constba51fb80<>+24(SB)/4, $0xba51fb80
 DATA constba51fb80<>+28(SB)/4, $0xba51fb80
-DATA constba51fb80<>+32(SB)/4, $0xba51fb80
-DATA constba51fb80<>+36(SB)/4, $0xba51fb80
-DATA constba51fb80<>+40(SB)/4, $0xba51fb80
-DATA constba51fb80<>+44(SB)/4, $0xba51fb80
-DATA constba51fb80<>+48(SB)/4, $0xba51fb80
-DATA constba51fb80<>+52(SB)/4, $0xba51fb80
-DATA constba51fb80<>+56(SB)/4, $0xba51fb80
-DATA constba51fb80<>+60(SB)/4, $0xba51fb80
-GLOBL constba51fb80<>(SB), RODATA|NOPTR, $64
+GLOBL constba51fb80<>(SB), RODATA|NOPTR, $32
 
 DATA const3baa02d9<>+0(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+4(SB)/4, $0x3baa02d9
@@ -2018,15 +1662,7 @@ DATA const3baa02d9<>+16(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+20(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+24(SB)/4, $0x3baa02d9
 DATA const3baa02d9<>+28(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+32(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+36(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+40(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+44(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+48(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+52(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+56(SB)/4, $0x3baa02d9
-DATA const3baa02d9<>+60(SB)/4, $0x3baa02d9
-GLOBL const3baa02d9<>(SB), RODATA|NOPTR, $64
+GLOBL const3baa02d9<>(SB), RODATA|NOPTR, $32
 
 DATA constbcdbfc87<>+0(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+4(SB)/4, $0xbcdbfc87
@@ -2036,15 +1672,7 @@ DATA constbcdbfc87<>+16(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+20(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+24(SB)/4, $0xbcdbfc87
 DATA constbcdbfc87<>+28(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+32(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+36(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+40(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+44(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+48(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+52(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+56(SB)/4, $0xbcdbfc87
-DATA constbcdbfc87<>+60(SB)/4, $0xbcdbfc87
-GLOBL constbcdbfc87<>(SB), RODATA|NOPTR, $64
+GLOBL constbcdbfc87<>(SB), RODATA|NOPTR, $32
 
 DATA const3de7167c<>+0(SB)/4, $0x3de7167c
 DATA const3de7167c<>+4(SB)/4, $0x3de7167c
@@ -2054,15 +1682,7 @@ DATA const3de7167c<>+16(SB)/4, $0x3de7167c
 DATA const3de7167c<>+20(SB)/4, $0x3de7167c
 DATA const3de7167c<>+24(SB)/4, $0x3de7167c
 DATA const3de7167c<>+28(SB)/4, $0x3de7167c
-DATA const3de7167c<>+32(SB)/4, $0x3de7167c
-DATA const3de7167c<>+36(SB)/4, $0x3de7167c
-DATA const3de7167c<>+40(SB)/4, $0x3de7167c
-DATA const3de7167c<>+44(SB)/4, $0x3de7167c
-DATA const3de7167c<>+48(SB)/4, $0x3de7167c
-DATA const3de7167c<>+52(SB)/4, $0x3de7167c
-DATA const3de7167c<>+56(SB)/4, $0x3de7167c
-DATA const3de7167c<>+60(SB)/4, $0x3de7167c
-GLOBL const3de7167c<>(SB), RODATA|NOPTR, $64
+GLOBL const3de7167c<>(SB), RODATA|NOPTR, $32
 
 DATA constbec0939f<>+0(SB)/4, $0xbec0939f
 DATA constbec0939f<>+4(SB)/4, $0xbec0939f
@@ -2072,15 +1692,7 @@ DATA constbec0939f<>+16(SB)/4, $0xbec0939f
 DATA constbec0939f<>+20(SB)/4, $0xbec0939f
 DATA constbec0939f<>+24(SB)/4, $0xbec0939f
 DATA constbec0939f<>+28(SB)/4, $0xbec0939f
-DATA constbec0939f<>+32(SB)/4, $0xbec0939f
-DATA constbec0939f<>+36(SB)/4, $0xbec0939f
-DATA constbec0939f<>+40(SB)/4, $0xbec0939f
-DATA constbec0939f<>+44(SB)/4, $0xbec0939f
-DATA constbec0939f<>+48(SB)/4, $0xbec0939f
-DATA constbec0939f<>+52(SB)/4, $0xbec0939f
-DATA constbec0939f<>+56(SB)/4, $0xbec0939f
-DATA constbec0939f<>+60(SB)/4, $0xbec0939f
-GLOBL constbec0939f<>(SB), RODATA|NOPTR, $64
+GLOBL constbec0939f<>(SB), RODATA|NOPTR, $32
 
 DATA const3e0375d4<>+0(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+4(SB)/4, $0x3e0375d4
@@ -2090,15 +1702,7 @@ DATA const3e0375d4<>+16(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+20(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+24(SB)/4, $0x3e0375d4
 DATA const3e0375d4<>+28(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+32(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+36(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+40(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+44(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+48(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+52(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+56(SB)/4, $0x3e0375d4
-DATA const3e0375d4<>+60(SB)/4, $0x3e0375d4
-GLOBL const3e0375d4<>(SB), RODATA|NOPTR, $64
+GLOBL const3e0375d4<>(SB), RODATA|NOPTR, $32
 
 DATA const407ccccd<>+0(SB)/4, $0x407ccccd
 DATA const407ccccd<>+4(SB)/4, $0x407ccccd
@@ -2108,15 +1712,7 @@ DATA const407ccccd<>+16(SB)/4, $0x407ccccd
 DATA const407ccccd<>+20(SB)/4, $0x407ccccd
 DATA const407ccccd<>+24(SB)/4, $0x407ccccd
 DATA const407ccccd<>+28(SB)/4, $0x407ccccd
-DATA const407ccccd<>+32(SB)/4, $0x407ccccd
-DATA const407ccccd<>+36(SB)/4, $0x407ccccd
-DATA const407ccccd<>+40(SB)/4, $0x407ccccd
-DATA const407ccccd<>+44(SB)/4, $0x407ccccd
-DATA const407ccccd<>+48(SB)/4, $0x407ccccd
-DATA const407ccccd<>+52(SB)/4, $0x407ccccd
-DATA const407ccccd<>+56(SB)/4, $0x407ccccd
-DATA const407ccccd<>+60(SB)/4, $0x407ccccd
-GLOBL const407ccccd<>(SB), RODATA|NOPTR, $64
+GLOBL const407ccccd<>(SB), RODATA|NOPTR, $32
 
 DATA const39436e56<>+0(SB)/4, $0x39436e56
 DATA const39436e56<>+4(SB)/4, $0x39436e56
@@ -2126,15 +1722,7 @@ DATA const39436e56<>+16(SB)/4, $0x39436e56
 DATA const39436e56<>+20(SB)/4, $0x39436e56
 DATA const39436e56<>+24(SB)/4, $0x39436e56
 DATA const39436e56<>+28(SB)/4, $0x39436e56
-DATA const39436e56<>+32(SB)/4, $0x39436e56
-DATA const39436e56<>+36(SB)/4, $0x39436e56
-DATA const39436e56<>+40(SB)/4, $0x39436e56
-DATA const39436e56<>+44(SB)/4, $0x39436e56
-DATA const39436e56<>+48(SB)/4, $0x39436e56
-DATA const39436e56<>+52(SB)/4, $0x39436e56
-DATA const39436e56<>+56(SB)/4, $0x39436e56
-DATA const39436e56<>+60(SB)/4, $0x39436e56
-GLOBL const39436e56<>(SB), RODATA|NOPTR, $64
+GLOBL const39436e56<>(SB), RODATA|NOPTR, $32
 
 DATA constbb412d3d<>+0(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+4(SB)/4, $0xbb412d3d
@@ -2144,15 +1732,7 @@ DATA constbb412d3d<>+16(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+20(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+24(SB)/4, $0xbb412d3d
 DATA constbb412d3d<>+28(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+32(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+36(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+40(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+44(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+48(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+52(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+56(SB)/4, $0xbb412d3d
-DATA constbb412d3d<>+60(SB)/4, $0xbb412d3d
-GLOBL constbb412d3d<>(SB), RODATA|NOPTR, $64
+GLOBL constbb412d3d<>(SB), RODATA|NOPTR, $32
 
 DATA const3cb2e59d<>+0(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+4(SB)/4, $0x3cb2e59d
@@ -2162,15 +1742,7 @@ DATA const3cb2e59d<>+16(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+20(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+24(SB)/4, $0x3cb2e59d
 DATA const3cb2e59d<>+28(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+32(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+36(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+40(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+44(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+48(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+52(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+56(SB)/4, $0x3cb2e59d
-DATA const3cb2e59d<>+60(SB)/4, $0x3cb2e59d
-GLOBL const3cb2e59d<>(SB), RODATA|NOPTR, $64
+GLOBL const3cb2e59d<>(SB), RODATA|NOPTR, $32
 
 DATA constbdd32993<>+0(SB)/4, $0xbdd32993
 DATA constbdd32993<>+4(SB)/4, $0xbdd32993
@@ -2180,15 +1752,7 @@ DATA constbdd32993<>+16(SB)/4, $0xbdd32993
 DATA constbdd32993<>+20(SB)/4, $0xbdd32993
 DATA constbdd32993<>+24(SB)/4, $0xbdd32993
 DATA constbdd32993<>+28(SB)/4, $0xbdd32993
-DATA constbdd32993<>+32(SB)/4, $0xbdd32993
-DATA constbdd32993<>+36(SB)/4, $0xbdd32993
-DATA constbdd32993<>+40(SB)/4, $0xbdd32993
-DATA constbdd32993<>+44(SB)/4, $0xbdd32993
-DATA constbdd32993<>+48(SB)/4, $0xbdd32993
-DATA constbdd32993<>+52(SB)/4, $0xbdd32993
-DATA constbdd32993<>+56(SB)/4, $0xbdd32993
-DATA constbdd32993<>+60(SB)/4, $0xbdd32993
-GLOBL constbdd32993<>(SB), RODATA|NOPTR, $64
+GLOBL constbdd32993<>(SB), RODATA|NOPTR, $32
 
 DATA constbf235d78<>+0(SB)/4, $0xbf235d78
 DATA constbf235d78<>+4(SB)/4, $0xbf235d78
@@ -2198,15 +1762,7 @@ DATA constbf235d78<>+16(SB)/4, $0xbf235d78
 DATA constbf235d78<>+20(SB)/4, $0xbf235d78
 DATA constbf235d78<>+24(SB)/4, $0xbf235d78
 DATA constbf235d78<>+28(SB)/4, $0xbf235d78
-DATA constbf235d78<>+32(SB)/4, $0xbf235d78
-DATA constbf235d78<>+36(SB)/4, $0xbf235d78
-DATA constbf235d78<>+40(SB)/4, $0xbf235d78
-DATA constbf235d78<>+44(SB)/4, $0xbf235d78
-DATA constbf235d78<>+48(SB)/4, $0xbf235d78
-DATA constbf235d78<>+52(SB)/4, $0xbf235d78
-DATA constbf235d78<>+56(SB)/4, $0xbf235d78
-DATA constbf235d78<>+60(SB)/4, $0xbf235d78
-GLOBL constbf235d78<>(SB), RODATA|NOPTR, $64
+GLOBL constbf235d78<>(SB), RODATA|NOPTR, $32
 
 DATA constbf904475<>+0(SB)/4, $0xbf904475
 DATA constbf904475<>+4(SB)/4, $0xbf904475
@@ -2216,15 +1772,7 @@ DATA constbf904475<>+16(SB)/4, $0xbf904475
 DATA constbf904475<>+20(SB)/4, $0xbf904475
 DATA constbf904475<>+24(SB)/4, $0xbf904475
 DATA constbf904475<>+28(SB)/4, $0xbf904475
-DATA constbf904475<>+32(SB)/4, $0xbf904475
-DATA constbf904475<>+36(SB)/4, $0xbf904475
-DATA constbf904475<>+40(SB)/4, $0xbf904475
-DATA constbf904475<>+44(SB)/4, $0xbf904475
-DATA constbf904475<>+48(SB)/4, $0xbf904475
-DATA constbf904475<>+52(SB)/4, $0xbf904475
-DATA constbf904475<>+56(SB)/4, $0xbf904475
-DATA constbf904475<>+60(SB)/4, $0xbf904475
-GLOBL constbf904475<>(SB), RODATA|NOPTR, $64
+GLOBL constbf904475<>(SB), RODATA|NOPTR, $32
 
 DATA constb9b310ac<>+0(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+4(SB)/4, $0xb9b310ac
@@ -2234,125 +1782,117 @@ DATA constb9b310ac<>+16(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+20(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+24(SB)/4, $0xb9b310ac
 DATA constb9b310ac<>+28(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+32(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+36(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+40(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+44(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+48(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+52(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+56(SB)/4, $0xb9b310ac
-DATA constb9b310ac<>+60(SB)/4, $0xb9b310ac
-GLOBL constb9b310ac<>(SB), RODATA|NOPTR, $64
+GLOBL constb9b310ac<>(SB), RODATA|NOPTR, $32
 
 // func expF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	VMOVUPS const3f800000<>+0(SB), Z6
-	VMOVUPS const3efffffe<>+0(SB), Z7
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	VBROADCASTSS const42b20000<>+0(SB), Z2
+	VBROADCASTSS const3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS const3f318000<>+0(SB), Z4
+	VBROADCASTSS constb95e8083<>+0(SB), Z5
+	VBROADCASTSS const3f800000<>+0(SB), Z6
+	VBROADCASTSS const3efffffe<>+0(SB), Z7
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many31:
-	CMPQ         DX, $0x00000020
-	JLT          one32
-	VMOVUPS      (CX)(BX*1), Z8
-	VMOVUPS      64(CX)(BX*1), Z9
-	VMAXPS       Z8, Z1, Z8
-	VMAXPS       Z9, Z1, Z10
-	VMINPS       Z8, Z2, Z8
-	VMINPS       Z10, Z2, Z10
-	VMOVUPS      Z0, Z9
-	VMOVUPS      Z0, Z11
-	VFMADD231PS  Z3, Z8, Z9
-	VFMADD231PS  Z3, Z10, Z11
-	VSUBPS       Z0, Z9, Z9
-	VSUBPS       Z0, Z11, Z13
-	VFNMADD231PS Z4, Z9, Z8
-	VFNMADD231PS Z4, Z13, Z10
-	VFNMADD231PS Z5, Z9, Z8
-	VFNMADD231PS Z5, Z13, Z10
-	VMOVUPS      const3ab51211<>+0(SB), Z11
-	VMOVUPS      const3ab51211<>+0(SB), Z14
-	VFMADD213PS  const3c091cf9<>+0(SB), Z8, Z11
-	VFMADD213PS  const3c091cf9<>+0(SB), Z10, Z14
-	VFMADD213PS  const3d2aac79<>+0(SB), Z8, Z11
-	VFMADD213PS  const3d2aac79<>+0(SB), Z10, Z14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z8, Z11
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z10, Z14
-	VFMADD213PS  Z7, Z8, Z11
-	VFMADD213PS  Z7, Z10, Z14
-	VMULPS       Z8, Z8, Z12
-	VMULPS       Z10, Z10, Z15
-	VFMADD213PS  Z8, Z12, Z11
-	VFMADD213PS  Z10, Z15, Z14
-	VADDPS       Z6, Z11, Z11
-	VADDPS       Z6, Z14, Z14
-	VSCALEFPS    Z9, Z11, Z11
-	VSCALEFPS    Z13, Z14, Z14
-	VMOVUPS      Z11, (AX)(BX*1)
-	VMOVUPS      Z14, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many31
+	CMPQ             DX, $0x00000020
+	JLT              one32
+	VMOVUPS          (CX)(BX*1), Z8
+	VMOVUPS          64(CX)(BX*1), Z9
+	VMAXPS           Z8, Z1, Z8
+	VMAXPS           Z9, Z1, Z10
+	VMINPS           Z8, Z2, Z8
+	VMINPS           Z10, Z2, Z10
+	VMOVUPS          Z0, Z9
+	VMOVUPS          Z0, Z11
+	VFMADD231PS      Z3, Z8, Z9
+	VFMADD231PS      Z3, Z10, Z11
+	VSUBPS           Z0, Z9, Z9
+	VSUBPS           Z0, Z11, Z13
+	VFNMADD231PS     Z4, Z9, Z8
+	VFNMADD231PS     Z4, Z13, Z10
+	VFNMADD231PS     Z5, Z9, Z8
+	VFNMADD231PS     Z5, Z13, Z10
+	VBROADCASTSS     const3ab51211<>+0(SB), Z11
+	VBROADCASTSS     const3ab51211<>+0(SB), Z14
+	VFMADD213PS.BCST const3c091cf9<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST const3c091cf9<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST const3d2aac79<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST const3d2aac79<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST const3e2aaa49<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST const3e2aaa49<>+0(SB), Z10, Z14
+	VFMADD213PS      Z7, Z8, Z11
+	VFMADD213PS      Z7, Z10, Z14
+	VMULPS           Z8, Z8, Z12
+	VMULPS           Z10, Z10, Z15
+	VFMADD213PS      Z8, Z12, Z11
+	VFMADD213PS      Z10, Z15, Z14
+	VADDPS           Z6, Z11, Z11
+	VADDPS           Z6, Z14, Z14
+	VSCALEFPS        Z9, Z11, Z11
+	VSCALEFPS        Z13, Z14, Z14
+	VMOVUPS          Z11, (AX)(BX*1)
+	VMOVUPS          Z14, 64(AX)(BX*1)
+	ADDQ             $0x00000080, BX
+	SUBQ             $0x00000020, DX
+	JMP              many31
 
 one32:
 vector33:
-	CMPQ         DX, $0x00000010
-	JLT          tail34
-	VMOVUPS      (CX)(BX*1), Z8
-	VMAXPS       Z8, Z1, Z8
-	VMINPS       Z8, Z2, Z8
-	VMOVUPS      Z0, Z9
-	VFMADD231PS  Z3, Z8, Z9
-	VSUBPS       Z0, Z9, Z9
-	VFNMADD231PS Z4, Z9, Z8
-	VFNMADD231PS Z5, Z9, Z8
-	VMOVUPS      const3ab51211<>+0(SB), Z10
-	VFMADD213PS  const3c091cf9<>+0(SB), Z8, Z10
-	VFMADD213PS  const3d2aac79<>+0(SB), Z8, Z10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z8, Z10
-	VFMADD213PS  Z7, Z8, Z10
-	VMULPS       Z8, Z8, Z11
-	VFMADD213PS  Z8, Z11, Z10
-	VADDPS       Z6, Z10, Z10
-	VSCALEFPS    Z9, Z10, Z10
-	VMOVUPS      Z10, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector33
+	CMPQ             DX, $0x00000010
+	JLT              tail34
+	VMOVUPS          (CX)(BX*1), Z8
+	VMAXPS           Z8, Z1, Z8
+	VMINPS           Z8, Z2, Z8
+	VMOVUPS          Z0, Z9
+	VFMADD231PS      Z3, Z8, Z9
+	VSUBPS           Z0, Z9, Z9
+	VFNMADD231PS     Z4, Z9, Z8
+	VFNMADD231PS     Z5, Z9, Z8
+	VBROADCASTSS     const3ab51211<>+0(SB), Z10
+	VFMADD213PS.BCST const3c091cf9<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST const3d2aac79<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST const3e2aaa49<>+0(SB), Z8, Z10
+	VFMADD213PS      Z7, Z8, Z10
+	VMULPS           Z8, Z8, Z11
+	VFMADD213PS      Z8, Z11, Z10
+	VADDPS           Z6, Z10, Z10
+	VSCALEFPS        Z9, Z10, Z10
+	VMOVUPS          Z10, (AX)(BX*1)
+	ADDQ             $0x00000040, BX
+	SUBQ             $0x00000010, DX
+	JMP              vector33
 
 tail34:
-	TESTQ        DX, DX
-	JEQ          end35
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z8
-	VMAXPS       Z8, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  Z3, Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS Z4, Z0, Z1
-	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z2
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
-	VFMADD213PS  Z7, Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       Z6, Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VMOVUPS      Z2, K1, (AX)(BX*1)
+	TESTQ            DX, DX
+	JEQ              end35
+	MOVL             $-1, SI
+	BZHIL            DX, SI, SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (CX)(BX*1), K1, Z8
+	VMAXPS           Z8, Z1, Z1
+	VMINPS           Z1, Z2, Z1
+	VMOVUPS          Z0, Z2
+	VFMADD231PS      Z3, Z1, Z2
+	VSUBPS           Z0, Z2, Z0
+	VFNMADD231PS     Z4, Z0, Z1
+	VFNMADD231PS     Z5, Z0, Z1
+	VBROADCASTSS     const3ab51211<>+0(SB), Z2
+	VFMADD213PS.BCST const3c091cf9<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST const3d2aac79<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST const3e2aaa49<>+0(SB), Z1, Z2
+	VFMADD213PS      Z7, Z1, Z2
+	VMULPS           Z1, Z1, Z3
+	VFMADD213PS      Z1, Z3, Z2
+	VADDPS           Z6, Z2, Z2
+	VSCALEFPS        Z0, Z2, Z2
+	VMOVUPS          Z2, K1, (AX)(BX*1)
 
 end35:
 	VZEROUPPER
@@ -2361,184 +1901,184 @@ end35:
 // func logF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·logF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const3f800000<>+0(SB), Z0
-	VMOVUPS const4b000000<>+0(SB), Z1
-	VMOVUPS constc1b80000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const3f800000<>+0(SB), Z0
+	VBROADCASTSS const4b000000<>+0(SB), Z1
+	VBROADCASTSS constc1b80000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many36:
-	CMPQ         DX, $0x00000020
-	JLT          one37
-	VMOVUPS      (CX)(BX*1), Z4
-	VMOVUPS      64(CX)(BX*1), Z11
-	VCMPPS       $0x11, const00800000<>+0(SB), Z4, K1
-	VCMPPS       $0x11, const00800000<>+0(SB), Z11, K2
-	VMULPS       Z1, Z4, Z5
-	VMULPS       Z1, Z11, Z12
-	VBLENDMPS    Z5, Z4, K1, Z6
-	VBLENDMPS    Z12, Z11, K2, Z13
-	VBLENDMPS    Z2, Z3, K1, Z7
-	VBLENDMPS    Z2, Z3, K2, Z14
-	VPSUBD       const3f3504f3<>+0(SB), Z6, Z5
-	VPSUBD       const3f3504f3<>+0(SB), Z13, Z28
-	VPSRAD       $0x17, Z5, Z5
-	VPSRAD       $0x17, Z28, Z28
-	VCVTDQ2PS    Z5, Z12
-	VCVTDQ2PS    Z28, Z29
-	VADDPS       Z7, Z12, Z12
-	VADDPS       Z14, Z29, Z29
-	VPSLLD       $0x17, Z5, Z5
-	VPSLLD       $0x17, Z28, Z28
-	VPSUBD       Z5, Z6, Z6
-	VPSUBD       Z28, Z13, Z13
-	VSUBPS       Z0, Z6, Z6
-	VSUBPS       Z0, Z13, Z13
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z5
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z30
-	VFMADD213PS  constbdef1e09<>+0(SB), Z6, Z5
-	VFMADD213PS  constbdef1e09<>+0(SB), Z13, Z30
-	VFMADD213PS  const3df37836<>+0(SB), Z6, Z5
-	VFMADD213PS  const3df37836<>+0(SB), Z13, Z30
-	VFMADD213PS  constbdfe1105<>+0(SB), Z6, Z5
-	VFMADD213PS  constbdfe1105<>+0(SB), Z13, Z30
-	VFMADD213PS  const3e119bb4<>+0(SB), Z6, Z5
-	VFMADD213PS  const3e119bb4<>+0(SB), Z13, Z30
-	VFMADD213PS  constbe2aae27<>+0(SB), Z6, Z5
-	VFMADD213PS  constbe2aae27<>+0(SB), Z13, Z30
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z6, Z5
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z13, Z30
-	VFMADD213PS  constbe800003<>+0(SB), Z6, Z5
-	VFMADD213PS  constbe800003<>+0(SB), Z13, Z30
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z6, Z5
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z13, Z30
-	VMULPS       Z6, Z6, Z28
-	VMULPS       Z13, Z13, Z31
-	VMULPS       Z6, Z5, Z5
-	VMULPS       Z13, Z30, Z30
-	VMULPS       Z28, Z5, Z5
-	VMULPS       Z31, Z30, Z30
-	VFMADD231PS  constb95e8083<>+0(SB), Z12, Z5
-	VFMADD231PS  constb95e8083<>+0(SB), Z29, Z30
-	VFNMADD231PS const3f000000<>+0(SB), Z28, Z5
-	VFNMADD231PS const3f000000<>+0(SB), Z31, Z30
-	VADDPS       Z6, Z5, Z5
-	VADDPS       Z13, Z30, Z30
-	VFMADD231PS  const3f318000<>+0(SB), Z12, Z5
-	VFMADD231PS  const3f318000<>+0(SB), Z29, Z30
-	VCMPPS       $0x15, const7f800000<>+0(SB), Z4, K1
-	VCMPPS       $0x15, const7f800000<>+0(SB), Z11, K2
-	VBLENDMPS    Z4, Z5, K1, Z8
-	VBLENDMPS    Z11, Z30, K2, Z15
-	VCMPPS       $0x11, Z3, Z4, K1
-	VCMPPS       $0x11, Z3, Z11, K2
-	VMOVUPS      const7fc00000<>+0(SB), Z5
-	VMOVUPS      const7fc00000<>+0(SB), Z12
-	VBLENDMPS    Z5, Z8, K1, Z9
-	VBLENDMPS    Z12, Z15, K2, Z16
-	VCMPPS       $0x00, Z3, Z4, K1
-	VCMPPS       $0x00, Z3, Z11, K2
-	VMOVUPS      constff800000<>+0(SB), Z4
-	VMOVUPS      constff800000<>+0(SB), Z5
-	VBLENDMPS    Z4, Z9, K1, Z10
-	VBLENDMPS    Z5, Z16, K2, Z17
-	VMOVUPS      Z10, (AX)(BX*1)
-	VMOVUPS      Z17, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many36
+	CMPQ              DX, $0x00000020
+	JLT               one37
+	VMOVUPS           (CX)(BX*1), Z4
+	VMOVUPS           64(CX)(BX*1), Z11
+	VCMPPS.BCST       $0x11, const00800000<>+0(SB), Z4, K1
+	VCMPPS.BCST       $0x11, const00800000<>+0(SB), Z11, K2
+	VMULPS            Z1, Z4, Z5
+	VMULPS            Z1, Z11, Z12
+	VBLENDMPS         Z5, Z4, K1, Z6
+	VBLENDMPS         Z12, Z11, K2, Z13
+	VBLENDMPS         Z2, Z3, K1, Z7
+	VBLENDMPS         Z2, Z3, K2, Z14
+	VPSUBD.BCST       const3f3504f3<>+0(SB), Z6, Z5
+	VPSUBD.BCST       const3f3504f3<>+0(SB), Z13, Z28
+	VPSRAD            $0x17, Z5, Z5
+	VPSRAD            $0x17, Z28, Z28
+	VCVTDQ2PS         Z5, Z12
+	VCVTDQ2PS         Z28, Z29
+	VADDPS            Z7, Z12, Z12
+	VADDPS            Z14, Z29, Z29
+	VPSLLD            $0x17, Z5, Z5
+	VPSLLD            $0x17, Z28, Z28
+	VPSUBD            Z5, Z6, Z6
+	VPSUBD            Z28, Z13, Z13
+	VSUBPS            Z0, Z6, Z6
+	VSUBPS            Z0, Z13, Z13
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z5
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z30
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z13, Z30
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z6, Z5
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z13, Z30
+	VMULPS            Z6, Z6, Z28
+	VMULPS            Z13, Z13, Z31
+	VMULPS            Z6, Z5, Z5
+	VMULPS            Z13, Z30, Z30
+	VMULPS            Z28, Z5, Z5
+	VMULPS            Z31, Z30, Z30
+	VFMADD231PS.BCST  constb95e8083<>+0(SB), Z12, Z5
+	VFMADD231PS.BCST  constb95e8083<>+0(SB), Z29, Z30
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z28, Z5
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z31, Z30
+	VADDPS            Z6, Z5, Z5
+	VADDPS            Z13, Z30, Z30
+	VFMADD231PS.BCST  const3f318000<>+0(SB), Z12, Z5
+	VFMADD231PS.BCST  const3f318000<>+0(SB), Z29, Z30
+	VCMPPS.BCST       $0x15, const7f800000<>+0(SB), Z4, K1
+	VCMPPS.BCST       $0x15, const7f800000<>+0(SB), Z11, K2
+	VBLENDMPS         Z4, Z5, K1, Z8
+	VBLENDMPS         Z11, Z30, K2, Z15
+	VCMPPS            $0x11, Z3, Z4, K1
+	VCMPPS            $0x11, Z3, Z11, K2
+	VBROADCASTSS      const7fc00000<>+0(SB), Z5
+	VBROADCASTSS      const7fc00000<>+0(SB), Z12
+	VBLENDMPS         Z5, Z8, K1, Z9
+	VBLENDMPS         Z12, Z15, K2, Z16
+	VCMPPS            $0x00, Z3, Z4, K1
+	VCMPPS            $0x00, Z3, Z11, K2
+	VBROADCASTSS      constff800000<>+0(SB), Z4
+	VBROADCASTSS      constff800000<>+0(SB), Z5
+	VBLENDMPS         Z4, Z9, K1, Z10
+	VBLENDMPS         Z5, Z16, K2, Z17
+	VMOVUPS           Z10, (AX)(BX*1)
+	VMOVUPS           Z17, 64(AX)(BX*1)
+	ADDQ              $0x00000080, BX
+	SUBQ              $0x00000020, DX
+	JMP               many36
 
 one37:
 vector38:
-	CMPQ         DX, $0x00000010
-	JLT          tail39
-	VMOVUPS      (CX)(BX*1), Z4
-	VCMPPS       $0x11, const00800000<>+0(SB), Z4, K1
-	VMULPS       Z1, Z4, Z5
-	VBLENDMPS    Z5, Z4, K1, Z18
-	VBLENDMPS    Z2, Z3, K1, Z19
-	VPSUBD       const3f3504f3<>+0(SB), Z18, Z5
-	VPSRAD       $0x17, Z5, Z5
-	VCVTDQ2PS    Z5, Z6
-	VADDPS       Z19, Z6, Z6
-	VPSLLD       $0x17, Z5, Z5
-	VPSUBD       Z5, Z18, Z18
-	VSUBPS       Z0, Z18, Z18
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z5
-	VFMADD213PS  constbdef1e09<>+0(SB), Z18, Z5
-	VFMADD213PS  const3df37836<>+0(SB), Z18, Z5
-	VFMADD213PS  constbdfe1105<>+0(SB), Z18, Z5
-	VFMADD213PS  const3e119bb4<>+0(SB), Z18, Z5
-	VFMADD213PS  constbe2aae27<>+0(SB), Z18, Z5
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z18, Z5
-	VFMADD213PS  constbe800003<>+0(SB), Z18, Z5
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z18, Z5
-	VMULPS       Z18, Z18, Z7
-	VMULPS       Z18, Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VFMADD231PS  constb95e8083<>+0(SB), Z6, Z5
-	VFNMADD231PS const3f000000<>+0(SB), Z7, Z5
-	VADDPS       Z18, Z5, Z5
-	VFMADD231PS  const3f318000<>+0(SB), Z6, Z5
-	VCMPPS       $0x15, const7f800000<>+0(SB), Z4, K1
-	VBLENDMPS    Z4, Z5, K1, Z20
-	VCMPPS       $0x11, Z3, Z4, K1
-	VMOVUPS      const7fc00000<>+0(SB), Z5
-	VBLENDMPS    Z5, Z20, K1, Z21
-	VCMPPS       $0x00, Z3, Z4, K1
-	VMOVUPS      constff800000<>+0(SB), Z4
-	VBLENDMPS    Z4, Z21, K1, Z22
-	VMOVUPS      Z22, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector38
+	CMPQ              DX, $0x00000010
+	JLT               tail39
+	VMOVUPS           (CX)(BX*1), Z4
+	VCMPPS.BCST       $0x11, const00800000<>+0(SB), Z4, K1
+	VMULPS            Z1, Z4, Z5
+	VBLENDMPS         Z5, Z4, K1, Z18
+	VBLENDMPS         Z2, Z3, K1, Z19
+	VPSUBD.BCST       const3f3504f3<>+0(SB), Z18, Z5
+	VPSRAD            $0x17, Z5, Z5
+	VCVTDQ2PS         Z5, Z6
+	VADDPS            Z19, Z6, Z6
+	VPSLLD            $0x17, Z5, Z5
+	VPSUBD            Z5, Z18, Z18
+	VSUBPS            Z0, Z18, Z18
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z5
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z18, Z5
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z18, Z5
+	VMULPS            Z18, Z18, Z7
+	VMULPS            Z18, Z5, Z5
+	VMULPS            Z7, Z5, Z5
+	VFMADD231PS.BCST  constb95e8083<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z7, Z5
+	VADDPS            Z18, Z5, Z5
+	VFMADD231PS.BCST  const3f318000<>+0(SB), Z6, Z5
+	VCMPPS.BCST       $0x15, const7f800000<>+0(SB), Z4, K1
+	VBLENDMPS         Z4, Z5, K1, Z20
+	VCMPPS            $0x11, Z3, Z4, K1
+	VBROADCASTSS      const7fc00000<>+0(SB), Z5
+	VBLENDMPS         Z5, Z20, K1, Z21
+	VCMPPS            $0x00, Z3, Z4, K1
+	VBROADCASTSS      constff800000<>+0(SB), Z4
+	VBLENDMPS         Z4, Z21, K1, Z22
+	VMOVUPS           Z22, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector38
 
 tail39:
-	TESTQ        DX, DX
-	JEQ          end40
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z4
-	VCMPPS       $0x11, const00800000<>+0(SB), Z4, K2
-	VMULPS       Z1, Z4, Z1
-	VBLENDMPS    Z1, Z4, K2, Z23
-	VBLENDMPS    Z2, Z3, K2, Z24
-	VPSUBD       const3f3504f3<>+0(SB), Z23, Z1
-	VPSRAD       $0x17, Z1, Z1
-	VCVTDQ2PS    Z1, Z2
-	VADDPS       Z24, Z2, Z2
-	VPSLLD       $0x17, Z1, Z1
-	VPSUBD       Z1, Z23, Z23
-	VSUBPS       Z0, Z23, Z23
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z0
-	VFMADD213PS  constbdef1e09<>+0(SB), Z23, Z0
-	VFMADD213PS  const3df37836<>+0(SB), Z23, Z0
-	VFMADD213PS  constbdfe1105<>+0(SB), Z23, Z0
-	VFMADD213PS  const3e119bb4<>+0(SB), Z23, Z0
-	VFMADD213PS  constbe2aae27<>+0(SB), Z23, Z0
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z23, Z0
-	VFMADD213PS  constbe800003<>+0(SB), Z23, Z0
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z23, Z0
-	VMULPS       Z23, Z23, Z1
-	VMULPS       Z23, Z0, Z0
-	VMULPS       Z1, Z0, Z0
-	VFMADD231PS  constb95e8083<>+0(SB), Z2, Z0
-	VFNMADD231PS const3f000000<>+0(SB), Z1, Z0
-	VADDPS       Z23, Z0, Z0
-	VFMADD231PS  const3f318000<>+0(SB), Z2, Z0
-	VCMPPS       $0x15, const7f800000<>+0(SB), Z4, K2
-	VBLENDMPS    Z4, Z0, K2, Z25
-	VCMPPS       $0x11, Z3, Z4, K2
-	VMOVUPS      const7fc00000<>+0(SB), Z0
-	VBLENDMPS    Z0, Z25, K2, Z26
-	VCMPPS       $0x00, Z3, Z4, K2
-	VMOVUPS      constff800000<>+0(SB), Z0
-	VBLENDMPS    Z0, Z26, K2, Z27
-	VMOVUPS      Z27, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end40
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z4
+	VCMPPS.BCST       $0x11, const00800000<>+0(SB), Z4, K2
+	VMULPS            Z1, Z4, Z1
+	VBLENDMPS         Z1, Z4, K2, Z23
+	VBLENDMPS         Z2, Z3, K2, Z24
+	VPSUBD.BCST       const3f3504f3<>+0(SB), Z23, Z1
+	VPSRAD            $0x17, Z1, Z1
+	VCVTDQ2PS         Z1, Z2
+	VADDPS            Z24, Z2, Z2
+	VPSLLD            $0x17, Z1, Z1
+	VPSUBD            Z1, Z23, Z23
+	VSUBPS            Z0, Z23, Z23
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z0
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z23, Z0
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z23, Z0
+	VMULPS            Z23, Z23, Z1
+	VMULPS            Z23, Z0, Z0
+	VMULPS            Z1, Z0, Z0
+	VFMADD231PS.BCST  constb95e8083<>+0(SB), Z2, Z0
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z1, Z0
+	VADDPS            Z23, Z0, Z0
+	VFMADD231PS.BCST  const3f318000<>+0(SB), Z2, Z0
+	VCMPPS.BCST       $0x15, const7f800000<>+0(SB), Z4, K2
+	VBLENDMPS         Z4, Z0, K2, Z25
+	VCMPPS            $0x11, Z3, Z4, K2
+	VBROADCASTSS      const7fc00000<>+0(SB), Z0
+	VBLENDMPS         Z0, Z25, K2, Z26
+	VCMPPS            $0x00, Z3, Z4, K2
+	VBROADCASTSS      constff800000<>+0(SB), Z0
+	VBLENDMPS         Z0, Z26, K2, Z27
+	VMOVUPS           Z27, K1, (AX)(BX*1)
 
 end40:
 	VZEROUPPER
@@ -2547,134 +2087,172 @@ end40:
 // func sigmoidF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·sigmoidF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many41:
-	CMPQ         DX, $0x00000020
-	JLT          one42
-	VMOVUPS      (CX)(BX*1), Z6
-	VMOVUPS      64(CX)(BX*1), Z9
-	VORPS        const80000000<>+0(SB), Z6, Z7
-	VORPS        const80000000<>+0(SB), Z9, Z10
-	VMAXPS       Z7, Z1, Z7
-	VMAXPS       Z10, Z1, Z14
-	VMINPS       Z7, Z2, Z7
-	VMINPS       Z14, Z2, Z14
-	VMOVUPS      Z0, Z10
-	VMOVUPS      Z0, Z15
-	VFMADD231PS  Z3, Z7, Z10
-	VFMADD231PS  Z3, Z14, Z15
-	VSUBPS       Z0, Z10, Z10
-	VSUBPS       Z0, Z15, Z17
-	VFNMADD231PS Z4, Z10, Z7
-	VFNMADD231PS Z4, Z17, Z14
-	VFNMADD231PS Z5, Z10, Z7
-	VFNMADD231PS Z5, Z17, Z14
-	VMOVUPS      const3ab51211<>+0(SB), Z15
-	VMOVUPS      const3ab51211<>+0(SB), Z18
-	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z15
-	VFMADD213PS  const3c091cf9<>+0(SB), Z14, Z18
-	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z15
-	VFMADD213PS  const3d2aac79<>+0(SB), Z14, Z18
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z15
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z14, Z18
-	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z15
-	VFMADD213PS  const3efffffe<>+0(SB), Z14, Z18
-	VMULPS       Z7, Z7, Z16
-	VMULPS       Z14, Z14, Z19
-	VFMADD213PS  Z7, Z16, Z15
-	VFMADD213PS  Z14, Z19, Z18
-	VADDPS       const3f800000<>+0(SB), Z15, Z15
-	VADDPS       const3f800000<>+0(SB), Z18, Z18
-	VSCALEFPS    Z10, Z15, Z15
-	VSCALEFPS    Z17, Z18, Z18
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VMOVUPS      const3f800000<>+0(SB), Z10
-	VPMOVD2M     Z6, K1
-	VPMOVD2M     Z9, K2
-	VBLENDMPS    Z15, Z7, K1, Z8
-	VBLENDMPS    Z18, Z10, K2, Z11
-	VADDPS       Z7, Z15, Z15
-	VADDPS       Z10, Z18, Z18
-	VDIVPS       Z15, Z8, Z8
-	VDIVPS       Z18, Z11, Z11
-	VMOVUPS      Z8, (AX)(BX*1)
-	VMOVUPS      Z11, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many41
+	CMPQ              DX, $0x00000040
+	JLT               one42
+	VMOVUPS           (CX)(BX*1), Z2
+	VMOVUPS           64(CX)(BX*1), Z5
+	VMOVUPS           128(CX)(BX*1), Z8
+	VMOVUPS           192(CX)(BX*1), Z11
+	VORPS.BCST        const80000000<>+0(SB), Z2, Z3
+	VORPS.BCST        const80000000<>+0(SB), Z5, Z6
+	VORPS.BCST        const80000000<>+0(SB), Z8, Z9
+	VORPS.BCST        const80000000<>+0(SB), Z11, Z12
+	VMAXPS            Z3, Z1, Z3
+	VMAXPS            Z6, Z1, Z6
+	VMAXPS            Z9, Z1, Z9
+	VMAXPS            Z12, Z1, Z18
+	VMOVUPS           Z0, Z12
+	VMOVUPS           Z0, Z16
+	VMOVUPS           Z0, Z17
+	VMOVUPS           Z0, Z19
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z12
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z6, Z16
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z17
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z18, Z19
+	VSUBPS            Z0, Z12, Z12
+	VSUBPS            Z0, Z16, Z16
+	VSUBPS            Z0, Z17, Z17
+	VSUBPS            Z0, Z19, Z25
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z12, Z3
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z16, Z6
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z17, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z25, Z18
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z12, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z16, Z6
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z17, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z25, Z18
+	VBROADCASTSS      const3ab51211<>+0(SB), Z19
+	VBROADCASTSS      const3ab51211<>+0(SB), Z21
+	VBROADCASTSS      const3ab51211<>+0(SB), Z23
+	VBROADCASTSS      const3ab51211<>+0(SB), Z26
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z19
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z23
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z19
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z23
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z19
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z23
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z19
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z23
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z18, Z26
+	VMULPS            Z3, Z3, Z20
+	VMULPS            Z6, Z6, Z22
+	VMULPS            Z9, Z9, Z24
+	VMULPS            Z18, Z18, Z27
+	VFMADD213PS       Z3, Z20, Z19
+	VFMADD213PS       Z6, Z22, Z21
+	VFMADD213PS       Z9, Z24, Z23
+	VFMADD213PS       Z18, Z27, Z26
+	VADDPS.BCST       const3f800000<>+0(SB), Z19, Z19
+	VADDPS.BCST       const3f800000<>+0(SB), Z21, Z21
+	VADDPS.BCST       const3f800000<>+0(SB), Z23, Z23
+	VADDPS.BCST       const3f800000<>+0(SB), Z26, Z26
+	VSCALEFPS         Z12, Z19, Z19
+	VSCALEFPS         Z16, Z21, Z21
+	VSCALEFPS         Z17, Z23, Z23
+	VSCALEFPS         Z25, Z26, Z26
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VBROADCASTSS      const3f800000<>+0(SB), Z6
+	VBROADCASTSS      const3f800000<>+0(SB), Z9
+	VBROADCASTSS      const3f800000<>+0(SB), Z12
+	VPMOVD2M          Z2, K1
+	VPMOVD2M          Z5, K2
+	VPMOVD2M          Z8, K3
+	VPMOVD2M          Z11, K4
+	VBLENDMPS         Z19, Z3, K1, Z4
+	VBLENDMPS         Z21, Z6, K2, Z7
+	VBLENDMPS         Z23, Z9, K3, Z10
+	VBLENDMPS         Z26, Z12, K4, Z13
+	VADDPS            Z3, Z19, Z19
+	VADDPS            Z6, Z21, Z21
+	VADDPS            Z9, Z23, Z23
+	VADDPS            Z12, Z26, Z26
+	VDIVPS            Z19, Z4, Z4
+	VDIVPS            Z21, Z7, Z7
+	VDIVPS            Z23, Z10, Z10
+	VDIVPS            Z26, Z13, Z13
+	VMOVUPS           Z4, (AX)(BX*1)
+	VMOVUPS           Z7, 64(AX)(BX*1)
+	VMOVUPS           Z10, 128(AX)(BX*1)
+	VMOVUPS           Z13, 192(AX)(BX*1)
+	ADDQ              $0x00000100, BX
+	SUBQ              $0x00000040, DX
+	JMP               many41
 
 one42:
 vector43:
-	CMPQ         DX, $0x00000010
-	JLT          tail44
-	VMOVUPS      (CX)(BX*1), Z6
-	VORPS        const80000000<>+0(SB), Z6, Z7
-	VMAXPS       Z7, Z1, Z7
-	VMINPS       Z7, Z2, Z7
-	VMOVUPS      Z0, Z8
-	VFMADD231PS  Z3, Z7, Z8
-	VSUBPS       Z0, Z8, Z8
-	VFNMADD231PS Z4, Z8, Z7
-	VFNMADD231PS Z5, Z8, Z7
-	VMOVUPS      const3ab51211<>+0(SB), Z9
-	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z9
-	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z9
-	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z9
-	VMULPS       Z7, Z7, Z10
-	VFMADD213PS  Z7, Z10, Z9
-	VADDPS       const3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z8, Z9, Z9
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VPMOVD2M     Z6, K1
-	VBLENDMPS    Z9, Z7, K1, Z12
-	VADDPS       Z7, Z9, Z9
-	VDIVPS       Z9, Z12, Z12
-	VMOVUPS      Z12, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector43
+	CMPQ              DX, $0x00000010
+	JLT               tail44
+	VMOVUPS           (CX)(BX*1), Z2
+	VORPS.BCST        const80000000<>+0(SB), Z2, Z3
+	VMAXPS            Z3, Z1, Z3
+	VMOVUPS           Z0, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS            Z0, Z4, Z4
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z4, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z5
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z3, Z6
+	VFMADD213PS       Z3, Z6, Z5
+	VADDPS.BCST       const3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z4, Z5, Z5
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VPMOVD2M          Z2, K1
+	VBLENDMPS         Z5, Z3, K1, Z14
+	VADDPS            Z3, Z5, Z5
+	VDIVPS            Z5, Z14, Z14
+	VMOVUPS           Z14, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector43
 
 tail44:
-	TESTQ        DX, DX
-	JEQ          end45
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z6
-	VORPS        const80000000<>+0(SB), Z6, Z7
-	VMAXPS       Z7, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  Z3, Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS Z4, Z0, Z1
-	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z2
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VPMOVD2M     Z6, K2
-	VBLENDMPS    Z2, Z0, K2, Z13
-	VADDPS       Z0, Z2, Z2
-	VDIVPS       Z2, Z13, Z13
-	VMOVUPS      Z13, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end45
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z2
+	VORPS.BCST        const80000000<>+0(SB), Z2, Z3
+	VMAXPS            Z3, Z1, Z1
+	VMOVUPS           Z0, Z3
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS            Z0, Z3, Z0
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS      const3ab51211<>+0(SB), Z3
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z1, Z3
+	VMULPS            Z1, Z1, Z4
+	VFMADD213PS       Z1, Z4, Z3
+	VADDPS.BCST       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS         Z0, Z3, Z3
+	VBROADCASTSS      const3f800000<>+0(SB), Z0
+	VPMOVD2M          Z2, K2
+	VBLENDMPS         Z3, Z0, K2, Z15
+	VADDPS            Z0, Z3, Z3
+	VDIVPS            Z3, Z15, Z15
+	VMOVUPS           Z15, K1, (AX)(BX*1)
 
 end45:
 	VZEROUPPER
@@ -2683,184 +2261,256 @@ end45:
 // func tanhF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tanhF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many46:
-	CMPQ         DX, $0x00000020
-	JLT          one47
-	VMOVUPS      (CX)(BX*1), Z4
-	VMOVUPS      64(CX)(BX*1), Z8
-	VANDPS       const7fffffff<>+0(SB), Z4, Z5
-	VANDPS       const7fffffff<>+0(SB), Z8, Z9
-	VADDPS       Z5, Z5, Z6
-	VADDPS       Z9, Z9, Z10
-	VMAXPS       Z6, Z1, Z6
-	VMAXPS       Z10, Z1, Z14
-	VMINPS       Z6, Z2, Z6
-	VMINPS       Z14, Z2, Z14
-	VMOVUPS      Z0, Z10
-	VMOVUPS      Z0, Z15
-	VFMADD231PS  Z3, Z6, Z10
-	VFMADD231PS  Z3, Z14, Z15
-	VSUBPS       Z0, Z10, Z10
-	VSUBPS       Z0, Z15, Z17
-	VFNMADD231PS const3f318000<>+0(SB), Z10, Z6
-	VFNMADD231PS const3f318000<>+0(SB), Z17, Z14
-	VFNMADD231PS constb95e8083<>+0(SB), Z10, Z6
-	VFNMADD231PS constb95e8083<>+0(SB), Z17, Z14
-	VMOVUPS      const3ab51211<>+0(SB), Z15
-	VMOVUPS      const3ab51211<>+0(SB), Z18
-	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z15
-	VFMADD213PS  const3c091cf9<>+0(SB), Z14, Z18
-	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z15
-	VFMADD213PS  const3d2aac79<>+0(SB), Z14, Z18
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z15
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z14, Z18
-	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z15
-	VFMADD213PS  const3efffffe<>+0(SB), Z14, Z18
-	VMULPS       Z6, Z6, Z16
-	VMULPS       Z14, Z14, Z19
-	VFMADD213PS  Z6, Z16, Z15
-	VFMADD213PS  Z14, Z19, Z18
-	VADDPS       const3f800000<>+0(SB), Z15, Z15
-	VADDPS       const3f800000<>+0(SB), Z18, Z18
-	VSCALEFPS    Z10, Z15, Z15
-	VSCALEFPS    Z17, Z18, Z18
-	VADDPS       const3f800000<>+0(SB), Z15, Z15
-	VADDPS       const3f800000<>+0(SB), Z18, Z18
-	VMOVUPS      const40000000<>+0(SB), Z6
-	VMOVUPS      const40000000<>+0(SB), Z10
-	VDIVPS       Z15, Z6, Z6
-	VDIVPS       Z18, Z10, Z10
-	VMOVUPS      const3f800000<>+0(SB), Z14
-	VMOVUPS      const3f800000<>+0(SB), Z15
-	VSUBPS       Z6, Z14, Z6
-	VSUBPS       Z10, Z15, Z10
-	VANDPS       const80000000<>+0(SB), Z4, Z14
-	VANDPS       const80000000<>+0(SB), Z8, Z15
-	VORPS        Z14, Z6, Z6
-	VORPS        Z15, Z10, Z10
-	VMULPS       Z4, Z4, Z14
-	VMULPS       Z8, Z8, Z16
-	VMOVUPS      constbbbaf0e1<>+0(SB), Z15
-	VMOVUPS      constbbbaf0e1<>+0(SB), Z17
-	VFMADD213PS  const3ca9134c<>+0(SB), Z14, Z15
-	VFMADD213PS  const3ca9134c<>+0(SB), Z16, Z17
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Z14, Z15
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Z16, Z17
-	VFMADD213PS  const3e088393<>+0(SB), Z14, Z15
-	VFMADD213PS  const3e088393<>+0(SB), Z16, Z17
-	VFMADD213PS  constbeaaaa99<>+0(SB), Z14, Z15
-	VFMADD213PS  constbeaaaa99<>+0(SB), Z16, Z17
-	VMULPS       Z14, Z15, Z15
-	VMULPS       Z16, Z17, Z17
-	VFMADD213PS  Z4, Z4, Z15
-	VFMADD213PS  Z8, Z8, Z17
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K1
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z9, K2
-	VBLENDMPS    Z15, Z6, K1, Z7
-	VBLENDMPS    Z17, Z10, K2, Z11
-	VMOVUPS      Z7, (AX)(BX*1)
-	VMOVUPS      Z11, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many46
+	CMPQ              DX, $0x00000040
+	JLT               one47
+	VMOVUPS           (CX)(BX*1), Z1
+	VMOVUPS           64(CX)(BX*1), Z11
+	VMOVUPS           128(CX)(BX*1), Z15
+	VMOVUPS           192(CX)(BX*1), Z19
+	VANDPS.BCST       const7fffffff<>+0(SB), Z1, Z8
+	VANDPS.BCST       const7fffffff<>+0(SB), Z11, Z12
+	VANDPS.BCST       const7fffffff<>+0(SB), Z15, Z16
+	VANDPS.BCST       const7fffffff<>+0(SB), Z19, Z20
+	VADDPS            Z8, Z8, Z9
+	VADDPS            Z12, Z12, Z13
+	VADDPS            Z16, Z16, Z17
+	VADDPS            Z20, Z20, Z21
+	VBROADCASTSS      const42b20000<>+0(SB), Z10
+	VBROADCASTSS      const42b20000<>+0(SB), Z14
+	VBROADCASTSS      const42b20000<>+0(SB), Z18
+	VBROADCASTSS      const42b20000<>+0(SB), Z22
+	VMINPS            Z9, Z10, Z9
+	VMINPS            Z13, Z14, Z10
+	VMINPS            Z17, Z18, Z13
+	VMINPS            Z21, Z22, Z21
+	VMOVUPS           Z0, Z14
+	VMOVUPS           Z0, Z17
+	VMOVUPS           Z0, Z18
+	VMOVUPS           Z0, Z22
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z14
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z10, Z17
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z13, Z18
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z21, Z22
+	VSUBPS            Z0, Z14, Z14
+	VSUBPS            Z0, Z17, Z17
+	VSUBPS            Z0, Z18, Z18
+	VSUBPS            Z0, Z22, Z28
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z14, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z17, Z10
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z18, Z13
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z28, Z21
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z14, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z17, Z10
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z18, Z13
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z28, Z21
+	VBROADCASTSS      const3ab51211<>+0(SB), Z22
+	VBROADCASTSS      const3ab51211<>+0(SB), Z24
+	VBROADCASTSS      const3ab51211<>+0(SB), Z26
+	VBROADCASTSS      const3ab51211<>+0(SB), Z29
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z22
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z10, Z24
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z13, Z26
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z21, Z29
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z22
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z10, Z24
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z13, Z26
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z21, Z29
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z22
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z10, Z24
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z13, Z26
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z21, Z29
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z22
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z10, Z24
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z13, Z26
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z21, Z29
+	VMULPS            Z9, Z9, Z23
+	VMULPS            Z10, Z10, Z25
+	VMULPS            Z13, Z13, Z27
+	VMULPS            Z21, Z21, Z30
+	VFMADD213PS       Z9, Z23, Z22
+	VFMADD213PS       Z10, Z25, Z24
+	VFMADD213PS       Z13, Z27, Z26
+	VFMADD213PS       Z21, Z30, Z29
+	VADDPS.BCST       const3f800000<>+0(SB), Z22, Z22
+	VADDPS.BCST       const3f800000<>+0(SB), Z24, Z24
+	VADDPS.BCST       const3f800000<>+0(SB), Z26, Z26
+	VADDPS.BCST       const3f800000<>+0(SB), Z29, Z29
+	VSCALEFPS         Z14, Z22, Z22
+	VSCALEFPS         Z17, Z24, Z24
+	VSCALEFPS         Z18, Z26, Z26
+	VSCALEFPS         Z28, Z29, Z29
+	VADDPS.BCST       const3f800000<>+0(SB), Z22, Z22
+	VADDPS.BCST       const3f800000<>+0(SB), Z24, Z24
+	VADDPS.BCST       const3f800000<>+0(SB), Z26, Z26
+	VADDPS.BCST       const3f800000<>+0(SB), Z29, Z29
+	VBROADCASTSS      const40000000<>+0(SB), Z9
+	VBROADCASTSS      const40000000<>+0(SB), Z10
+	VBROADCASTSS      const40000000<>+0(SB), Z13
+	VBROADCASTSS      const40000000<>+0(SB), Z14
+	VDIVPS            Z22, Z9, Z9
+	VDIVPS            Z24, Z10, Z10
+	VDIVPS            Z26, Z13, Z13
+	VDIVPS            Z29, Z14, Z14
+	VBROADCASTSS      const3f800000<>+0(SB), Z17
+	VBROADCASTSS      const3f800000<>+0(SB), Z18
+	VBROADCASTSS      const3f800000<>+0(SB), Z21
+	VBROADCASTSS      const3f800000<>+0(SB), Z22
+	VSUBPS            Z9, Z17, Z9
+	VSUBPS            Z10, Z18, Z10
+	VSUBPS            Z13, Z21, Z13
+	VSUBPS            Z14, Z22, Z14
+	VANDPS.BCST       const80000000<>+0(SB), Z1, Z17
+	VANDPS.BCST       const80000000<>+0(SB), Z11, Z18
+	VANDPS.BCST       const80000000<>+0(SB), Z15, Z21
+	VANDPS.BCST       const80000000<>+0(SB), Z19, Z22
+	VORPS             Z17, Z9, Z9
+	VORPS             Z18, Z10, Z10
+	VORPS             Z21, Z13, Z13
+	VORPS             Z22, Z14, Z14
+	VMULPS            Z1, Z1, Z17
+	VMULPS            Z11, Z11, Z21
+	VMULPS            Z15, Z15, Z23
+	VMULPS            Z19, Z19, Z25
+	VBROADCASTSS      constbbbaf0e1<>+0(SB), Z18
+	VBROADCASTSS      constbbbaf0e1<>+0(SB), Z22
+	VBROADCASTSS      constbbbaf0e1<>+0(SB), Z24
+	VBROADCASTSS      constbbbaf0e1<>+0(SB), Z26
+	VFMADD213PS.BCST  const3ca9134c<>+0(SB), Z17, Z18
+	VFMADD213PS.BCST  const3ca9134c<>+0(SB), Z21, Z22
+	VFMADD213PS.BCST  const3ca9134c<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  const3ca9134c<>+0(SB), Z25, Z26
+	VFMADD213PS.BCST  constbd5c1e2d<>+0(SB), Z17, Z18
+	VFMADD213PS.BCST  constbd5c1e2d<>+0(SB), Z21, Z22
+	VFMADD213PS.BCST  constbd5c1e2d<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  constbd5c1e2d<>+0(SB), Z25, Z26
+	VFMADD213PS.BCST  const3e088393<>+0(SB), Z17, Z18
+	VFMADD213PS.BCST  const3e088393<>+0(SB), Z21, Z22
+	VFMADD213PS.BCST  const3e088393<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  const3e088393<>+0(SB), Z25, Z26
+	VFMADD213PS.BCST  constbeaaaa99<>+0(SB), Z17, Z18
+	VFMADD213PS.BCST  constbeaaaa99<>+0(SB), Z21, Z22
+	VFMADD213PS.BCST  constbeaaaa99<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  constbeaaaa99<>+0(SB), Z25, Z26
+	VMULPS            Z17, Z18, Z18
+	VMULPS            Z21, Z22, Z22
+	VMULPS            Z23, Z24, Z24
+	VMULPS            Z25, Z26, Z26
+	VFMADD213PS       Z1, Z1, Z18
+	VFMADD213PS       Z11, Z11, Z22
+	VFMADD213PS       Z15, Z15, Z24
+	VFMADD213PS       Z19, Z19, Z26
+	VCMPPS.BCST       $0x11, const3f200000<>+0(SB), Z8, K1
+	VCMPPS.BCST       $0x11, const3f200000<>+0(SB), Z12, K2
+	VCMPPS.BCST       $0x11, const3f200000<>+0(SB), Z16, K3
+	VCMPPS.BCST       $0x11, const3f200000<>+0(SB), Z20, K4
+	VBLENDMPS         Z18, Z9, K1, Z2
+	VBLENDMPS         Z22, Z10, K2, Z3
+	VBLENDMPS         Z24, Z13, K3, Z4
+	VBLENDMPS         Z26, Z14, K4, Z5
+	VMOVUPS           Z2, (AX)(BX*1)
+	VMOVUPS           Z3, 64(AX)(BX*1)
+	VMOVUPS           Z4, 128(AX)(BX*1)
+	VMOVUPS           Z5, 192(AX)(BX*1)
+	ADDQ              $0x00000100, BX
+	SUBQ              $0x00000040, DX
+	JMP               many46
 
 one47:
 vector48:
-	CMPQ         DX, $0x00000010
-	JLT          tail49
-	VMOVUPS      (CX)(BX*1), Z4
-	VANDPS       const7fffffff<>+0(SB), Z4, Z5
-	VADDPS       Z5, Z5, Z6
-	VMAXPS       Z6, Z1, Z6
-	VMINPS       Z6, Z2, Z6
-	VMOVUPS      Z0, Z7
-	VFMADD231PS  Z3, Z6, Z7
-	VSUBPS       Z0, Z7, Z7
-	VFNMADD231PS const3f318000<>+0(SB), Z7, Z6
-	VFNMADD231PS constb95e8083<>+0(SB), Z7, Z6
-	VMOVUPS      const3ab51211<>+0(SB), Z8
-	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z8
-	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z8
-	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z8
-	VMULPS       Z6, Z6, Z9
-	VFMADD213PS  Z6, Z9, Z8
-	VADDPS       const3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS    Z7, Z8, Z8
-	VADDPS       const3f800000<>+0(SB), Z8, Z8
-	VMOVUPS      const40000000<>+0(SB), Z6
-	VDIVPS       Z8, Z6, Z6
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VANDPS       const80000000<>+0(SB), Z4, Z7
-	VORPS        Z7, Z6, Z6
-	VMULPS       Z4, Z4, Z7
-	VMOVUPS      constbbbaf0e1<>+0(SB), Z8
-	VFMADD213PS  const3ca9134c<>+0(SB), Z7, Z8
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Z7, Z8
-	VFMADD213PS  const3e088393<>+0(SB), Z7, Z8
-	VFMADD213PS  constbeaaaa99<>+0(SB), Z7, Z8
-	VMULPS       Z7, Z8, Z8
-	VFMADD213PS  Z4, Z4, Z8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K1
-	VBLENDMPS    Z8, Z6, K1, Z12
-	VMOVUPS      Z12, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector48
+	CMPQ              DX, $0x00000010
+	JLT               tail49
+	VMOVUPS           (CX)(BX*1), Z1
+	VANDPS.BCST       const7fffffff<>+0(SB), Z1, Z2
+	VADDPS            Z2, Z2, Z3
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VMINPS            Z3, Z4, Z3
+	VMOVUPS           Z0, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS            Z0, Z4, Z4
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z4, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z5
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z3, Z8
+	VFMADD213PS       Z3, Z8, Z5
+	VADDPS.BCST       const3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z4, Z5, Z5
+	VADDPS.BCST       const3f800000<>+0(SB), Z5, Z5
+	VBROADCASTSS      const40000000<>+0(SB), Z3
+	VDIVPS            Z5, Z3, Z3
+	VBROADCASTSS      const3f800000<>+0(SB), Z4
+	VSUBPS            Z3, Z4, Z3
+	VANDPS.BCST       const80000000<>+0(SB), Z1, Z4
+	VORPS             Z4, Z3, Z3
+	VMULPS            Z1, Z1, Z4
+	VBROADCASTSS      constbbbaf0e1<>+0(SB), Z5
+	VFMADD213PS.BCST  const3ca9134c<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbd5c1e2d<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3e088393<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbeaaaa99<>+0(SB), Z4, Z5
+	VMULPS            Z4, Z5, Z5
+	VFMADD213PS       Z1, Z1, Z5
+	VCMPPS.BCST       $0x11, const3f200000<>+0(SB), Z2, K1
+	VBLENDMPS         Z5, Z3, K1, Z6
+	VMOVUPS           Z6, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector48
 
 tail49:
-	TESTQ        DX, DX
-	JEQ          end50
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z4
-	VANDPS       const7fffffff<>+0(SB), Z4, Z5
-	VADDPS       Z5, Z5, Z6
-	VMAXPS       Z6, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  Z3, Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z0, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z2
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VMOVUPS      const40000000<>+0(SB), Z0
-	VDIVPS       Z2, Z0, Z0
-	VMOVUPS      const3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z0
-	VANDPS       const80000000<>+0(SB), Z4, Z1
-	VORPS        Z1, Z0, Z0
-	VMULPS       Z4, Z4, Z1
-	VMOVUPS      constbbbaf0e1<>+0(SB), Z2
-	VFMADD213PS  const3ca9134c<>+0(SB), Z1, Z2
-	VFMADD213PS  constbd5c1e2d<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e088393<>+0(SB), Z1, Z2
-	VFMADD213PS  constbeaaaa99<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z2
-	VFMADD213PS  Z4, Z4, Z2
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K2
-	VBLENDMPS    Z2, Z0, K2, Z13
-	VMOVUPS      Z13, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end50
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z1
+	VANDPS.BCST       const7fffffff<>+0(SB), Z1, Z2
+	VADDPS            Z2, Z2, Z3
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VMINPS            Z3, Z4, Z3
+	VMOVUPS           Z0, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS            Z0, Z4, Z0
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z0, Z3
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z0, Z3
+	VBROADCASTSS      const3ab51211<>+0(SB), Z4
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z3, Z4
+	VMULPS            Z3, Z3, Z5
+	VFMADD213PS       Z3, Z5, Z4
+	VADDPS.BCST       const3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z0, Z4, Z4
+	VADDPS.BCST       const3f800000<>+0(SB), Z4, Z4
+	VBROADCASTSS      const40000000<>+0(SB), Z0
+	VDIVPS            Z4, Z0, Z0
+	VBROADCASTSS      const3f800000<>+0(SB), Z3
+	VSUBPS            Z0, Z3, Z0
+	VANDPS.BCST       const80000000<>+0(SB), Z1, Z3
+	VORPS             Z3, Z0, Z0
+	VMULPS            Z1, Z1, Z3
+	VBROADCASTSS      constbbbaf0e1<>+0(SB), Z4
+	VFMADD213PS.BCST  const3ca9134c<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbd5c1e2d<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  const3e088393<>+0(SB), Z3, Z4
+	VFMADD213PS.BCST  constbeaaaa99<>+0(SB), Z3, Z4
+	VMULPS            Z3, Z4, Z4
+	VFMADD213PS       Z1, Z1, Z4
+	VCMPPS.BCST       $0x11, const3f200000<>+0(SB), Z2, K2
+	VBLENDMPS         Z4, Z0, K2, Z7
+	VMOVUPS           Z7, K1, (AX)(BX*1)
 
 end50:
 	VZEROUPPER
@@ -2869,222 +2519,218 @@ end50:
 // func softplusF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·softplusF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	VMOVUPS const42b20000<>+0(SB), Z2
-	VMOVUPS const3fb8aa3b<>+0(SB), Z3
-	VMOVUPS const3f318000<>+0(SB), Z4
-	VMOVUPS constb95e8083<>+0(SB), Z5
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	VBROADCASTSS const42b20000<>+0(SB), Z2
+	VBROADCASTSS const3fb8aa3b<>+0(SB), Z2
+	VBROADCASTSS const3f318000<>+0(SB), Z11
+	VBROADCASTSS constb95e8083<>+0(SB), Z12
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many51:
-	CMPQ         DX, $0x00000020
-	JLT          one52
-	VMOVUPS      (CX)(BX*1), Z6
-	VMOVUPS      64(CX)(BX*1), Z10
-	VORPS        const80000000<>+0(SB), Z6, Z7
-	VORPS        const80000000<>+0(SB), Z10, Z11
-	VMAXPS       Z7, Z1, Z7
-	VMAXPS       Z11, Z1, Z18
-	VMINPS       Z7, Z2, Z7
-	VMINPS       Z18, Z2, Z18
-	VMOVUPS      Z0, Z11
-	VMOVUPS      Z0, Z19
-	VFMADD231PS  Z3, Z7, Z11
-	VFMADD231PS  Z3, Z18, Z19
-	VSUBPS       Z0, Z11, Z11
-	VSUBPS       Z0, Z19, Z21
-	VFNMADD231PS Z4, Z11, Z7
-	VFNMADD231PS Z4, Z21, Z18
-	VFNMADD231PS Z5, Z11, Z7
-	VFNMADD231PS Z5, Z21, Z18
-	VMOVUPS      const3ab51211<>+0(SB), Z19
-	VMOVUPS      const3ab51211<>+0(SB), Z22
-	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z19
-	VFMADD213PS  const3c091cf9<>+0(SB), Z18, Z22
-	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z19
-	VFMADD213PS  const3d2aac79<>+0(SB), Z18, Z22
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z19
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z18, Z22
-	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z19
-	VFMADD213PS  const3efffffe<>+0(SB), Z18, Z22
-	VMULPS       Z7, Z7, Z20
-	VMULPS       Z18, Z18, Z23
-	VFMADD213PS  Z7, Z20, Z19
-	VFMADD213PS  Z18, Z23, Z22
-	VADDPS       const3f800000<>+0(SB), Z19, Z19
-	VADDPS       const3f800000<>+0(SB), Z22, Z22
-	VSCALEFPS    Z11, Z19, Z19
-	VSCALEFPS    Z21, Z22, Z22
-	VMOVUPS      const3f000000<>+0(SB), Z7
-	VMOVUPS      const3f000000<>+0(SB), Z18
-	VMOVUPS      Z19, Z11
-	VMOVUPS      Z22, Z20
-	VFMSUB213PS  Z7, Z7, Z11
-	VFMSUB213PS  Z18, Z18, Z20
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z19, K1
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z22, K2
-	VBLENDMPS    Z11, Z19, K1, Z8
-	VBLENDMPS    Z20, Z22, K2, Z12
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VMOVUPS      const3f800000<>+0(SB), Z18
-	VMOVUPS      const00000000<>+0(SB), Z11
-	VMOVUPS      const00000000<>+0(SB), Z19
-	VBLENDMPS    Z7, Z11, K1, Z9
-	VBLENDMPS    Z18, Z19, K2, Z13
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z7
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z18
-	VFMADD213PS  constbdef1e09<>+0(SB), Z8, Z7
-	VFMADD213PS  constbdef1e09<>+0(SB), Z12, Z18
-	VFMADD213PS  const3df37836<>+0(SB), Z8, Z7
-	VFMADD213PS  const3df37836<>+0(SB), Z12, Z18
-	VFMADD213PS  constbdfe1105<>+0(SB), Z8, Z7
-	VFMADD213PS  constbdfe1105<>+0(SB), Z12, Z18
-	VFMADD213PS  const3e119bb4<>+0(SB), Z8, Z7
-	VFMADD213PS  const3e119bb4<>+0(SB), Z12, Z18
-	VFMADD213PS  constbe2aae27<>+0(SB), Z8, Z7
-	VFMADD213PS  constbe2aae27<>+0(SB), Z12, Z18
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z8, Z7
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z12, Z18
-	VFMADD213PS  constbe800003<>+0(SB), Z8, Z7
-	VFMADD213PS  constbe800003<>+0(SB), Z12, Z18
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z8, Z7
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z12, Z18
-	VMULPS       Z8, Z8, Z11
-	VMULPS       Z12, Z12, Z19
-	VMULPS       Z8, Z7, Z7
-	VMULPS       Z12, Z18, Z18
-	VMULPS       Z11, Z7, Z7
-	VMULPS       Z19, Z18, Z18
-	VFMADD231PS  Z5, Z9, Z7
-	VFMADD231PS  Z5, Z13, Z18
-	VFNMADD231PS const3f000000<>+0(SB), Z11, Z7
-	VFNMADD231PS const3f000000<>+0(SB), Z19, Z18
-	VADDPS       Z8, Z7, Z7
-	VADDPS       Z12, Z18, Z18
-	VFMADD231PS  Z4, Z9, Z7
-	VFMADD231PS  Z4, Z13, Z18
-	VMOVUPS      const00000000<>+0(SB), Z11
-	VMOVUPS      const00000000<>+0(SB), Z19
-	VMAXPS       Z6, Z11, Z6
-	VMAXPS       Z10, Z19, Z10
-	VADDPS       Z6, Z7, Z7
-	VADDPS       Z10, Z18, Z18
-	VMOVUPS      Z7, (AX)(BX*1)
-	VMOVUPS      Z18, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many51
+	CMPQ              DX, $0x00000020
+	JLT               one52
+	VMOVUPS           (CX)(BX*1), Z13
+	VMOVUPS           64(CX)(BX*1), Z15
+	VORPS.BCST        const80000000<>+0(SB), Z13, Z14
+	VORPS.BCST        const80000000<>+0(SB), Z15, Z16
+	VMAXPS            Z14, Z1, Z14
+	VMAXPS            Z16, Z1, Z17
+	VMOVUPS           Z0, Z16
+	VMOVUPS           Z0, Z18
+	VFMADD231PS       Z2, Z14, Z16
+	VFMADD231PS       Z2, Z17, Z18
+	VSUBPS            Z0, Z16, Z16
+	VSUBPS            Z0, Z18, Z20
+	VFNMADD231PS      Z11, Z16, Z14
+	VFNMADD231PS      Z11, Z20, Z17
+	VFNMADD231PS      Z12, Z16, Z14
+	VFNMADD231PS      Z12, Z20, Z17
+	VBROADCASTSS      const3ab51211<>+0(SB), Z18
+	VBROADCASTSS      const3ab51211<>+0(SB), Z21
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z14, Z18
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z17, Z21
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z14, Z18
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z17, Z21
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z14, Z18
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z17, Z21
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z14, Z18
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z17, Z21
+	VMULPS            Z14, Z14, Z19
+	VMULPS            Z17, Z17, Z22
+	VFMADD213PS       Z14, Z19, Z18
+	VFMADD213PS       Z17, Z22, Z21
+	VADDPS.BCST       const3f800000<>+0(SB), Z18, Z18
+	VADDPS.BCST       const3f800000<>+0(SB), Z21, Z21
+	VSCALEFPS         Z16, Z18, Z18
+	VSCALEFPS         Z20, Z21, Z21
+	VBROADCASTSS      const3f000000<>+0(SB), Z14
+	VBROADCASTSS      const3f000000<>+0(SB), Z17
+	VMOVUPS           Z18, Z16
+	VMOVUPS           Z21, Z19
+	VFMSUB213PS       Z14, Z14, Z16
+	VFMSUB213PS       Z17, Z17, Z19
+	VCMPPS.BCST       $0x1e, const3ed413cd<>+0(SB), Z18, K1
+	VCMPPS.BCST       $0x1e, const3ed413cd<>+0(SB), Z21, K2
+	VBLENDMPS         Z16, Z18, K1, Z3
+	VBLENDMPS         Z19, Z21, K2, Z5
+	VBROADCASTSS      const3f800000<>+0(SB), Z14
+	VBROADCASTSS      const3f800000<>+0(SB), Z17
+	VBROADCASTSS      const00000000<>+0(SB), Z16
+	VBROADCASTSS      const00000000<>+0(SB), Z18
+	VBLENDMPS         Z14, Z16, K1, Z4
+	VBLENDMPS         Z17, Z18, K2, Z6
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z14
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z17
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z5, Z17
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z3, Z14
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z5, Z17
+	VMULPS            Z3, Z3, Z16
+	VMULPS            Z5, Z5, Z18
+	VMULPS            Z3, Z14, Z14
+	VMULPS            Z5, Z17, Z17
+	VMULPS            Z16, Z14, Z14
+	VMULPS            Z18, Z17, Z17
+	VFMADD231PS       Z12, Z4, Z14
+	VFMADD231PS       Z12, Z6, Z17
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z16, Z14
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z18, Z17
+	VADDPS            Z3, Z14, Z14
+	VADDPS            Z5, Z17, Z17
+	VFMADD231PS       Z11, Z4, Z14
+	VFMADD231PS       Z11, Z6, Z17
+	VBROADCASTSS      const00000000<>+0(SB), Z16
+	VBROADCASTSS      const00000000<>+0(SB), Z18
+	VMAXPS            Z13, Z16, Z13
+	VMAXPS            Z15, Z18, Z15
+	VADDPS            Z13, Z14, Z14
+	VADDPS            Z15, Z17, Z17
+	VMOVUPS           Z14, (AX)(BX*1)
+	VMOVUPS           Z17, 64(AX)(BX*1)
+	ADDQ              $0x00000080, BX
+	SUBQ              $0x00000020, DX
+	JMP               many51
 
 one52:
 vector53:
-	CMPQ         DX, $0x00000010
-	JLT          tail54
-	VMOVUPS      (CX)(BX*1), Z6
-	VORPS        const80000000<>+0(SB), Z6, Z7
-	VMAXPS       Z7, Z1, Z7
-	VMINPS       Z7, Z2, Z7
-	VMOVUPS      Z0, Z8
-	VFMADD231PS  Z3, Z7, Z8
-	VSUBPS       Z0, Z8, Z8
-	VFNMADD231PS Z4, Z8, Z7
-	VFNMADD231PS Z5, Z8, Z7
-	VMOVUPS      const3ab51211<>+0(SB), Z9
-	VFMADD213PS  const3c091cf9<>+0(SB), Z7, Z9
-	VFMADD213PS  const3d2aac79<>+0(SB), Z7, Z9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z9
-	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z9
-	VMULPS       Z7, Z7, Z10
-	VFMADD213PS  Z7, Z10, Z9
-	VADDPS       const3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z8, Z9, Z9
-	VMOVUPS      const3f000000<>+0(SB), Z7
-	VMOVUPS      Z9, Z8
-	VFMSUB213PS  Z7, Z7, Z8
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z9, K1
-	VBLENDMPS    Z8, Z9, K1, Z14
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VMOVUPS      const00000000<>+0(SB), Z8
-	VBLENDMPS    Z7, Z8, K1, Z15
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z7
-	VFMADD213PS  constbdef1e09<>+0(SB), Z14, Z7
-	VFMADD213PS  const3df37836<>+0(SB), Z14, Z7
-	VFMADD213PS  constbdfe1105<>+0(SB), Z14, Z7
-	VFMADD213PS  const3e119bb4<>+0(SB), Z14, Z7
-	VFMADD213PS  constbe2aae27<>+0(SB), Z14, Z7
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z14, Z7
-	VFMADD213PS  constbe800003<>+0(SB), Z14, Z7
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z14, Z7
-	VMULPS       Z14, Z14, Z8
-	VMULPS       Z14, Z7, Z7
-	VMULPS       Z8, Z7, Z7
-	VFMADD231PS  Z5, Z15, Z7
-	VFNMADD231PS const3f000000<>+0(SB), Z8, Z7
-	VADDPS       Z14, Z7, Z7
-	VFMADD231PS  Z4, Z15, Z7
-	VMOVUPS      const00000000<>+0(SB), Z8
-	VMAXPS       Z6, Z8, Z6
-	VADDPS       Z6, Z7, Z7
-	VMOVUPS      Z7, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector53
+	CMPQ              DX, $0x00000010
+	JLT               tail54
+	VMOVUPS           (CX)(BX*1), Z3
+	VORPS.BCST        const80000000<>+0(SB), Z3, Z4
+	VMAXPS            Z4, Z1, Z4
+	VMOVUPS           Z0, Z5
+	VFMADD231PS       Z2, Z4, Z5
+	VSUBPS            Z0, Z5, Z5
+	VFNMADD231PS      Z11, Z5, Z4
+	VFNMADD231PS      Z12, Z5, Z4
+	VBROADCASTSS      const3ab51211<>+0(SB), Z6
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z4, Z6
+	VMULPS            Z4, Z4, Z13
+	VFMADD213PS       Z4, Z13, Z6
+	VADDPS.BCST       const3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VBROADCASTSS      const3f000000<>+0(SB), Z4
+	VMOVUPS           Z6, Z5
+	VFMSUB213PS       Z4, Z4, Z5
+	VCMPPS.BCST       $0x1e, const3ed413cd<>+0(SB), Z6, K1
+	VBLENDMPS         Z5, Z6, K1, Z7
+	VBROADCASTSS      const3f800000<>+0(SB), Z4
+	VBROADCASTSS      const00000000<>+0(SB), Z5
+	VBLENDMPS         Z4, Z5, K1, Z8
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z4
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z7, Z4
+	VMULPS            Z7, Z7, Z5
+	VMULPS            Z7, Z4, Z4
+	VMULPS            Z5, Z4, Z4
+	VFMADD231PS       Z12, Z8, Z4
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z5, Z4
+	VADDPS            Z7, Z4, Z4
+	VFMADD231PS       Z11, Z8, Z4
+	VBROADCASTSS      const00000000<>+0(SB), Z5
+	VMAXPS            Z3, Z5, Z3
+	VADDPS            Z3, Z4, Z4
+	VMOVUPS           Z4, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector53
 
 tail54:
-	TESTQ        DX, DX
-	JEQ          end55
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z6
-	VORPS        const80000000<>+0(SB), Z6, Z7
-	VMAXPS       Z7, Z1, Z1
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      Z0, Z2
-	VFMADD231PS  Z3, Z1, Z2
-	VSUBPS       Z0, Z2, Z0
-	VFNMADD231PS Z4, Z0, Z1
-	VFNMADD231PS Z5, Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z2
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z1, Z3
-	VFMADD213PS  Z1, Z3, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z0, Z2, Z2
-	VMOVUPS      const3f000000<>+0(SB), Z0
-	VMOVUPS      Z2, Z1
-	VFMSUB213PS  Z0, Z0, Z1
-	VCMPPS       $0x1e, const3ed413cd<>+0(SB), Z2, K2
-	VBLENDMPS    Z1, Z2, K2, Z16
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VBLENDMPS    Z0, Z1, K2, Z17
-	VMOVUPS      const3d8a2bd0<>+0(SB), Z0
-	VFMADD213PS  constbdef1e09<>+0(SB), Z16, Z0
-	VFMADD213PS  const3df37836<>+0(SB), Z16, Z0
-	VFMADD213PS  constbdfe1105<>+0(SB), Z16, Z0
-	VFMADD213PS  const3e119bb4<>+0(SB), Z16, Z0
-	VFMADD213PS  constbe2aae27<>+0(SB), Z16, Z0
-	VFMADD213PS  const3e4cd25b<>+0(SB), Z16, Z0
-	VFMADD213PS  constbe800003<>+0(SB), Z16, Z0
-	VFMADD213PS  const3eaaaaa4<>+0(SB), Z16, Z0
-	VMULPS       Z16, Z16, Z1
-	VMULPS       Z16, Z0, Z0
-	VMULPS       Z1, Z0, Z0
-	VFMADD231PS  Z5, Z17, Z0
-	VFNMADD231PS const3f000000<>+0(SB), Z1, Z0
-	VADDPS       Z16, Z0, Z0
-	VFMADD231PS  Z4, Z17, Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMAXPS       Z6, Z1, Z1
-	VADDPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end55
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z3
+	VORPS.BCST        const80000000<>+0(SB), Z3, Z4
+	VMAXPS            Z4, Z1, Z1
+	VMOVUPS           Z0, Z4
+	VFMADD231PS       Z2, Z1, Z4
+	VSUBPS            Z0, Z4, Z0
+	VFNMADD231PS      Z11, Z0, Z1
+	VFNMADD231PS      Z12, Z0, Z1
+	VBROADCASTSS      const3ab51211<>+0(SB), Z2
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z1, Z2
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z1, Z2
+	VMULPS            Z1, Z1, Z4
+	VFMADD213PS       Z1, Z4, Z2
+	VADDPS.BCST       const3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS         Z0, Z2, Z2
+	VBROADCASTSS      const3f000000<>+0(SB), Z0
+	VMOVUPS           Z2, Z1
+	VFMSUB213PS       Z0, Z0, Z1
+	VCMPPS.BCST       $0x1e, const3ed413cd<>+0(SB), Z2, K2
+	VBLENDMPS         Z1, Z2, K2, Z9
+	VBROADCASTSS      const3f800000<>+0(SB), Z0
+	VBROADCASTSS      const00000000<>+0(SB), Z1
+	VBLENDMPS         Z0, Z1, K2, Z10
+	VBROADCASTSS      const3d8a2bd0<>+0(SB), Z0
+	VFMADD213PS.BCST  constbdef1e09<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  const3df37836<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  constbdfe1105<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  const3e119bb4<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  constbe2aae27<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  const3e4cd25b<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  constbe800003<>+0(SB), Z9, Z0
+	VFMADD213PS.BCST  const3eaaaaa4<>+0(SB), Z9, Z0
+	VMULPS            Z9, Z9, Z1
+	VMULPS            Z9, Z0, Z0
+	VMULPS            Z1, Z0, Z0
+	VFMADD231PS       Z12, Z10, Z0
+	VFNMADD231PS.BCST const3f000000<>+0(SB), Z1, Z0
+	VADDPS            Z9, Z0, Z0
+	VFMADD231PS       Z11, Z10, Z0
+	VBROADCASTSS      const00000000<>+0(SB), Z1
+	VMAXPS            Z3, Z1, Z1
+	VADDPS            Z1, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)(BX*1)
 
 end55:
 	VZEROUPPER
@@ -3093,210 +2739,210 @@ end55:
 // func erfF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·erfF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const4b400000<>+0(SB), Z0
-	VMOVUPS constc2d00000<>+0(SB), Z1
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const4b400000<>+0(SB), Z0
+	VBROADCASTSS constc2d00000<>+0(SB), Z1
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many56:
-	CMPQ         DX, $0x00000020
-	JLT          one57
-	VMOVUPS      (CX)(BX*1), Z2
-	VMOVUPS      64(CX)(BX*1), Z7
-	VANDPS       const7fffffff<>+0(SB), Z2, Z3
-	VANDPS       const7fffffff<>+0(SB), Z7, Z8
-	VMULPS       Z2, Z2, Z4
-	VMULPS       Z7, Z7, Z9
-	VMOVUPS      const38a4b518<>+0(SB), Z5
-	VMOVUPS      const38a4b518<>+0(SB), Z10
-	VFMADD213PS  constba51fb80<>+0(SB), Z4, Z5
-	VFMADD213PS  constba51fb80<>+0(SB), Z9, Z10
-	VFMADD213PS  const3baa02d9<>+0(SB), Z4, Z5
-	VFMADD213PS  const3baa02d9<>+0(SB), Z9, Z10
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z4, Z5
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z9, Z10
-	VFMADD213PS  const3de7167c<>+0(SB), Z4, Z5
-	VFMADD213PS  const3de7167c<>+0(SB), Z9, Z10
-	VFMADD213PS  constbec0939f<>+0(SB), Z4, Z5
-	VFMADD213PS  constbec0939f<>+0(SB), Z9, Z10
-	VFMADD213PS  const3e0375d4<>+0(SB), Z4, Z5
-	VFMADD213PS  const3e0375d4<>+0(SB), Z9, Z10
-	VFMADD213PS  Z2, Z2, Z5
-	VFMADD213PS  Z7, Z7, Z10
-	VMOVUPS      const407ccccd<>+0(SB), Z4
-	VMOVUPS      const407ccccd<>+0(SB), Z9
-	VMINPS       Z3, Z4, Z4
-	VMINPS       Z8, Z9, Z14
-	VMOVUPS      const39436e56<>+0(SB), Z9
-	VMOVUPS      const39436e56<>+0(SB), Z15
-	VFMADD213PS  constbb412d3d<>+0(SB), Z4, Z9
-	VFMADD213PS  constbb412d3d<>+0(SB), Z14, Z15
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z4, Z9
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z14, Z15
-	VFMADD213PS  constbdd32993<>+0(SB), Z4, Z9
-	VFMADD213PS  constbdd32993<>+0(SB), Z14, Z15
-	VFMADD213PS  constbf235d78<>+0(SB), Z4, Z9
-	VFMADD213PS  constbf235d78<>+0(SB), Z14, Z15
-	VFMADD213PS  constbf904475<>+0(SB), Z4, Z9
-	VFMADD213PS  constbf904475<>+0(SB), Z14, Z15
-	VFMADD213PS  constb9b310ac<>+0(SB), Z4, Z9
-	VFMADD213PS  constb9b310ac<>+0(SB), Z14, Z15
-	VMOVUPS      const42b20000<>+0(SB), Z4
-	VMOVUPS      const42b20000<>+0(SB), Z14
-	VMAXPS       Z9, Z1, Z9
-	VMAXPS       Z15, Z1, Z15
-	VMINPS       Z9, Z4, Z9
-	VMINPS       Z15, Z14, Z15
-	VMOVUPS      Z0, Z4
-	VMOVUPS      Z0, Z14
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z9, Z4
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z15, Z14
-	VSUBPS       Z0, Z4, Z4
-	VSUBPS       Z0, Z14, Z17
-	VFNMADD231PS const3f318000<>+0(SB), Z4, Z9
-	VFNMADD231PS const3f318000<>+0(SB), Z17, Z15
-	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z9
-	VFNMADD231PS constb95e8083<>+0(SB), Z17, Z15
-	VMOVUPS      const3ab51211<>+0(SB), Z14
-	VMOVUPS      const3ab51211<>+0(SB), Z18
-	VFMADD213PS  const3c091cf9<>+0(SB), Z9, Z14
-	VFMADD213PS  const3c091cf9<>+0(SB), Z15, Z18
-	VFMADD213PS  const3d2aac79<>+0(SB), Z9, Z14
-	VFMADD213PS  const3d2aac79<>+0(SB), Z15, Z18
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z9, Z14
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z15, Z18
-	VFMADD213PS  const3efffffe<>+0(SB), Z9, Z14
-	VFMADD213PS  const3efffffe<>+0(SB), Z15, Z18
-	VMULPS       Z9, Z9, Z16
-	VMULPS       Z15, Z15, Z19
-	VFMADD213PS  Z9, Z16, Z14
-	VFMADD213PS  Z15, Z19, Z18
-	VADDPS       const3f800000<>+0(SB), Z14, Z14
-	VADDPS       const3f800000<>+0(SB), Z18, Z18
-	VSCALEFPS    Z4, Z14, Z14
-	VSCALEFPS    Z17, Z18, Z18
-	VMOVUPS      const3f800000<>+0(SB), Z4
-	VMOVUPS      const3f800000<>+0(SB), Z9
-	VSUBPS       Z14, Z4, Z4
-	VSUBPS       Z18, Z9, Z9
-	VANDPS       const80000000<>+0(SB), Z2, Z2
-	VANDPS       const80000000<>+0(SB), Z7, Z7
-	VORPS        Z2, Z4, Z4
-	VORPS        Z7, Z9, Z9
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z3, K1
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z8, K2
-	VBLENDMPS    Z5, Z4, K1, Z6
-	VBLENDMPS    Z10, Z9, K2, Z11
-	VMOVUPS      Z6, (AX)(BX*1)
-	VMOVUPS      Z11, 64(AX)(BX*1)
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000020, DX
-	JMP          many56
+	CMPQ              DX, $0x00000020
+	JLT               one57
+	VMOVUPS           (CX)(BX*1), Z2
+	VMOVUPS           64(CX)(BX*1), Z7
+	VANDPS.BCST       const7fffffff<>+0(SB), Z2, Z3
+	VANDPS.BCST       const7fffffff<>+0(SB), Z7, Z8
+	VMULPS            Z2, Z2, Z4
+	VMULPS            Z7, Z7, Z9
+	VBROADCASTSS      const38a4b518<>+0(SB), Z5
+	VBROADCASTSS      const38a4b518<>+0(SB), Z10
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z9, Z10
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z9, Z10
+	VFMADD213PS       Z2, Z2, Z5
+	VFMADD213PS       Z7, Z7, Z10
+	VBROADCASTSS      const407ccccd<>+0(SB), Z4
+	VBROADCASTSS      const407ccccd<>+0(SB), Z9
+	VMINPS            Z3, Z4, Z4
+	VMINPS            Z8, Z9, Z14
+	VBROADCASTSS      const39436e56<>+0(SB), Z9
+	VBROADCASTSS      const39436e56<>+0(SB), Z15
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z14, Z15
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z14, Z15
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VBROADCASTSS      const42b20000<>+0(SB), Z14
+	VMAXPS            Z9, Z1, Z9
+	VMAXPS            Z15, Z1, Z15
+	VMINPS            Z9, Z4, Z9
+	VMINPS            Z15, Z14, Z15
+	VMOVUPS           Z0, Z4
+	VMOVUPS           Z0, Z14
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z9, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z15, Z14
+	VSUBPS            Z0, Z4, Z4
+	VSUBPS            Z0, Z14, Z17
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z4, Z9
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z17, Z15
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z4, Z9
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z17, Z15
+	VBROADCASTSS      const3ab51211<>+0(SB), Z14
+	VBROADCASTSS      const3ab51211<>+0(SB), Z18
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z9, Z14
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z9, Z14
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z9, Z14
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z9, Z14
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z15, Z18
+	VMULPS            Z9, Z9, Z16
+	VMULPS            Z15, Z15, Z19
+	VFMADD213PS       Z9, Z16, Z14
+	VFMADD213PS       Z15, Z19, Z18
+	VADDPS.BCST       const3f800000<>+0(SB), Z14, Z14
+	VADDPS.BCST       const3f800000<>+0(SB), Z18, Z18
+	VSCALEFPS         Z4, Z14, Z14
+	VSCALEFPS         Z17, Z18, Z18
+	VBROADCASTSS      const3f800000<>+0(SB), Z4
+	VBROADCASTSS      const3f800000<>+0(SB), Z9
+	VSUBPS            Z14, Z4, Z4
+	VSUBPS            Z18, Z9, Z9
+	VANDPS.BCST       const80000000<>+0(SB), Z2, Z2
+	VANDPS.BCST       const80000000<>+0(SB), Z7, Z7
+	VORPS             Z2, Z4, Z4
+	VORPS             Z7, Z9, Z9
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z3, K1
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z8, K2
+	VBLENDMPS         Z5, Z4, K1, Z6
+	VBLENDMPS         Z10, Z9, K2, Z11
+	VMOVUPS           Z6, (AX)(BX*1)
+	VMOVUPS           Z11, 64(AX)(BX*1)
+	ADDQ              $0x00000080, BX
+	SUBQ              $0x00000020, DX
+	JMP               many56
 
 one57:
 vector58:
-	CMPQ         DX, $0x00000010
-	JLT          tail59
-	VMOVUPS      (CX)(BX*1), Z2
-	VANDPS       const7fffffff<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z4
-	VMOVUPS      const38a4b518<>+0(SB), Z5
-	VFMADD213PS  constba51fb80<>+0(SB), Z4, Z5
-	VFMADD213PS  const3baa02d9<>+0(SB), Z4, Z5
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z4, Z5
-	VFMADD213PS  const3de7167c<>+0(SB), Z4, Z5
-	VFMADD213PS  constbec0939f<>+0(SB), Z4, Z5
-	VFMADD213PS  const3e0375d4<>+0(SB), Z4, Z5
-	VFMADD213PS  Z2, Z2, Z5
-	VMOVUPS      const407ccccd<>+0(SB), Z4
-	VMINPS       Z3, Z4, Z4
-	VMOVUPS      const39436e56<>+0(SB), Z6
-	VFMADD213PS  constbb412d3d<>+0(SB), Z4, Z6
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z4, Z6
-	VFMADD213PS  constbdd32993<>+0(SB), Z4, Z6
-	VFMADD213PS  constbf235d78<>+0(SB), Z4, Z6
-	VFMADD213PS  constbf904475<>+0(SB), Z4, Z6
-	VFMADD213PS  constb9b310ac<>+0(SB), Z4, Z6
-	VMOVUPS      const42b20000<>+0(SB), Z4
-	VMAXPS       Z6, Z1, Z6
-	VMINPS       Z6, Z4, Z6
-	VMOVUPS      Z0, Z4
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z6, Z4
-	VSUBPS       Z0, Z4, Z4
-	VFNMADD231PS const3f318000<>+0(SB), Z4, Z6
-	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z6
-	VMOVUPS      const3ab51211<>+0(SB), Z7
-	VFMADD213PS  const3c091cf9<>+0(SB), Z6, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z7
-	VMULPS       Z6, Z6, Z8
-	VFMADD213PS  Z6, Z8, Z7
-	VADDPS       const3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS    Z4, Z7, Z7
-	VMOVUPS      const3f800000<>+0(SB), Z4
-	VSUBPS       Z7, Z4, Z4
-	VANDPS       const80000000<>+0(SB), Z2, Z2
-	VORPS        Z2, Z4, Z4
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z3, K1
-	VBLENDMPS    Z5, Z4, K1, Z12
-	VMOVUPS      Z12, (AX)(BX*1)
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, DX
-	JMP          vector58
+	CMPQ              DX, $0x00000010
+	JLT               tail59
+	VMOVUPS           (CX)(BX*1), Z2
+	VANDPS.BCST       const7fffffff<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      const38a4b518<>+0(SB), Z5
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z4, Z5
+	VFMADD213PS       Z2, Z2, Z5
+	VBROADCASTSS      const407ccccd<>+0(SB), Z4
+	VMINPS            Z3, Z4, Z4
+	VBROADCASTSS      const39436e56<>+0(SB), Z6
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z4, Z6
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VMAXPS            Z6, Z1, Z6
+	VMINPS            Z6, Z4, Z6
+	VMOVUPS           Z0, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z6, Z4
+	VSUBPS            Z0, Z4, Z4
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z4, Z6
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z4, Z6
+	VBROADCASTSS      const3ab51211<>+0(SB), Z7
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z6, Z7
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z6, Z7
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z6, Z7
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z6, Z7
+	VMULPS            Z6, Z6, Z8
+	VFMADD213PS       Z6, Z8, Z7
+	VADDPS.BCST       const3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z4, Z7, Z7
+	VBROADCASTSS      const3f800000<>+0(SB), Z4
+	VSUBPS            Z7, Z4, Z4
+	VANDPS.BCST       const80000000<>+0(SB), Z2, Z2
+	VORPS             Z2, Z4, Z4
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z3, K1
+	VBLENDMPS         Z5, Z4, K1, Z12
+	VMOVUPS           Z12, (AX)(BX*1)
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, DX
+	JMP               vector58
 
 tail59:
-	TESTQ        DX, DX
-	JEQ          end60
-	MOVL         $-1, SI
-	BZHIL        DX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX)(BX*1), K1, Z2
-	VANDPS       const7fffffff<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z4
-	VMOVUPS      const38a4b518<>+0(SB), Z5
-	VFMADD213PS  constba51fb80<>+0(SB), Z4, Z5
-	VFMADD213PS  const3baa02d9<>+0(SB), Z4, Z5
-	VFMADD213PS  constbcdbfc87<>+0(SB), Z4, Z5
-	VFMADD213PS  const3de7167c<>+0(SB), Z4, Z5
-	VFMADD213PS  constbec0939f<>+0(SB), Z4, Z5
-	VFMADD213PS  const3e0375d4<>+0(SB), Z4, Z5
-	VFMADD213PS  Z2, Z2, Z5
-	VMOVUPS      const407ccccd<>+0(SB), Z4
-	VMINPS       Z3, Z4, Z4
-	VMOVUPS      const39436e56<>+0(SB), Z6
-	VFMADD213PS  constbb412d3d<>+0(SB), Z4, Z6
-	VFMADD213PS  const3cb2e59d<>+0(SB), Z4, Z6
-	VFMADD213PS  constbdd32993<>+0(SB), Z4, Z6
-	VFMADD213PS  constbf235d78<>+0(SB), Z4, Z6
-	VFMADD213PS  constbf904475<>+0(SB), Z4, Z6
-	VFMADD213PS  constb9b310ac<>+0(SB), Z4, Z6
-	VMOVUPS      const42b20000<>+0(SB), Z4
-	VMAXPS       Z6, Z1, Z1
-	VMINPS       Z1, Z4, Z1
-	VMOVUPS      Z0, Z4
-	VFMADD231PS  const3fb8aa3b<>+0(SB), Z1, Z4
-	VSUBPS       Z0, Z4, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z0, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z0, Z1
-	VMOVUPS      const3ab51211<>+0(SB), Z4
-	VFMADD213PS  const3c091cf9<>+0(SB), Z1, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z4
-	VMULPS       Z1, Z1, Z6
-	VFMADD213PS  Z1, Z6, Z4
-	VADDPS       const3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS    Z0, Z4, Z4
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VSUBPS       Z4, Z0, Z0
-	VANDPS       const80000000<>+0(SB), Z2, Z1
-	VORPS        Z1, Z0, Z0
-	VCMPPS       $0x11, const3f800000<>+0(SB), Z3, K2
-	VBLENDMPS    Z5, Z0, K2, Z13
-	VMOVUPS      Z13, K1, (AX)(BX*1)
+	TESTQ             DX, DX
+	JEQ               end60
+	MOVL              $-1, SI
+	BZHIL             DX, SI, SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z2
+	VANDPS.BCST       const7fffffff<>+0(SB), Z2, Z3
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      const38a4b518<>+0(SB), Z5
+	VFMADD213PS.BCST  constba51fb80<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3baa02d9<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbcdbfc87<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3de7167c<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  constbec0939f<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST  const3e0375d4<>+0(SB), Z4, Z5
+	VFMADD213PS       Z2, Z2, Z5
+	VBROADCASTSS      const407ccccd<>+0(SB), Z4
+	VMINPS            Z3, Z4, Z4
+	VBROADCASTSS      const39436e56<>+0(SB), Z6
+	VFMADD213PS.BCST  constbb412d3d<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  const3cb2e59d<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constbdd32993<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constbf235d78<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constbf904475<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  constb9b310ac<>+0(SB), Z4, Z6
+	VBROADCASTSS      const42b20000<>+0(SB), Z4
+	VMAXPS            Z6, Z1, Z1
+	VMINPS            Z1, Z4, Z1
+	VMOVUPS           Z0, Z4
+	VFMADD231PS.BCST  const3fb8aa3b<>+0(SB), Z1, Z4
+	VSUBPS            Z0, Z4, Z0
+	VFNMADD231PS.BCST const3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS.BCST constb95e8083<>+0(SB), Z0, Z1
+	VBROADCASTSS      const3ab51211<>+0(SB), Z4
+	VFMADD213PS.BCST  const3c091cf9<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  const3d2aac79<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  const3e2aaa49<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  const3efffffe<>+0(SB), Z1, Z4
+	VMULPS            Z1, Z1, Z6
+	VFMADD213PS       Z1, Z6, Z4
+	VADDPS.BCST       const3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z0, Z4, Z4
+	VBROADCASTSS      const3f800000<>+0(SB), Z0
+	VSUBPS            Z4, Z0, Z0
+	VANDPS.BCST       const80000000<>+0(SB), Z2, Z1
+	VORPS             Z1, Z0, Z0
+	VCMPPS.BCST       $0x11, const3f800000<>+0(SB), Z3, K2
+	VBLENDMPS         Z5, Z0, K2, Z13
+	VMOVUPS           Z13, K1, (AX)(BX*1)
 
 end60:
 	VZEROUPPER

@@ -79,15 +79,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes<>+0(SB)/4, $0xffffffff
 DATA lanes<>+4(SB)/4, $0xffffffff
@@ -369,15 +361,7 @@ DATA const7fffffff<>+16(SB)/4, $0x7fffffff
 DATA const7fffffff<>+20(SB)/4, $0x7fffffff
 DATA const7fffffff<>+24(SB)/4, $0x7fffffff
 DATA const7fffffff<>+28(SB)/4, $0x7fffffff
-DATA const7fffffff<>+32(SB)/4, $0x7fffffff
-DATA const7fffffff<>+36(SB)/4, $0x7fffffff
-DATA const7fffffff<>+40(SB)/4, $0x7fffffff
-DATA const7fffffff<>+44(SB)/4, $0x7fffffff
-DATA const7fffffff<>+48(SB)/4, $0x7fffffff
-DATA const7fffffff<>+52(SB)/4, $0x7fffffff
-DATA const7fffffff<>+56(SB)/4, $0x7fffffff
-DATA const7fffffff<>+60(SB)/4, $0x7fffffff
-GLOBL const7fffffff<>(SB), RODATA|NOPTR, $64
+GLOBL const7fffffff<>(SB), RODATA|NOPTR, $32
 
 // func deviationsF32AVX2(x []float32, ref float32) (sum float32, sq float32)
 // Requires: AVX, FMA3, SSE
@@ -554,15 +538,7 @@ DATA constff800000<>+16(SB)/4, $0xff800000
 DATA constff800000<>+20(SB)/4, $0xff800000
 DATA constff800000<>+24(SB)/4, $0xff800000
 DATA constff800000<>+28(SB)/4, $0xff800000
-DATA constff800000<>+32(SB)/4, $0xff800000
-DATA constff800000<>+36(SB)/4, $0xff800000
-DATA constff800000<>+40(SB)/4, $0xff800000
-DATA constff800000<>+44(SB)/4, $0xff800000
-DATA constff800000<>+48(SB)/4, $0xff800000
-DATA constff800000<>+52(SB)/4, $0xff800000
-DATA constff800000<>+56(SB)/4, $0xff800000
-DATA constff800000<>+60(SB)/4, $0xff800000
-GLOBL constff800000<>(SB), RODATA|NOPTR, $64
+GLOBL constff800000<>(SB), RODATA|NOPTR, $32
 
 // func minF32AVX2(x []float32) float32
 // Requires: AVX, SSE
@@ -652,26 +628,18 @@ DATA const7f800000<>+16(SB)/4, $0x7f800000
 DATA const7f800000<>+20(SB)/4, $0x7f800000
 DATA const7f800000<>+24(SB)/4, $0x7f800000
 DATA const7f800000<>+28(SB)/4, $0x7f800000
-DATA const7f800000<>+32(SB)/4, $0x7f800000
-DATA const7f800000<>+36(SB)/4, $0x7f800000
-DATA const7f800000<>+40(SB)/4, $0x7f800000
-DATA const7f800000<>+44(SB)/4, $0x7f800000
-DATA const7f800000<>+48(SB)/4, $0x7f800000
-DATA const7f800000<>+52(SB)/4, $0x7f800000
-DATA const7f800000<>+56(SB)/4, $0x7f800000
-DATA const7f800000<>+60(SB)/4, $0x7f800000
-GLOBL const7f800000<>(SB), RODATA|NOPTR, $64
+GLOBL const7f800000<>(SB), RODATA|NOPTR, $32
 
 // func dotF32AVX512(x []float32, y []float32) float32
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·dotF32AVX512(SB), NOSPLIT, $0-52
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS const00000000<>+0(SB), Z1
-	VMOVUPS const00000000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	MOVQ    x_base+0(FP), AX
-	MOVQ    y_base+24(FP), CX
-	MOVQ    x_len+8(FP), DX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	MOVQ         x_base+0(FP), AX
+	MOVQ         y_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
 
 many33:
 	CMPQ        DX, $0x00000040
@@ -735,12 +703,12 @@ end36:
 // func sumF32AVX512(x []float32) float32
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·sumF32AVX512(SB), NOSPLIT, $0-28
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS const00000000<>+0(SB), Z1
-	VMOVUPS const00000000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	MOVQ    x_base+0(FP), AX
-	MOVQ    x_len+8(FP), CX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
 
 many37:
 	CMPQ    CX, $0x00000040
@@ -796,12 +764,12 @@ end40:
 // func sumSqF32AVX512(x []float32) float32
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·sumSqF32AVX512(SB), NOSPLIT, $0-28
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS const00000000<>+0(SB), Z1
-	VMOVUPS const00000000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	MOVQ    x_base+0(FP), AX
-	MOVQ    x_len+8(FP), CX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
 
 many41:
 	CMPQ        CX, $0x00000040
@@ -857,13 +825,13 @@ end44:
 // func sumSqDiffF32AVX512(x []float32, y []float32) float32
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·sumSqDiffF32AVX512(SB), NOSPLIT, $0-52
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS const00000000<>+0(SB), Z1
-	VMOVUPS const00000000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	MOVQ    x_base+0(FP), AX
-	MOVQ    y_base+24(FP), CX
-	MOVQ    x_len+8(FP), DX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	MOVQ         x_base+0(FP), AX
+	MOVQ         y_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
 
 many45:
 	CMPQ        DX, $0x00000040
@@ -933,13 +901,13 @@ end48:
 // func sumAbsF32AVX512(x []float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
 TEXT ·sumAbsF32AVX512(SB), NOSPLIT, $0-28
-	VMOVUPS const7fffffff<>+0(SB), Z0
-	VMOVUPS const00000000<>+0(SB), Z1
-	VMOVUPS const00000000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	VMOVUPS const00000000<>+0(SB), Z4
-	MOVQ    x_base+0(FP), AX
-	MOVQ    x_len+8(FP), CX
+	VBROADCASTSS const7fffffff<>+0(SB), Z0
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	VBROADCASTSS const00000000<>+0(SB), Z4
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
 
 many49:
 	CMPQ    CX, $0x00000040
@@ -1002,14 +970,14 @@ end52:
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·deviationsF32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS ref+24(FP), Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMOVUPS      const00000000<>+0(SB), Z2
-	VMOVUPS      const00000000<>+0(SB), Z3
-	VMOVUPS      const00000000<>+0(SB), Z4
-	VMOVUPS      const00000000<>+0(SB), Z5
-	VMOVUPS      const00000000<>+0(SB), Z6
-	VMOVUPS      const00000000<>+0(SB), Z7
-	VMOVUPS      const00000000<>+0(SB), Z8
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	VBROADCASTSS const00000000<>+0(SB), Z4
+	VBROADCASTSS const00000000<>+0(SB), Z5
+	VBROADCASTSS const00000000<>+0(SB), Z6
+	VBROADCASTSS const00000000<>+0(SB), Z7
+	VBROADCASTSS const00000000<>+0(SB), Z8
 	MOVQ         x_base+0(FP), AX
 	MOVQ         x_len+8(FP), CX
 
@@ -1094,13 +1062,13 @@ end56:
 // func maxF32AVX512(x []float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
 TEXT ·maxF32AVX512(SB), NOSPLIT, $0-28
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS constff800000<>+0(SB), Z1
-	VMOVUPS constff800000<>+0(SB), Z2
-	VMOVUPS constff800000<>+0(SB), Z3
-	VMOVUPS constff800000<>+0(SB), Z4
-	MOVQ    x_base+0(FP), AX
-	MOVQ    x_len+8(FP), CX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS constff800000<>+0(SB), Z1
+	VBROADCASTSS constff800000<>+0(SB), Z2
+	VBROADCASTSS constff800000<>+0(SB), Z3
+	VBROADCASTSS constff800000<>+0(SB), Z4
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
 
 many57:
 	CMPQ    CX, $0x00000040
@@ -1137,17 +1105,17 @@ one58:
 	JMP     one58
 
 tail59:
-	TESTQ     CX, CX
-	JEQ       end60
-	MOVL      $-1, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (AX), K1, Z5
-	VMOVUPS   constff800000<>+0(SB), Z7
-	VBLENDMPS Z5, Z7, K1, Z6
-	VCMPPS    $0x03, Z6, Z6, K1
-	VMOVUPS   constffffffff<>+0(SB), K1, Z0
-	VMAXPS    Z6, Z2, Z2
+	TESTQ        CX, CX
+	JEQ          end60
+	MOVL         $-1, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (AX), K1, Z5
+	VBROADCASTSS constff800000<>+0(SB), Z7
+	VBLENDMPS    Z5, Z7, K1, Z6
+	VCMPPS       $0x03, Z6, Z6, K1
+	VMOVUPS      constffffffff<>+0(SB), K1, Z0
+	VMAXPS       Z6, Z2, Z2
 
 end60:
 	VMAXPS        Z2, Z1, Z1
@@ -1197,13 +1165,13 @@ GLOBL constffffffff<>(SB), RODATA|NOPTR, $64
 // func minF32AVX512(x []float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
 TEXT ·minF32AVX512(SB), NOSPLIT, $0-28
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS const7f800000<>+0(SB), Z1
-	VMOVUPS const7f800000<>+0(SB), Z2
-	VMOVUPS const7f800000<>+0(SB), Z3
-	VMOVUPS const7f800000<>+0(SB), Z4
-	MOVQ    x_base+0(FP), AX
-	MOVQ    x_len+8(FP), CX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS const7f800000<>+0(SB), Z1
+	VBROADCASTSS const7f800000<>+0(SB), Z2
+	VBROADCASTSS const7f800000<>+0(SB), Z3
+	VBROADCASTSS const7f800000<>+0(SB), Z4
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
 
 many61:
 	CMPQ    CX, $0x00000040
@@ -1240,17 +1208,17 @@ one62:
 	JMP     one62
 
 tail63:
-	TESTQ     CX, CX
-	JEQ       end64
-	MOVL      $-1, DX
-	BZHIL     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (AX), K1, Z5
-	VMOVUPS   const7f800000<>+0(SB), Z7
-	VBLENDMPS Z5, Z7, K1, Z6
-	VCMPPS    $0x03, Z6, Z6, K1
-	VMOVUPS   constffffffff<>+0(SB), K1, Z0
-	VMINPS    Z6, Z2, Z2
+	TESTQ        CX, CX
+	JEQ          end64
+	MOVL         $-1, DX
+	BZHIL        CX, DX, DX
+	KMOVW        DX, K1
+	VMOVUPS.Z    (AX), K1, Z5
+	VBROADCASTSS const7f800000<>+0(SB), Z7
+	VBLENDMPS    Z5, Z7, K1, Z6
+	VCMPPS       $0x03, Z6, Z6, K1
+	VMOVUPS      constffffffff<>+0(SB), K1, Z0
+	VMINPS       Z6, Z2, Z2
 
 end64:
 	VMINPS        Z2, Z1, Z1

@@ -692,15 +692,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 // func leakyReluF32AVX2(dst []float32, x []float32, alpha float32)
 // Requires: AVX
@@ -1479,11 +1471,11 @@ end120:
 // func reluF32AVX512(dst []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·reluF32AVX512(SB), NOSPLIT, $0-48
-	VMOVUPS const00000000<>+0(SB), Z0
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    dst_len+8(FP), DX
-	XORL    BX, BX
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORL         BX, BX
 
 many121:
 	CMPQ    DX, $0x00000040

@@ -135,15 +135,7 @@ DATA const00000000<>+16(SB)/4, $0x00000000
 DATA const00000000<>+20(SB)/4, $0x00000000
 DATA const00000000<>+24(SB)/4, $0x00000000
 DATA const00000000<>+28(SB)/4, $0x00000000
-DATA const00000000<>+32(SB)/4, $0x00000000
-DATA const00000000<>+36(SB)/4, $0x00000000
-DATA const00000000<>+40(SB)/4, $0x00000000
-DATA const00000000<>+44(SB)/4, $0x00000000
-DATA const00000000<>+48(SB)/4, $0x00000000
-DATA const00000000<>+52(SB)/4, $0x00000000
-DATA const00000000<>+56(SB)/4, $0x00000000
-DATA const00000000<>+60(SB)/4, $0x00000000
-GLOBL const00000000<>(SB), RODATA|NOPTR, $64
+GLOBL const00000000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes<>+0(SB)/4, $0xffffffff
 DATA lanes<>+4(SB)/4, $0xffffffff
@@ -294,15 +286,7 @@ DATA constff800000<>+16(SB)/4, $0xff800000
 DATA constff800000<>+20(SB)/4, $0xff800000
 DATA constff800000<>+24(SB)/4, $0xff800000
 DATA constff800000<>+28(SB)/4, $0xff800000
-DATA constff800000<>+32(SB)/4, $0xff800000
-DATA constff800000<>+36(SB)/4, $0xff800000
-DATA constff800000<>+40(SB)/4, $0xff800000
-DATA constff800000<>+44(SB)/4, $0xff800000
-DATA constff800000<>+48(SB)/4, $0xff800000
-DATA constff800000<>+52(SB)/4, $0xff800000
-DATA constff800000<>+56(SB)/4, $0xff800000
-DATA constff800000<>+60(SB)/4, $0xff800000
-GLOBL constff800000<>(SB), RODATA|NOPTR, $64
+GLOBL constff800000<>(SB), RODATA|NOPTR, $32
 
 // func sumWindowF32AVX512(dst *float32, src *float32, a *windowArgs)
 // Requires: AVX, AVX512F, BMI2
@@ -321,14 +305,14 @@ pixel:
 	MOVQ 8(DX), R9
 
 vectors4:
-	CMPQ    R9, $0x00000040
-	JLT     done4
-	VMOVUPS const00000000<>+0(SB), Z0
-	VMOVUPS const00000000<>+0(SB), Z1
-	VMOVUPS const00000000<>+0(SB), Z2
-	VMOVUPS const00000000<>+0(SB), Z3
-	MOVQ    R8, R10
-	MOVQ    24(DX), R12
+	CMPQ         R9, $0x00000040
+	JLT          done4
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	VBROADCASTSS const00000000<>+0(SB), Z1
+	VBROADCASTSS const00000000<>+0(SB), Z2
+	VBROADCASTSS const00000000<>+0(SB), Z3
+	MOVQ         R8, R10
+	MOVQ         24(DX), R12
 
 rowof7:
 	MOVQ R10, R11
@@ -364,11 +348,11 @@ tapof7:
 
 done4:
 vectors1:
-	CMPQ    R9, $0x00000010
-	JLT     done1
-	VMOVUPS const00000000<>+0(SB), Z0
-	MOVQ    R8, R10
-	MOVQ    24(DX), R12
+	CMPQ         R9, $0x00000010
+	JLT          done1
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	MOVQ         R8, R10
+	MOVQ         24(DX), R12
 
 rowof8:
 	MOVQ R10, R11
@@ -391,14 +375,14 @@ tapof8:
 	JMP          vectors1
 
 done1:
-	TESTQ   R9, R9
-	JEQ     next
-	MOVL    $-1, R10
-	BZHIL   R9, R10, R10
-	KMOVW   R10, K1
-	VMOVUPS const00000000<>+0(SB), Z0
-	MOVQ    R8, R10
-	MOVQ    24(DX), R12
+	TESTQ        R9, R9
+	JEQ          next
+	MOVL         $-1, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	VBROADCASTSS const00000000<>+0(SB), Z0
+	MOVQ         R8, R10
+	MOVQ         24(DX), R12
 
 rowof9:
 	MOVQ R10, R11
@@ -443,14 +427,14 @@ pixel:
 	MOVQ 8(DX), R9
 
 vectors4:
-	CMPQ    R9, $0x00000040
-	JLT     done4
-	VMOVUPS constff800000<>+0(SB), Z0
-	VMOVUPS constff800000<>+0(SB), Z1
-	VMOVUPS constff800000<>+0(SB), Z2
-	VMOVUPS constff800000<>+0(SB), Z3
-	MOVQ    R8, R10
-	MOVQ    24(DX), R12
+	CMPQ         R9, $0x00000040
+	JLT          done4
+	VBROADCASTSS constff800000<>+0(SB), Z0
+	VBROADCASTSS constff800000<>+0(SB), Z1
+	VBROADCASTSS constff800000<>+0(SB), Z2
+	VBROADCASTSS constff800000<>+0(SB), Z3
+	MOVQ         R8, R10
+	MOVQ         24(DX), R12
 
 rowof10:
 	MOVQ R10, R11
@@ -482,11 +466,11 @@ tapof10:
 
 done4:
 vectors1:
-	CMPQ    R9, $0x00000010
-	JLT     done1
-	VMOVUPS constff800000<>+0(SB), Z0
-	MOVQ    R8, R10
-	MOVQ    24(DX), R12
+	CMPQ         R9, $0x00000010
+	JLT          done1
+	VBROADCASTSS constff800000<>+0(SB), Z0
+	MOVQ         R8, R10
+	MOVQ         24(DX), R12
 
 rowof11:
 	MOVQ R10, R11
@@ -508,14 +492,14 @@ tapof11:
 	JMP     vectors1
 
 done1:
-	TESTQ   R9, R9
-	JEQ     next
-	MOVL    $-1, R10
-	BZHIL   R9, R10, R10
-	KMOVW   R10, K1
-	VMOVUPS constff800000<>+0(SB), Z0
-	MOVQ    R8, R10
-	MOVQ    24(DX), R12
+	TESTQ        R9, R9
+	JEQ          next
+	MOVL         $-1, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	VBROADCASTSS constff800000<>+0(SB), Z0
+	MOVQ         R8, R10
+	MOVQ         24(DX), R12
 
 rowof12:
 	MOVQ R10, R11

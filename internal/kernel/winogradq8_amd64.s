@@ -1183,15 +1183,7 @@ DATA const38e38e39<>+16(SB)/4, $0x38e38e39
 DATA const38e38e39<>+20(SB)/4, $0x38e38e39
 DATA const38e38e39<>+24(SB)/4, $0x38e38e39
 DATA const38e38e39<>+28(SB)/4, $0x38e38e39
-DATA const38e38e39<>+32(SB)/4, $0x38e38e39
-DATA const38e38e39<>+36(SB)/4, $0x38e38e39
-DATA const38e38e39<>+40(SB)/4, $0x38e38e39
-DATA const38e38e39<>+44(SB)/4, $0x38e38e39
-DATA const38e38e39<>+48(SB)/4, $0x38e38e39
-DATA const38e38e39<>+52(SB)/4, $0x38e38e39
-DATA const38e38e39<>+56(SB)/4, $0x38e38e39
-DATA const38e38e39<>+60(SB)/4, $0x38e38e39
-GLOBL const38e38e39<>(SB), RODATA|NOPTR, $64
+GLOBL const38e38e39<>(SB), RODATA|NOPTR, $32
 
 // func winogradInputU8AVX512(t *tileI16)
 // Requires: AVX, AVX512BW, AVX512F
@@ -2089,13 +2081,13 @@ vector12:
 	VPSLLD        $0x02, Z18, Z18
 	VPSUBD        Z18, Z21, Z21
 	VPADDD        Z7, Z21, Z21
-	VPMULLD       const38e38e39<>+0(SB), Z21, Z21
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z21, Z21
 	VCVTDQ2PS     Z21, Z21
-	VPMULLD       const38e38e39<>+0(SB), Z11, Z11
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z11, Z11
 	VCVTDQ2PS     Z11, Z11
-	VPMULLD       const38e38e39<>+0(SB), Z19, Z19
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z19, Z19
 	VCVTDQ2PS     Z19, Z19
-	VPMULLD       const38e38e39<>+0(SB), Z22, Z22
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z22, Z22
 	VCVTDQ2PS     Z22, Z22
 	VMULPS        256(R13), Z21, Z21
 	VCVTPS2DQ     Z21, Z21
@@ -2133,13 +2125,13 @@ vector12:
 	VPSLLD        $0x02, Z13, Z13
 	VPSUBD        Z13, Z15, Z15
 	VPADDD        Z2, Z15, Z15
-	VPMULLD       const38e38e39<>+0(SB), Z15, Z15
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z15, Z15
 	VCVTDQ2PS     Z15, Z15
-	VPMULLD       const38e38e39<>+0(SB), Z3, Z3
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z3, Z3
 	VCVTDQ2PS     Z3, Z3
-	VPMULLD       const38e38e39<>+0(SB), Z9, Z9
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z9, Z9
 	VCVTDQ2PS     Z9, Z9
-	VPMULLD       const38e38e39<>+0(SB), Z17, Z17
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z17, Z17
 	VCVTDQ2PS     Z17, Z17
 	VMULPS        192(R13), Z15, Z15
 	VCVTPS2DQ     Z15, Z15
@@ -2177,13 +2169,13 @@ vector12:
 	VPSLLD        $0x02, Z5, Z5
 	VPSUBD        Z5, Z7, Z7
 	VPADDD        Z4, Z7, Z7
-	VPMULLD       const38e38e39<>+0(SB), Z7, Z7
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z7, Z7
 	VCVTDQ2PS     Z7, Z7
-	VPMULLD       const38e38e39<>+0(SB), Z6, Z6
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z6, Z6
 	VCVTDQ2PS     Z6, Z6
-	VPMULLD       const38e38e39<>+0(SB), Z14, Z14
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z14, Z14
 	VCVTDQ2PS     Z14, Z14
-	VPMULLD       const38e38e39<>+0(SB), Z9, Z9
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z9, Z9
 	VCVTDQ2PS     Z9, Z9
 	VMULPS        128(R13), Z7, Z7
 	VCVTPS2DQ     Z7, Z7
@@ -2221,13 +2213,13 @@ vector12:
 	VPSLLD        $0x02, Z4, Z4
 	VPSUBD        Z4, Z5, Z5
 	VPADDD        Z8, Z5, Z5
-	VPMULLD       const38e38e39<>+0(SB), Z5, Z5
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z5, Z5
 	VCVTDQ2PS     Z5, Z5
-	VPMULLD       const38e38e39<>+0(SB), Z12, Z12
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z12, Z12
 	VCVTDQ2PS     Z12, Z12
-	VPMULLD       const38e38e39<>+0(SB), Z20, Z20
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z20, Z20
 	VCVTDQ2PS     Z20, Z20
-	VPMULLD       const38e38e39<>+0(SB), Z6, Z6
+	VPMULLD.BCST  const38e38e39<>+0(SB), Z6, Z6
 	VCVTDQ2PS     Z6, Z6
 	VMULPS        128(R13), Z5, Z5
 	VCVTPS2DQ     Z5, Z5

@@ -23,12 +23,13 @@ func activations(g *gen) {
 		f      func(x VecVirtual, params []VecVirtual) VecVirtual
 		consts []float64
 		held   int
+		wide   int
 	}{
-		{"elu", []string{"pos", "neg", "inv"}, g.elu, slices.Concat(ofExp, expPoly), 2},
-		{"swish", []string{"alpha"}, g.swish, slices.Concat(ofExp, expPoly), 3},
-		{"mish", nil, g.mish, slices.Concat(ofExp, expPoly), 6},
-		{"gelu", nil, g.gelu, nil, 0},
-		{"geluTanh", nil, g.geluTanh, slices.Concat(ofExp, expPoly), 3},
+		{"elu", []string{"pos", "neg", "inv"}, g.elu, slices.Concat(ofExp, expPoly), 2, 2},
+		{"swish", []string{"alpha"}, g.swish, slices.Concat(ofExp, expPoly), 3, 3},
+		{"mish", nil, g.mish, slices.Concat(ofExp, expPoly), 6, 4},
+		{"gelu", nil, g.gelu, nil, 0, 2},
+		{"geluTanh", nil, g.geluTanh, slices.Concat(ofExp, expPoly), 3, 4},
 	} {
 		sig := "func(dst, x []float32"
 		for _, p := range f.params {
@@ -39,8 +40,8 @@ func activations(g *gen) {
 		for _, p := range f.params {
 			params = append(params, g.broadcast(p))
 		}
-		g.holdF32(f.consts[:f.held]...)
-		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 2, true, func(in []VecVirtual) []VecVirtual {
+		g.holdF32(f.consts[:g.stay(f.held, f.wide)]...)
+		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, g.atOnce(f.wide), true, func(in []VecVirtual) []VecVirtual {
 			return []VecVirtual{f.f(in[0], params)}
 		})
 	}

@@ -61,6 +61,7 @@ func main() {
 		file.f(g)
 		f, err := g.Result()
 		if err == nil {
+			broadcastConstants(f)
 			err = pass.Compile.Execute(f)
 		}
 		var src []byte

@@ -31,31 +31,67 @@ const (
 
 // mathFunctions emits the elementary functions.
 func mathFunctions(g *gen) {
-	// Constants, the most used first, of which the first few stay in registers: as many as leave room for two vectors.
+	// Constants, the most used first, of which the first few stay in registers: as many as leave room for two vectors. Where
+	// AVX-512 takes more at a time, only two stay.
 	ofExp := []float64{roundBy, expMin, expMax, log2e, ln2Hi, ln2Lo, 1}
 	for _, f := range []struct {
 		name   string
 		f      func(x VecVirtual) VecVirtual
 		consts []float64
 		held   int
+		wide   int // vectors that AVX-512 takes at a time
 	}{
-		{"exp", g.exp, slices.Concat(ofExp, expPoly), 8},
-		{"log", g.log, slices.Concat([]float64{1, 1 << 23, -23, 0, ln2Hi, ln2Lo, 0.5}, logPoly), 4},
-		{"sigmoid", g.sigmoid, slices.Concat(ofExp, expPoly), 6},
-		{"tanh", g.tanh, slices.Concat(ofExp, []float64{2}, expPoly, tanhPoly), 4},
-		{"softplus", g.softplus, slices.Concat(ofExp, []float64{0.5, 0}, expPoly, logPoly), 6},
-		{"erf", g.erf, slices.Concat(ofExp, expPoly, erfPoly), 2},
+		{"exp", g.exp, slices.Concat(ofExp, expPoly), 8, 2},
+		{"log", g.log, slices.Concat([]float64{1, 1 << 23, -23, 0, ln2Hi, ln2Lo, 0.5}, logPoly), 4, 2},
+		{"sigmoid", g.sigmoid, slices.Concat(ofExp, expPoly), 6, 4},
+		{"tanh", g.tanh, slices.Concat(ofExp, []float64{2}, expPoly, tanhPoly), 4, 4},
+		{"softplus", g.softplus, slices.Concat(ofExp, []float64{0.5, 0}, expPoly, logPoly), 6, 2},
+		{"erf", g.erf, slices.Concat(ofExp, expPoly, erfPoly), 2, 2},
 	} {
 		g.text(f.name+"F32"+g.t.suffix, "func(dst, x []float32)")
-		g.holdF32(f.consts[:f.held]...)
-		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, 2, true, func(in []VecVirtual) []VecVirtual {
+		g.holdF32(f.consts[:g.stay(f.held, f.wide)]...)
+		g.loop([]stream{{"dst", false, true}, {"x", true, false}}, g.atOnce(f.wide), true, func(in []VecVirtual) []VecVirtual {
 			return []VecVirtual{f.f(in[0])}
 		})
 	}
 }
 
+// atOnce is how many vectors a loop takes at a time that takes two, or wide ones of AVX-512.
+func (g *gen) atOnce(wide int) int {
+	if g.t.wide {
+		return wide
+	}
+	return 2
+}
+
+// stay is how many of the n constants for which two vectors leave room stay in registers.
+func (g *gen) stay(n, wide int) int {
+	if g.atOnce(wide) > 2 {
+		return min(n, 2)
+	}
+	return n
+}
+
 func (g *gen) exp(x VecVirtual) VecVirtual {
-	r := g.clamp(x, g.reg(g.f32(expMin)), g.reg(g.f32(expMax)))
+	return g.expWithin(g.clamp(x, g.reg(g.f32(expMin)), g.reg(g.f32(expMax))))
+}
+
+// expNeg is exp for values without sign, negated.
+func (g *gen) expNeg(x VecVirtual) VecVirtual {
+	r := g.vec()
+	g.VMAXPS(x, g.reg(g.f32(expMin)), r)
+	return g.expWithin(r)
+}
+
+// expPos is exp for values without sign.
+func (g *gen) expPos(x VecVirtual) VecVirtual {
+	r := g.vec()
+	g.VMINPS(x, g.reg(g.f32(expMax)), r)
+	return g.expWithin(r)
+}
+
+// expWithin is exp for values within expMin and expMax, and NaN. It changes r.
+func (g *gen) expWithin(r VecVirtual) VecVirtual {
 	t := g.load(g.f32(roundBy))
 	g.VFMADD231PS(g.f32(log2e), r, t)
 	n := g.vec()
@@ -123,7 +159,7 @@ func (g *gen) log(x VecVirtual) VecVirtual {
 func (g *gen) sigmoid(x VecVirtual) VecVirtual {
 	a := g.vec()
 	g.VORPS(g.bits(signBit), x, a)
-	e := g.exp(a)
+	e := g.expNeg(a)
 	one := g.reg(g.f32(1))
 	num := g.blendSign(x, e, one)
 	g.VADDPS(one, e, e)
@@ -135,7 +171,7 @@ func (g *gen) tanh(x VecVirtual) VecVirtual {
 	a, d := g.vec(), g.vec()
 	g.VANDPS(g.bits(signBit-1), x, a)
 	g.VADDPS(a, a, d)
-	e := g.exp(d)
+	e := g.expPos(d)
 	g.VADDPS(g.f32(1), e, e)
 	y := g.load(g.f32(2))
 	g.VDIVPS(e, y, y)
@@ -154,7 +190,7 @@ func (g *gen) tanh(x VecVirtual) VecVirtual {
 func (g *gen) softplus(x VecVirtual) VecVirtual {
 	a := g.vec()
 	g.VORPS(g.bits(signBit), x, a)
-	t := g.exp(a)
+	t := g.expNeg(a)
 	half := g.reg(g.f32(0.5))
 	m := g.vec()
 	g.VMOVUPS(t, m)
