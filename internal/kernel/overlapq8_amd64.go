@@ -6,6 +6,7 @@ func archOverlapQ8() []gemmQ8 {
 	return []gemmQ8{
 		{name: "vnni-16x16", id: tileVNNI, use: &useVNNI, mr: overlapPixels, nr: 4, kr: 4, a: leftU8},
 		{name: "avxvnni-4x16", id: tileAVXVNNI, use: &useAVXVNNI, mr: stripPixels, nr: 4, kr: 4, a: leftU8},
+		{name: "avx2-4x16", id: tileWide, use: &useAVX2I8, mr: stripPixels, nr: 4, kr: 4, a: leftU8},
 	}
 }
 

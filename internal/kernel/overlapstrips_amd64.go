@@ -23,7 +23,8 @@ type overlapStrips struct {
 	words      int32 // this and what follows as in tileQ8
 	flip       uint32
 	fits       int
-	at, y      int // bytes of x and dst before the row; the kernel counts, since the garbage collector must see no pointer behind an object
+	at, y      int       // bytes of x and dst before the row; the kernel counts, since the garbage collector must see no pointer behind an object
+	left       [16]int32 // for the kernel
 }
 
 // stripPixels are the pixels of a strip, stripRows the most rows of a call.
@@ -61,7 +62,11 @@ func (p *PackedQ8) runOverlapStrips(x []uint8, h, w, y0, y1 int, o *OverlapQ8, d
 		} else {
 			t.x, t.rows, t.row, t.px = &o.outside[0], 1, 0, 0
 		}
-		overlapStripsAVXVNNI(&t)
+		if p.kern.id == tileAVXVNNI {
+			overlapStripsAVXVNNI(&t)
+		} else {
+			overlapStripsAVX2(&t)
+		}
 		// Row 2·y0-1 is the first that is wanted, and row 2·y1-2 the last one but for that of the image.
 		for i := max(0, 2*y0-2*y); i < 2*t.rows; i++ {
 			if r := 2*y - 1 + i; r >= 0 && r < 2*h {
@@ -88,3 +93,8 @@ func (p *PackedQ8) runOverlapStrips(x []uint8, h, w, y0, y1 int, o *OverlapQ8, d
 //
 //go:noescape
 func overlapStripsAVXVNNI(t *overlapStrips)
+
+// overlapStripsAVX2 is overlapStripsAVXVNNI. It changes left too.
+//
+//go:noescape
+func overlapStripsAVX2(t *overlapStrips)

@@ -9,29 +9,47 @@ func archPixelsQ8() []gemmQ8 {
 	for n, mr := range []int{32, 32, 32, 16} {
 		n++
 		list = append(list, gemmQ8{name: fmt.Sprintf("vnni-64x%d", n), id: tileVNNI, use: &useVNNI, mr: 64, nr: n, kr: 4, a: leftU8},
-			gemmQ8{name: fmt.Sprintf("avxvnni-%dx%d", mr, n), id: tileAVXVNNI, use: &useAVXVNNI, mr: mr, nr: n, kr: 4, a: leftU8})
+			gemmQ8{name: fmt.Sprintf("avxvnni-%dx%d", mr, n), id: tileAVXVNNI, use: &useAVXVNNI, mr: mr, nr: n, kr: 4, a: leftU8},
+			gemmQ8{name: fmt.Sprintf("avx2-16x%d", n), id: tileWide, use: &useAVX2I8, mr: 16, nr: n, kr: 4, a: leftU8})
 	}
 	return list
 }
 
 func runPixelsQ8(g *gemmQ8, t *pixelsQ8) {
-	switch id := g.id; {
-	case id == tileVNNI && g.nr == 1:
-		pixelsQ8VNNI1(t)
-	case id == tileVNNI && g.nr == 2:
-		pixelsQ8VNNI2(t)
-	case id == tileVNNI && g.nr == 3:
-		pixelsQ8VNNI3(t)
-	case id == tileVNNI:
-		pixelsQ8VNNI4(t)
-	case g.nr == 1:
-		pixelsQ8AVXVNNI1(t)
-	case g.nr == 2:
-		pixelsQ8AVXVNNI2(t)
-	case g.nr == 3:
-		pixelsQ8AVXVNNI3(t)
+	switch g.id {
+	case tileVNNI:
+		switch g.nr {
+		case 1:
+			pixelsQ8VNNI1(t)
+		case 2:
+			pixelsQ8VNNI2(t)
+		case 3:
+			pixelsQ8VNNI3(t)
+		default:
+			pixelsQ8VNNI4(t)
+		}
+	case tileAVXVNNI:
+		switch g.nr {
+		case 1:
+			pixelsQ8AVXVNNI1(t)
+		case 2:
+			pixelsQ8AVXVNNI2(t)
+		case 3:
+			pixelsQ8AVXVNNI3(t)
+		default:
+			pixelsQ8AVXVNNI4(t)
+		}
 	default:
-		pixelsQ8AVXVNNI4(t)
+		switch g.nr {
+		case 1:
+			pixelsQ8AVX2_1(t)
+		case 2:
+			pixelsQ8AVX2_2(t)
+		case 3:
+			pixelsQ8AVX2_3(t)
+		default:
+			pixelsQ8AVX2_4(t)
+		}
 	}
 }
 
@@ -89,6 +107,26 @@ func pixelsQ8AVXVNNI3(t *pixelsQ8)
 //
 //go:noescape
 func pixelsQ8AVXVNNI4(t *pixelsQ8)
+
+// pixelsQ8AVX2_1 is pixelsQ8VNNI1.
+//
+//go:noescape
+func pixelsQ8AVX2_1(t *pixelsQ8)
+
+// pixelsQ8AVX2_2 is pixelsQ8VNNI2.
+//
+//go:noescape
+func pixelsQ8AVX2_2(t *pixelsQ8)
+
+// pixelsQ8AVX2_3 is pixelsQ8VNNI3.
+//
+//go:noescape
+func pixelsQ8AVX2_3(t *pixelsQ8)
+
+// pixelsQ8AVX2_4 is pixelsQ8VNNI4.
+//
+//go:noescape
+func pixelsQ8AVX2_4(t *pixelsQ8)
 
 // run is Run for the sizes that there are vectors for. It reports whether it was one.
 func (v *Interleaver8) run(dst, src []uint8, plane, count int) bool {

@@ -2057,6 +2057,834 @@ fits:
 	VZEROUPPER
 	RET
 
+// func pixelsQ8AVX2_1(t *pixelsQ8)
+// Requires: AVX, AVX2
+TEXT ·pixelsQ8AVX2_1(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), DI
+	MOVQ DI, DX
+
+lines:
+	VPCMPEQW     Y15, Y15, Y15
+	VPSRLW       $0x08, Y15, Y15
+	MOVQ         (DX), SI
+	MOVQ         72(DI), BX
+	MOVQ         88(DI), CX
+	MOVQ         80(DI), R11
+	MOVQ         96(DI), AX
+	VPBROADCASTD (AX), Y0
+	VMOVUPS      Y0, Y1
+	SUBQ         $0x02, CX
+	JLT          last
+
+pair:
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y3
+	VPAND        Y15, Y3, Y2
+	VPSRLW       $0x08, Y3, Y3
+	VMOVDQU      32(SI)(AX*1), Y5
+	VPAND        Y15, Y5, Y4
+	VPSRLW       $0x08, Y5, Y5
+	VPBROADCASTD (R11), Y7
+	VPSLLW       $0x08, Y7, Y6
+	VPSRAW       $0x08, Y6, Y6
+	VPSRAW       $0x08, Y7, Y7
+	VPMADDWD     Y6, Y2, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y7, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y4, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y7, Y5, Y8
+	VPADDD       Y8, Y1, Y1
+	MOVLQSX      4(BX), AX
+	VMOVDQU      (SI)(AX*1), Y3
+	VPAND        Y15, Y3, Y2
+	VPSRLW       $0x08, Y3, Y3
+	VMOVDQU      32(SI)(AX*1), Y5
+	VPAND        Y15, Y5, Y4
+	VPSRLW       $0x08, Y5, Y5
+	VPBROADCASTD 4(R11), Y7
+	VPSLLW       $0x08, Y7, Y6
+	VPSRAW       $0x08, Y6, Y6
+	VPSRAW       $0x08, Y7, Y7
+	VPMADDWD     Y6, Y2, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y7, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y4, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y7, Y5, Y8
+	VPADDD       Y8, Y1, Y1
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R11
+	SUBQ         $0x02, CX
+	JGE          pair
+
+last:
+	ADDQ         $0x02, CX
+	JEQ          summed
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y3
+	VPAND        Y15, Y3, Y2
+	VPSRLW       $0x08, Y3, Y3
+	VMOVDQU      32(SI)(AX*1), Y5
+	VPAND        Y15, Y5, Y4
+	VPSRLW       $0x08, Y5, Y5
+	VPBROADCASTD (R11), Y7
+	VPSLLW       $0x08, Y7, Y6
+	VPSRAW       $0x08, Y6, Y6
+	VPSRAW       $0x08, Y7, Y7
+	VPMADDWD     Y6, Y2, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y7, Y3, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y4, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y7, Y5, Y8
+	VPADDD       Y8, Y1, Y1
+
+summed:
+	MOVQ         104(DI), AX
+	VBROADCASTSS (AX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	CMPQ         128(DI), $0x00
+	JNE          fits
+	VBROADCASTSS 112(DI), Y15
+	VBROADCASTSS 116(DI), Y14
+	VMAXPS       Y15, Y0, Y0
+	VMAXPS       Y15, Y1, Y1
+	VMINPS       Y14, Y0, Y0
+	VMINPS       Y14, Y1, Y1
+
+fits:
+	VPBROADCASTW 120(DI), Y15
+	VPBROADCASTD 124(DI), Y14
+	VMOVUPS      pixelsAVXVNNI<>+0(SB), Y13
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	MOVQ         32(DX), SI
+	MOVQ         64(DI), AX
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPXOR        Y14, Y0, Y0
+	VPERMD       Y0, Y13, Y0
+	VMOVDQU      X0, (SI)
+	ADDQ         $0x08, DX
+	LEAQ         32(DI), AX
+	CMPQ         DX, AX
+	JLT          lines
+	VZEROUPPER
+	RET
+
+// func pixelsQ8AVX2_2(t *pixelsQ8)
+// Requires: AVX, AVX2
+TEXT ·pixelsQ8AVX2_2(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), DI
+	MOVQ DI, DX
+
+lines:
+	VPCMPEQW     Y15, Y15, Y15
+	VPSRLW       $0x08, Y15, Y15
+	MOVQ         (DX), SI
+	MOVQ         72(DI), BX
+	MOVQ         88(DI), CX
+	MOVQ         80(DI), R11
+	MOVQ         96(DI), AX
+	VPBROADCASTD (AX), Y0
+	VMOVUPS      Y0, Y1
+	VPBROADCASTD 4(AX), Y2
+	VMOVUPS      Y2, Y3
+	SUBQ         $0x02, CX
+	JLT          last
+
+pair:
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y5
+	VPAND        Y15, Y5, Y4
+	VPSRLW       $0x08, Y5, Y5
+	VMOVDQU      32(SI)(AX*1), Y7
+	VPAND        Y15, Y7, Y6
+	VPSRLW       $0x08, Y7, Y7
+	VPBROADCASTD (R11), Y9
+	VPSLLW       $0x08, Y9, Y8
+	VPSRAW       $0x08, Y8, Y8
+	VPSRAW       $0x08, Y9, Y9
+	VPMADDWD     Y8, Y4, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDWD     Y9, Y5, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDWD     Y8, Y6, Y10
+	VPADDD       Y10, Y1, Y1
+	VPMADDWD     Y9, Y7, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(R11), Y9
+	VPSLLW       $0x08, Y9, Y8
+	VPSRAW       $0x08, Y8, Y8
+	VPSRAW       $0x08, Y9, Y9
+	VPMADDWD     Y8, Y4, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y9, Y5, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y8, Y6, Y10
+	VPADDD       Y10, Y3, Y3
+	VPMADDWD     Y9, Y7, Y10
+	VPADDD       Y10, Y3, Y3
+	MOVLQSX      4(BX), AX
+	VMOVDQU      (SI)(AX*1), Y5
+	VPAND        Y15, Y5, Y4
+	VPSRLW       $0x08, Y5, Y5
+	VMOVDQU      32(SI)(AX*1), Y7
+	VPAND        Y15, Y7, Y6
+	VPSRLW       $0x08, Y7, Y7
+	VPBROADCASTD 8(R11), Y9
+	VPSLLW       $0x08, Y9, Y8
+	VPSRAW       $0x08, Y8, Y8
+	VPSRAW       $0x08, Y9, Y9
+	VPMADDWD     Y8, Y4, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDWD     Y9, Y5, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDWD     Y8, Y6, Y10
+	VPADDD       Y10, Y1, Y1
+	VPMADDWD     Y9, Y7, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(R11), Y9
+	VPSLLW       $0x08, Y9, Y8
+	VPSRAW       $0x08, Y8, Y8
+	VPSRAW       $0x08, Y9, Y9
+	VPMADDWD     Y8, Y4, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y9, Y5, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y8, Y6, Y10
+	VPADDD       Y10, Y3, Y3
+	VPMADDWD     Y9, Y7, Y10
+	VPADDD       Y10, Y3, Y3
+	ADDQ         $0x08, BX
+	ADDQ         $0x10, R11
+	SUBQ         $0x02, CX
+	JGE          pair
+
+last:
+	ADDQ         $0x02, CX
+	JEQ          summed
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y5
+	VPAND        Y15, Y5, Y4
+	VPSRLW       $0x08, Y5, Y5
+	VMOVDQU      32(SI)(AX*1), Y7
+	VPAND        Y15, Y7, Y6
+	VPSRLW       $0x08, Y7, Y7
+	VPBROADCASTD (R11), Y9
+	VPSLLW       $0x08, Y9, Y8
+	VPSRAW       $0x08, Y8, Y8
+	VPSRAW       $0x08, Y9, Y9
+	VPMADDWD     Y8, Y4, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDWD     Y9, Y5, Y10
+	VPADDD       Y10, Y0, Y0
+	VPMADDWD     Y8, Y6, Y10
+	VPADDD       Y10, Y1, Y1
+	VPMADDWD     Y9, Y7, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(R11), Y9
+	VPSLLW       $0x08, Y9, Y8
+	VPSRAW       $0x08, Y8, Y8
+	VPSRAW       $0x08, Y9, Y9
+	VPMADDWD     Y8, Y4, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y9, Y5, Y10
+	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y8, Y6, Y10
+	VPADDD       Y10, Y3, Y3
+	VPMADDWD     Y9, Y7, Y10
+	VPADDD       Y10, Y3, Y3
+
+summed:
+	MOVQ         104(DI), AX
+	VBROADCASTSS (AX), Y4
+	VBROADCASTSS 4(AX), Y5
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	CMPQ         128(DI), $0x00
+	JNE          fits
+	VBROADCASTSS 112(DI), Y15
+	VBROADCASTSS 116(DI), Y14
+	VMAXPS       Y15, Y0, Y0
+	VMAXPS       Y15, Y1, Y1
+	VMAXPS       Y15, Y2, Y2
+	VMAXPS       Y15, Y3, Y3
+	VMINPS       Y14, Y0, Y0
+	VMINPS       Y14, Y1, Y1
+	VMINPS       Y14, Y2, Y2
+	VMINPS       Y14, Y3, Y3
+
+fits:
+	VPBROADCASTW 120(DI), Y15
+	VPBROADCASTD 124(DI), Y14
+	VMOVUPS      pixelsAVXVNNI<>+0(SB), Y13
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	MOVQ         32(DX), SI
+	MOVQ         64(DI), AX
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPXOR        Y14, Y0, Y0
+	VPERMD       Y0, Y13, Y0
+	VMOVDQU      X0, (SI)
+	ADDQ         AX, SI
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y15, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPERMD       Y2, Y13, Y2
+	VMOVDQU      X2, (SI)
+	ADDQ         $0x08, DX
+	LEAQ         32(DI), AX
+	CMPQ         DX, AX
+	JLT          lines
+	VZEROUPPER
+	RET
+
+// func pixelsQ8AVX2_3(t *pixelsQ8)
+// Requires: AVX, AVX2
+TEXT ·pixelsQ8AVX2_3(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), DI
+	MOVQ DI, DX
+
+lines:
+	VPCMPEQW     Y15, Y15, Y15
+	VPSRLW       $0x08, Y15, Y15
+	MOVQ         (DX), SI
+	MOVQ         72(DI), BX
+	MOVQ         88(DI), CX
+	MOVQ         80(DI), R11
+	MOVQ         96(DI), AX
+	VPBROADCASTD (AX), Y0
+	VMOVUPS      Y0, Y1
+	VPBROADCASTD 4(AX), Y2
+	VMOVUPS      Y2, Y3
+	VPBROADCASTD 8(AX), Y4
+	VMOVUPS      Y4, Y5
+	SUBQ         $0x02, CX
+	JLT          last
+
+pair:
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y7
+	VPAND        Y15, Y7, Y6
+	VPSRLW       $0x08, Y7, Y7
+	VMOVDQU      32(SI)(AX*1), Y9
+	VPAND        Y15, Y9, Y8
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD (R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y1, Y1
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y3, Y3
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 8(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y5, Y5
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y5, Y5
+	MOVLQSX      4(BX), AX
+	VMOVDQU      (SI)(AX*1), Y7
+	VPAND        Y15, Y7, Y6
+	VPSRLW       $0x08, Y7, Y7
+	VMOVDQU      32(SI)(AX*1), Y9
+	VPAND        Y15, Y9, Y8
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 12(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y1, Y1
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 16(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y3, Y3
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 20(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y5, Y5
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y5, Y5
+	ADDQ         $0x08, BX
+	ADDQ         $0x18, R11
+	SUBQ         $0x02, CX
+	JGE          pair
+
+last:
+	ADDQ         $0x02, CX
+	JEQ          summed
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y7
+	VPAND        Y15, Y7, Y6
+	VPSRLW       $0x08, Y7, Y7
+	VMOVDQU      32(SI)(AX*1), Y9
+	VPAND        Y15, Y9, Y8
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD (R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y0, Y0
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y1, Y1
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y2, Y2
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y3, Y3
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 8(R11), Y11
+	VPSLLW       $0x08, Y11, Y10
+	VPSRAW       $0x08, Y10, Y10
+	VPSRAW       $0x08, Y11, Y11
+	VPMADDWD     Y10, Y6, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDWD     Y11, Y7, Y12
+	VPADDD       Y12, Y4, Y4
+	VPMADDWD     Y10, Y8, Y12
+	VPADDD       Y12, Y5, Y5
+	VPMADDWD     Y11, Y9, Y12
+	VPADDD       Y12, Y5, Y5
+
+summed:
+	MOVQ         104(DI), AX
+	VBROADCASTSS (AX), Y6
+	VBROADCASTSS 4(AX), Y7
+	VBROADCASTSS 8(AX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y7, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	CMPQ         128(DI), $0x00
+	JNE          fits
+	VBROADCASTSS 112(DI), Y15
+	VBROADCASTSS 116(DI), Y14
+	VMAXPS       Y15, Y0, Y0
+	VMAXPS       Y15, Y1, Y1
+	VMAXPS       Y15, Y2, Y2
+	VMAXPS       Y15, Y3, Y3
+	VMAXPS       Y15, Y4, Y4
+	VMAXPS       Y15, Y5, Y5
+	VMINPS       Y14, Y0, Y0
+	VMINPS       Y14, Y1, Y1
+	VMINPS       Y14, Y2, Y2
+	VMINPS       Y14, Y3, Y3
+	VMINPS       Y14, Y4, Y4
+	VMINPS       Y14, Y5, Y5
+
+fits:
+	VPBROADCASTW 120(DI), Y15
+	VPBROADCASTD 124(DI), Y14
+	VMOVUPS      pixelsAVXVNNI<>+0(SB), Y13
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	MOVQ         32(DX), SI
+	MOVQ         64(DI), AX
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPXOR        Y14, Y0, Y0
+	VPERMD       Y0, Y13, Y0
+	VMOVDQU      X0, (SI)
+	ADDQ         AX, SI
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y15, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPERMD       Y2, Y13, Y2
+	VMOVDQU      X2, (SI)
+	ADDQ         AX, SI
+	VPACKSSDW    Y5, Y4, Y4
+	VPADDSW      Y15, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPERMD       Y4, Y13, Y4
+	VMOVDQU      X4, (SI)
+	ADDQ         $0x08, DX
+	LEAQ         32(DI), AX
+	CMPQ         DX, AX
+	JLT          lines
+	VZEROUPPER
+	RET
+
+// func pixelsQ8AVX2_4(t *pixelsQ8)
+// Requires: AVX, AVX2
+TEXT ·pixelsQ8AVX2_4(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), DI
+	MOVQ DI, DX
+
+lines:
+	VPCMPEQW     Y15, Y15, Y15
+	VPSRLW       $0x08, Y15, Y15
+	MOVQ         (DX), SI
+	MOVQ         72(DI), BX
+	MOVQ         88(DI), CX
+	MOVQ         80(DI), R11
+	MOVQ         96(DI), AX
+	VPBROADCASTD (AX), Y0
+	VMOVUPS      Y0, Y1
+	VPBROADCASTD 4(AX), Y2
+	VMOVUPS      Y2, Y3
+	VPBROADCASTD 8(AX), Y4
+	VMOVUPS      Y4, Y5
+	VPBROADCASTD 12(AX), Y6
+	VMOVUPS      Y6, Y7
+	SUBQ         $0x02, CX
+	JLT          last
+
+pair:
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y9
+	VPAND        Y15, Y9, Y8
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(SI)(AX*1), Y11
+	VPAND        Y15, Y11, Y10
+	VPSRLW       $0x08, Y11, Y11
+	VPBROADCASTD (R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y1, Y1
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y3, Y3
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 8(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y5, Y5
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 12(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y7, Y7
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y7, Y7
+	MOVLQSX      4(BX), AX
+	VMOVDQU      (SI)(AX*1), Y9
+	VPAND        Y15, Y9, Y8
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(SI)(AX*1), Y11
+	VPAND        Y15, Y11, Y10
+	VPSRLW       $0x08, Y11, Y11
+	VPBROADCASTD 16(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y1, Y1
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 20(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y3, Y3
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 24(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y5, Y5
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 28(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y7, Y7
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y7, Y7
+	ADDQ         $0x08, BX
+	ADDQ         $0x20, R11
+	SUBQ         $0x02, CX
+	JGE          pair
+
+last:
+	ADDQ         $0x02, CX
+	JEQ          summed
+	MOVLQSX      (BX), AX
+	VMOVDQU      (SI)(AX*1), Y9
+	VPAND        Y15, Y9, Y8
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(SI)(AX*1), Y11
+	VPAND        Y15, Y11, Y10
+	VPSRLW       $0x08, Y11, Y11
+	VPBROADCASTD (R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y0, Y0
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y1, Y1
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y2, Y2
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y3, Y3
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 8(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y4, Y4
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y5, Y5
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 12(R11), Y13
+	VPSLLW       $0x08, Y13, Y12
+	VPSRAW       $0x08, Y12, Y12
+	VPSRAW       $0x08, Y13, Y13
+	VPMADDWD     Y12, Y8, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDWD     Y13, Y9, Y14
+	VPADDD       Y14, Y6, Y6
+	VPMADDWD     Y12, Y10, Y14
+	VPADDD       Y14, Y7, Y7
+	VPMADDWD     Y13, Y11, Y14
+	VPADDD       Y14, Y7, Y7
+
+summed:
+	MOVQ         104(DI), AX
+	VBROADCASTSS (AX), Y8
+	VBROADCASTSS 4(AX), Y9
+	VBROADCASTSS 8(AX), Y10
+	VBROADCASTSS 12(AX), Y11
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y9, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y11, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y11, Y7, Y7
+	CMPQ         128(DI), $0x00
+	JNE          fits
+	VBROADCASTSS 112(DI), Y15
+	VBROADCASTSS 116(DI), Y14
+	VMAXPS       Y15, Y0, Y0
+	VMAXPS       Y15, Y1, Y1
+	VMAXPS       Y15, Y2, Y2
+	VMAXPS       Y15, Y3, Y3
+	VMAXPS       Y15, Y4, Y4
+	VMAXPS       Y15, Y5, Y5
+	VMAXPS       Y15, Y6, Y6
+	VMAXPS       Y15, Y7, Y7
+	VMINPS       Y14, Y0, Y0
+	VMINPS       Y14, Y1, Y1
+	VMINPS       Y14, Y2, Y2
+	VMINPS       Y14, Y3, Y3
+	VMINPS       Y14, Y4, Y4
+	VMINPS       Y14, Y5, Y5
+	VMINPS       Y14, Y6, Y6
+	VMINPS       Y14, Y7, Y7
+
+fits:
+	VPBROADCASTW 120(DI), Y15
+	VPBROADCASTD 124(DI), Y14
+	VMOVUPS      pixelsAVXVNNI<>+0(SB), Y13
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	MOVQ         32(DX), SI
+	MOVQ         64(DI), AX
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPXOR        Y14, Y0, Y0
+	VPERMD       Y0, Y13, Y0
+	VMOVDQU      X0, (SI)
+	ADDQ         AX, SI
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y15, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPERMD       Y2, Y13, Y2
+	VMOVDQU      X2, (SI)
+	ADDQ         AX, SI
+	VPACKSSDW    Y5, Y4, Y4
+	VPADDSW      Y15, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPERMD       Y4, Y13, Y4
+	VMOVDQU      X4, (SI)
+	ADDQ         AX, SI
+	VPACKSSDW    Y7, Y6, Y6
+	VPADDSW      Y15, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
+	VPXOR        Y14, Y6, Y6
+	VPERMD       Y6, Y13, Y6
+	VMOVDQU      X6, (SI)
+	ADDQ         $0x08, DX
+	LEAQ         32(DI), AX
+	CMPQ         DX, AX
+	JLT          lines
+	VZEROUPPER
+	RET
+
 // func interleaveU8VBMI(dst *uint8, src *uint8, plane int, n int, bytes int, table *uint8)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
 TEXT ·interleaveU8VBMI(SB), NOSPLIT, $0-48

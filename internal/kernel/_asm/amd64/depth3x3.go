@@ -134,8 +134,7 @@ func (g *gen) depth3x3Rows(signed bool, step int, order Mem) {
 			g.VCVTPS2DQ(v, v)
 		}
 		g.VPBROADCASTW(Mem{Base: t, Disp: d3Zero}, zero)
-		g.VPCMPEQW(low, low, low)
-		g.VPSRLW(U8(8), low, low)
+		g.setLow(low)
 		for i := 0; i < n; i += 2 {
 			g.VPACKSSDW(acc[min(i+1, n-1)], acc[i], acc[i])
 			g.VPADDW(zero, acc[i], acc[i])

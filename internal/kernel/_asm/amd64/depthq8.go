@@ -93,6 +93,34 @@ func (g *gen) xor(mask Op, v Op) {
 	}
 }
 
+// dotPairs adds the products of signed bytes and unsigned bytes to acc, whose even and odd ones splitSigned and splitUnsigned
+// have put into words: VPMADDUBSW would saturate.
+func (g *gen) dotPairs(w, x [2]VecPhysical, acc, temp VecPhysical) {
+	for i := range w {
+		g.VPMADDWD(w[i], x[i], temp)
+		g.VPADDD(temp, acc, acc)
+	}
+}
+
+// splitSigned leaves the odd bytes of v[1] there, as words, and puts the even ones into v[0].
+func (g *gen) splitSigned(v [2]VecPhysical) {
+	g.VPSLLW(U8(8), v[1], v[0])
+	g.VPSRAW(U8(8), v[0], v[0])
+	g.VPSRAW(U8(8), v[1], v[1])
+}
+
+// splitUnsigned is splitSigned for unsigned bytes. low has ones in the low byte of each word.
+func (g *gen) splitUnsigned(v [2]VecPhysical, low VecPhysical) {
+	g.VPAND(low, v[1], v[0])
+	g.VPSRLW(U8(8), v[1], v[1])
+}
+
+// setLow sets the low byte of each word.
+func (g *gen) setLow(v VecPhysical) {
+	g.VPCMPEQW(v, v, v)
+	g.VPSRLW(U8(8), v, v)
+}
+
 // dotBytes adds the products of signed bytes w and unsigned bytes x to acc.
 func (g *gen) dotBytes(w, x, acc VecPhysical) {
 	if g.t.wide {

@@ -88,7 +88,7 @@ func main() {
 
 var (
 	textLine = regexp.MustCompile(`^TEXT ·(\w+)\(SB\)`)
-	vexOnly  = regexp.MustCompile(`AVX(2|VNNI)\d*$`)
+	vexOnly  = regexp.MustCompile(`AVX(2|VNNI)[_\d]*$`)
 	highReg  = regexp.MustCompile(`\b[XY](1[6-9]|2\d|3[01])\b`)
 )
 

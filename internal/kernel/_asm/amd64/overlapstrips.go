@@ -12,6 +12,7 @@ const (
 	osX, osW, osInit, osEdge, osCarry, osDst                = 0, 8, 16, 24, 32, 40
 	osRow, osPx, osQuads, osRows, osFull, osRest, osPitch   = 48, 56, 64, 72, 80, 88, 96
 	osScale, osLo, osHi, osWords, osFlip, osFits, osAt, osY = 104, 108, 112, 116, 120, 128, 136, 144
+	osLeft                                                  = 152
 
 	stripPixels = 4
 )
@@ -20,8 +21,14 @@ const (
 // the products of a pixel with eight taps, those of rows 0 and 1 or of rows 2 and 3, in whose 128 bits a row of results lies.
 func overlapStrips(g *gen) {
 	g.tier(avx2)
+	g.strips("overlapStripsAVXVNNI", false)
+	g.strips("overlapStripsAVX2", true)
+}
+
+// strips emits them. pairs says that words are multiplied, not bytes.
+func (g *gen) strips(name string, pairs bool) {
 	g.typeName("overlapStrips")
-	g.text("overlapStripsAVXVNNI", "func(t *byte)")
+	g.text(name, "func(t *byte)")
 	t := g.Load(g.Param("t"), g.GP64())
 	field := func(at int) Mem { return Mem{Base: t, Disp: at} }
 	px := g.field(t, osPx, 0)
@@ -30,11 +37,19 @@ func overlapStrips(g *gen) {
 	x, dst, carry, strips, w, k, pitch, q := g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64(), g.GP64()
 	upper, lower := [stripPixels]VecPhysical{Y0, Y1, Y2, Y3}, [stripPixels]VecPhysical{Y4, Y5, Y6, Y7}
 	weights, value, left := [2]VecPhysical{Y8, Y9}, Y10, [2]VecPhysical{Y11, Y12}
-	scale, words, flip := Y13, Y14, Y15
+	scale, words, flip := Y13, Y14, Y10
+	// Registers for words.
+	split, values, temp, low := [2][2]VecPhysical{{Y8, Y9}, {Y10, Y11}}, [2]VecPhysical{Y12, Y13}, Y14, Y15
 	g.MOVQ(field(osPitch), pitch)
-	g.VBROADCASTSS(field(osScale), scale)
-	g.VPBROADCASTW(field(osWords), words)
-	g.VPBROADCASTD(field(osFlip), flip)
+	constants := func() {
+		g.VBROADCASTSS(field(osScale), scale)
+		g.VPBROADCASTW(field(osWords), words)
+	}
+	if pairs {
+		g.setLow(low)
+	} else {
+		constants()
+	}
 
 	// products computes those of the first n pixels; the others are edges.
 	products := func(n int) {
@@ -60,9 +75,22 @@ func overlapStrips(g *gen) {
 		g.MOVQ(x, q)
 		g.Label(label)
 		for h, v := range weights {
+			if pairs {
+				v = split[h][1]
+			}
 			g.VMOVDQU(Mem{Base: w, Disp: 32 * h}, v)
+			if pairs {
+				g.splitSigned(split[h])
+			}
 		}
 		for i := range n {
+			if pairs {
+				g.VPBROADCASTD(strided(q, px, px3, i), values[1])
+				g.splitUnsigned(values, low)
+				g.dotPairs(split[0], values, upper[i], temp)
+				g.dotPairs(split[1], values, lower[i], temp)
+				continue
+			}
 			g.VPBROADCASTD(strided(q, px, px3, i), value)
 			g.vexDot(vexDotBytes, weights[0], value, upper[i])
 			g.vexDot(vexDotBytes, weights[1], value, lower[i])
@@ -81,6 +109,9 @@ func overlapStrips(g *gen) {
 	g.MOVQ(field(osEdge), q)
 	for h, v := range left {
 		g.VMOVDQU(Mem{Base: q, Disp: 32 * h}, v)
+		if pairs {
+			g.VMOVDQU(v, field(osLeft+32*h))
+		}
 	}
 	g.MOVQ(field(osFull), strips)
 	g.TESTQ(strips, strips)
@@ -88,9 +119,18 @@ func overlapStrips(g *gen) {
 	g.Label("strip")
 	products(stripPixels)
 	g.Label("products")
+	if pairs {
+		constants()
+		for h, v := range left {
+			g.VMOVDQU(field(osLeft+32*h), v)
+			g.VMOVDQU([][stripPixels]VecPhysical{upper, lower}[h][stripPixels-1], field(osLeft+32*h))
+		}
+	}
 	// The last two columns of a pixel's taps and the first two of the next one's are the same columns of the result.
 	for h, half := range [][stripPixels]VecPhysical{upper, lower} {
-		g.VMOVDQA(half[stripPixels-1], weights[h])
+		if !pairs {
+			g.VMOVDQA(half[stripPixels-1], weights[h])
+		}
 		for i := stripPixels - 2; i >= 0; i -= 2 {
 			before := VecPhysical(left[h])
 			if i > 0 {
@@ -101,7 +141,9 @@ func overlapStrips(g *gen) {
 			g.VPUNPCKHQDQ(even, before, even)
 			g.VPADDD(even, odd, odd)
 		}
-		g.VMOVDQA(weights[h], left[h])
+		if !pairs {
+			g.VMOVDQA(weights[h], left[h])
+		}
 	}
 	// Likewise rows, of which the last two wait for the next row of pixels.
 	sums := [2]VecPhysical{upper[1], upper[3]}
@@ -126,6 +168,7 @@ func overlapStrips(g *gen) {
 	for _, v := range sums {
 		g.VCVTPS2DQ(v, v)
 	}
+	g.VPBROADCASTD(field(osFlip), flip)
 	g.VPACKSSDW(sums[1], sums[0], sums[0])
 	g.VPADDSW(words, sums[0], sums[0])
 	g.VPACKUSWB(sums[0], sums[0], sums[0])

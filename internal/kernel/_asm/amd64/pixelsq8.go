@@ -16,26 +16,33 @@ const (
 // pixelLines are the runs of sixteen positions of a call.
 const pixelLines = 4
 
-// pixels emits products of few columns with VNNI: a lane is a position of an image, and weights are the same in all lanes.
+// pixels emits products of few columns: a lane is a position of an image, and weights are the same in all lanes.
 func pixels(g *gen) {
 	for _, t := range []tier{avx512, avx2} {
 		g.tier(t)
 		suffix := dotTier(t)
 		order := g.resultOrder("pixels" + suffix)
 		for cols := 1; cols <= 4; cols++ {
-			g.pixelTile(fmt.Sprintf("pixelsQ8%s%d", suffix, cols), cols, order)
+			g.pixelTile(fmt.Sprintf("pixelsQ8%s%d", suffix, cols), cols, false, order)
+		}
+		for cols := 1; cols <= 4 && !t.wide; cols++ {
+			g.pixelTile(fmt.Sprintf("pixelsQ8AVX2_%d", cols), cols, true, order)
 		}
 	}
 	g.tier(avx512)
 	g.interleavePlanes()
 }
 
-// pixelTile emits products of up to four vectors of positions at a time, as far as there are registers for their sums.
-func (g *gen) pixelTile(name string, cols int, order Mem) {
+// pixelTile emits products of up to four vectors of positions at a time, as far as there are registers for their sums. pairs says
+// that words are multiplied, not bytes.
+func (g *gen) pixelTile(name string, cols int, pairs bool, order Mem) {
 	per := 16 / g.t.lanes // vectors of a line
 	vectors := 4
 	for cols*(vectors+1)+1 > g.t.regs {
 		vectors--
+	}
+	if pairs {
+		vectors = 2
 	}
 	lines := vectors / per
 	vectors = lines * per
@@ -46,16 +53,23 @@ func (g *gen) pixelTile(name string, cols int, order Mem) {
 	offs, steps, w, at, line := RBX, RCX, R11, RAX, RDX
 	// Additions to a sum follow each other after the latency of one, which eight sums hide.
 	sets := max(1, 8/(cols*vectors))
+	if pairs {
+		sets = 1
+	}
 	acc := func(set, v, c int) VecPhysical { return g.phys((set*cols+c)*vectors + v) }
 	rest := sets * cols * vectors
 	weight := func(c int) VecPhysical { return g.phys(rest + c) }
 	value := func(v int) VecPhysical { return g.phys(rest + cols + v%min(vectors, g.t.regs-rest-cols)) }
+	low := g.phys(g.t.regs - 1)
 	if lines < pixelLines {
 		g.MOVQ(t, line)
 	} else {
 		line = t.(GPPhysical)
 	}
 	g.Label("lines")
+	if pairs {
+		g.setLow(low)
+	}
 	for k, r := range x {
 		g.MOVQ(Mem{Base: line, Disp: pxX + 8*k}, r)
 	}
@@ -74,6 +88,21 @@ func (g *gen) pixelTile(name string, cols int, order Mem) {
 	}
 	step := func(set, i int) {
 		g.MOVLQSX(Mem{Base: offs, Disp: 4 * i}, at)
+		if pairs {
+			words, w2 := [2][2]VecPhysical{{g.phys(rest), g.phys(rest + 1)}, {g.phys(rest + 2), g.phys(rest + 3)}}, [2]VecPhysical{g.phys(rest + 4), g.phys(rest + 5)}
+			for v, r := range words {
+				g.VMOVDQU(Mem{Base: x[0], Index: at, Scale: 1, Disp: v * g.bytes()}, r[1])
+				g.splitUnsigned(r, low)
+			}
+			for c := range cols {
+				g.VPBROADCASTD(Mem{Base: w, Disp: 4 * (i*cols + c)}, w2[1])
+				g.splitSigned(w2)
+				for v, r := range words {
+					g.dotPairs(w2, r, acc(set, v, c), g.phys(rest+6))
+				}
+			}
+			return
+		}
 		for c := range cols {
 			g.VPBROADCASTD(Mem{Base: w, Disp: 4 * (i*cols + c)}, weight(c))
 		}
@@ -139,23 +168,23 @@ func (g *gen) pixelTile(name string, cols int, order Mem) {
 	}
 	g.MOVQ(Mem{Base: t, Disp: pxPlane}, at)
 	for c := range cols {
-		low, high := acc(0, 0, c), acc(0, 0, c)
+		first, high := acc(0, 0, c), acc(0, 0, c)
 		for v := 0; v < vectors; v += 2 {
 			high = acc(0, v, c)
 			g.VPACKSSDW(acc(0, v+1, c), high, high)
 			g.VPADDSW(zero, high, high)
 		}
-		g.VPACKUSWB(high, low, low)
-		g.xor(flip, low)
-		g.VPERMD(low, index, low)
+		g.VPACKUSWB(high, first, first)
+		g.xor(flip, first)
+		g.VPERMD(first, index, first)
 		for k, r := range x {
 			switch {
 			case k == 0:
-				g.VMOVDQU(low.(Vec).AsX(), Mem{Base: r})
+				g.VMOVDQU(first.(Vec).AsX(), Mem{Base: r})
 			case g.t.wide:
-				g.VEXTRACTI32X4(U8(k), low, Mem{Base: r})
+				g.VEXTRACTI32X4(U8(k), first, Mem{Base: r})
 			default:
-				g.VEXTRACTI128(U8(k), low, Mem{Base: r})
+				g.VEXTRACTI128(U8(k), first, Mem{Base: r})
 			}
 			if c+1 < cols {
 				g.ADDQ(at, r)
