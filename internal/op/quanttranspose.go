@@ -139,19 +139,41 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 		v[i], v[3+i] = a.stride, a.dilation
 	}
 	name := "cells-i8"
-	if o.closed(in, &f.shape) {
-		if o.overlaps(&f.shape) {
-			return "overlap-q8", true
-		}
-		if _, ok := o.few(true, &f.shape); ok {
-			return f.shape.fewKey(), true
-		}
+	switch o.form(in, &f.shape) {
+	case transposedOverlap:
+		return "overlap-q8", true
+	case transposedFew:
+		return f.shape.fewKey(), true
+	case transposedWindows:
 		name = "cells-q8"
 	}
 	return fmt.Sprintf("%s g%d s%v d%v", name, o.group, v[:3], v[3:]), true
 }
 
-// closed reports whether constant weights can be packed for [cellRun].
+// transposed8Form is how a transposed convolution of 8-bit values is computed, and so what its weights are packed as.
+type transposed8Form uint8
+
+const (
+	transposedCells   transposed8Form = iota // by parts of the results, of 32-bit sums: packedCells
+	transposedOverlap                        // each pixel with all taps: packedOverlap
+	transposedFew                            // by position: packedFew
+	transposedWindows                        // by parts, in windows that are read in place: packedQ8
+)
+
+func (o *quantConvTranspose) form(in []Fact, s *convShape) transposed8Form {
+	if !o.closed(in, s) {
+		return transposedCells
+	}
+	if o.overlaps(s) {
+		return transposedOverlap
+	}
+	if _, ok := o.few(true, s); ok {
+		return transposedFew
+	}
+	return transposedWindows
+}
+
+// closed reports whether constant weights can be packed for products with 8-bit results.
 func (o *quantConvTranspose) closed(in []Fact, s *convShape) bool {
 	return in[o.w].Const != nil && closedCells(s)
 }
@@ -168,13 +190,13 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact, _ Slices) (Packed, error)
 	if err != nil {
 		return nil, err
 	}
-	if o.closed(in, &f.shape) {
-		if o.overlaps(&f.shape) {
-			return packOverlap(&f.shape, in[o.w].Const), nil
-		}
-		if g, ok := o.few(true, &f.shape); ok {
-			return packFew(&f.shape, &g, in[o.w].Const), nil
-		}
+	switch o.form(in, &f.shape) {
+	case transposedOverlap:
+		return packOverlap(&f.shape, in[o.w].Const), nil
+	case transposedFew:
+		g, _ := o.few(true, &f.shape)
+		return packFew(&f.shape, &g, in[o.w].Const), nil
+	case transposedWindows:
 		return packCellWindows(&f.shape, in[o.w].Const), nil
 	}
 	return packCells(&f.shape, in[o.w].Const), nil
@@ -187,16 +209,15 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 		return 0
 	}
 	n := planCells(&f.shape, o.last).bytes
-	if !o.closed(in, &f.shape) {
-		return n
-	}
-	if o.overlaps(&f.shape) {
+	switch o.form(in, &f.shape) {
+	case transposedOverlap:
 		return max(n, overlapBytes(&f.shape))
-	}
-	if g, ok := o.few(true, &f.shape); ok {
+	case transposedFew:
+		g, _ := o.few(true, &f.shape)
 		return fewBytes(&f.shape, &g)
+	case transposedWindows:
+		return max(n, cellBytes(&f.shape, o.last))
 	}
-	n = max(n, cellBytes(&f.shape, o.last))
 	return n
 }
 
