@@ -28,9 +28,10 @@ type cellRun struct {
 // cellBands is the division of a run into units, which are bands of cell rows of one image
 // or several whole images, and its scratch memory.
 type cellBands struct {
-	low, high      int // first cell row, and one past the last
-	rows, bands    int // cell rows of a band; bands of an image
-	images         int // of a unit
+	low            int  // first cell row
+	rows, bands    int  // cell rows of a band, at most; bands of an image
+	even           bool // bands have equally many rows of results, and may share a row of cells
+	images         int  // of a unit
 	units, chunks  int
 	above          int // image rows that a cell reads before its own
 	left           int // first image column of a band, which may be negative
@@ -57,13 +58,13 @@ func closedCells(s *convShape) bool {
 // planBands divides a run that closedCells accepts.
 func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands {
 	var p cellBands
-	right, work, line, window := 0, 0, 0, 0
+	high, right, work, line, window := 0, 0, 0, 0, 0
 	for i := range parts {
 		h, w := &parts[i].ax[1], &parts[i].ax[2]
 		if i == 0 {
 			p.low, p.left = h.first, w.first-w.window+1
 		}
-		p.low, p.high = min(p.low, h.first), max(p.high, h.first+h.count)
+		p.low, high = min(p.low, h.first), max(high, h.first+h.count)
 		p.left, right = min(p.left, w.first-w.window+1), max(right, w.first+w.count)
 		window = max(window, h.window)
 		line = max(line, mulSize(w.count, parts[i].n))
@@ -71,13 +72,16 @@ func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands
 	}
 	p.above, p.width = window-1, right-p.left
 	work = mulSize(work, s.n)
-	cells := p.high - p.low
+	cells := high - p.low
 	p.rows, p.images = max(1, cells), 1
 	for p.rows > 1 && mulSize(p.rows+p.above, p.width, s.c, 2) > bandBytes {
 		p.rows = (p.rows + 1) / 2
 	}
-	p.rows = by.band(p.rows, cells, s.n, work)
 	p.bands = (cells + p.rows - 1) / p.rows
+	if want := min(by.chunks(work)/max(1, s.n), s.dst[1]); want > p.bands {
+		p.bands, p.even = want, true
+		p.rows = (ceilDiv(s.dst[1], want) + 2*s.cube[1].stride - 2) / s.cube[1].stride
+	}
 	p.image = scratchBytes(mulSize(p.rows+p.above, p.width, s.c)/2 + kernel.SlackQ8)
 	if by == alone && p.bands == 1 {
 		p.images = max(1, min(s.n, 2*bandBytes/p.image, queuedLines/p.rows))
@@ -145,8 +149,10 @@ func (t *cellRun) Do(chunk, worker int) {
 	each := t.src[1] * t.src[2] * all
 	var lines lineQueue
 	for u := lo; u < hi; u++ {
-		n, first := u/t.bands*t.images, t.low+u%t.bands*t.rows
-		rows, images := min(t.rows, t.high-first), min(t.images, t.n-n)
+		n, images := u/t.bands*t.images, min(t.images, t.n-u/t.bands*t.images)
+		y0, y1 := t.results(u % t.bands)
+		first := (y0 + t.cube[1].begin) / t.cube[1].stride
+		rows := (y1-1+t.cube[1].begin)/t.cube[1].stride + 1 - first
 		b := windowBand{first: first - t.above, rows: rows + t.above, left: t.left, width: t.width}
 		for g := range t.groups {
 			for i := range images {
@@ -156,24 +162,33 @@ func (t *cellRun) Do(chunk, worker int) {
 				h := &t.parts[i].ax[1]
 				from, to := max(first, h.first), min(first+rows, h.first+h.count)
 				if p := t.packed.w[t.index[i]+g]; t.o%p.NR == 0 {
-					t.cellPanels(&lines, i, n, images, g, first, from, to, mem)
+					t.cellPanels(&lines, i, n, images, g, first, from, to, y0, y1, mem)
 					continue
 				}
 				for k := range images {
 					for j := from; j < to; j++ {
-						t.cellRow(i, n+k, g, j, j-first, mem[k*t.image:][:t.image], mem[t.images*t.image:])
+						t.cellRow(i, n+k, g, j, j-first, y0, y1, mem[k*t.image:][:t.image], mem[t.images*t.image:])
 					}
 				}
 			}
 		}
 		if t.table != nil {
 			// The residues of a band's cells are all positions of these lines.
-			a, line := &t.cube[1], t.dst[2]*outs
-			from, to := max(0, first*a.stride-a.begin), min(t.dst[1], (first+rows)*a.stride-a.begin)
-			results := t.y[(n*t.dst[1]+from)*line : ((n+images-1)*t.dst[1]+to)*line]
+			line := t.dst[2] * outs
+			results := t.y[(n*t.dst[1]+y0)*line : ((n+images-1)*t.dst[1]+y1)*line]
 			t.table.Map(results, results)
 		}
 	}
+}
+
+// results returns the first row of results of a band, and one past its last.
+func (t *cellRun) results(band int) (y0, y1 int) {
+	if t.even {
+		return chunkRange(t.dst[1], t.bands, band)
+	}
+	a := &t.cube[1]
+	first := t.low + band*t.rows
+	return max(0, first*a.stride-a.begin), min(t.dst[1], (first+t.rows)*a.stride-a.begin)
 }
 
 // leftOf returns the number of the left value at which the window of cell 0 of a row of cells begins, which need not exist.
@@ -184,8 +199,8 @@ func (t *cellRun) leftOf(i, at int) int {
 }
 
 // cellPanels computes rows [from, to) of the cells of part i in the bands of images from n on, group g, where each panel
-// belongs to one residue. first is the first row of the band.
-func (t *cellRun) cellPanels(lines *lineQueue, i, n, images, g, first, from, to int, mem []byte) {
+// belongs to one residue. first is the first row of the band, whose results lie in lines [y0, y1).
+func (t *cellRun) cellPanels(lines *lineQueue, i, n, images, g, first, from, to, y0, y1 int, mem []byte) {
 	p, cols := t.packed.w[t.index[i]+g], t.columns.list[t.index[i]+g]
 	h, w, ch, cw := &t.parts[i].ax[1], &t.parts[i].ax[2], &t.cube[1], &t.cube[2]
 	nh, nw, outs, panels := h.hi-h.lo, w.hi-w.lo, t.o*t.groups, t.o/p.NR
@@ -203,12 +218,12 @@ func (t *cellRun) cellPanels(lines *lineQueue, i, n, images, g, first, from, to 
 		if c0 == c1 {
 			continue
 		}
-		// Rows of cells whose results exist.
+		// Rows of cells that have results there.
 		j0, j1 := from, to
-		for j0 < j1 && j0*ch.stride+rh < 0 {
+		for j0 < j1 && j0*ch.stride+rh < y0 {
 			j0++
 		}
-		for j0 < j1 && (j1-1)*ch.stride+rh >= t.dst[1] {
+		for j0 < j1 && (j1-1)*ch.stride+rh >= y1 {
 			j1--
 		}
 		lines.p0, lines.p1 = r*panels, (r+1)*panels
@@ -220,9 +235,9 @@ func (t *cellRun) cellPanels(lines *lineQueue, i, n, images, g, first, from, to 
 	}
 }
 
-// cellRow computes the results of cells of row j of part i, for group g of image n, by way of line. at is the row's place in
-// the band.
-func (t *cellRun) cellRow(i, n, g, j, at int, band, line []byte) {
+// cellRow computes the results of cells of row j of part i in lines [y0, y1), for group g of image n, by way of line. at is the
+// row's place in the band.
+func (t *cellRun) cellRow(i, n, g, j, at, y0, y1 int, band, line []byte) {
 	part := &t.parts[i]
 	p, cols := t.packed.w[t.index[i]+g], t.columns.list[t.index[i]+g]
 	h, w := &part.ax[1], &part.ax[2]
@@ -232,7 +247,7 @@ func (t *cellRun) cellRow(i, n, g, j, at int, band, line []byte) {
 	p.Run(w.count, band[(t.leftOf(i, at)+w.first*t.c)*p.ValueBytes():], t.c, t.width*t.c, cols, 0, p.Panels(), line, part.n)
 	for r := range nh {
 		oh := j*t.cube[1].stride + h.lo + r - t.cube[1].begin
-		if oh < 0 || oh >= t.dst[1] {
+		if oh < y0 || oh >= y1 {
 			continue
 		}
 		t.placeRow(line[r*nw*t.o:], part.n, y[oh*t.dst[2]*outs+g*t.o:], w, outs)

@@ -51,7 +51,10 @@ func (s sharing) chunks(work int) int {
 
 // band returns how many of the rows that a band may have it is to have, where each of n images has cells of them.
 func (s sharing) band(rows, cells, n, work int) int {
-	if want := s.chunks(work) / max(1, n); want > 1 {
+	switch want := s.chunks(work) / max(1, n); {
+	case want == 2:
+		return max(1, min(rows, ceilDiv(cells, 2))) // not a third band of what is left
+	case want > 1:
 		return max(1, min(rows, cells/want))
 	}
 	return rows

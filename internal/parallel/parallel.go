@@ -21,6 +21,10 @@ import (
 // long, so polling longer than this cannot pay.
 const spin = 50 * time.Microsecond
 
+// moment is how often a thread that has nothing left to do looks for others to finish, or to bring more work, before it looks
+// at what is left of their shares: less than a microsecond. Looking makes whoever changes a line next ask for it again.
+const moment = 200
+
 // Task is work in numbered chunks. Do is called once for each chunk, from any goroutine,
 // several at once; worker is below the pool's Threads and differs between concurrent calls.
 type Task interface {
@@ -30,9 +34,10 @@ type Task interface {
 // Pool runs tasks on a fixed number of threads. It is safe for concurrent use: while one
 // Run occupies the workers, others run all their chunks on their own goroutine.
 //
-// Where two cores are far apart it takes a third of a microsecond until one sees what the
-// other has written, and as long again to take the cache line over. What different threads
-// write therefore lies in different lines, and a task reaches a worker in one.
+// Where two cores are far apart it takes a quarter of a microsecond until one sees what the
+// other has written. What different threads write therefore lies in different lines; a task
+// reaches a worker in one, which the worker owns while it waits; and nothing is written
+// where others have looked unless they need to know.
 type Pool struct {
 	threads int
 	workers []*worker // but the caller, from the first task on
@@ -41,8 +46,10 @@ type Pool struct {
 	caller  sleeper
 	_       line
 
+	own lane // the share of the caller
+	_   line
+
 	busy sync.Mutex
-	own  lane   // the share of the caller
 	past uint64 // chunks that the workers had finished before this task
 	_    line
 }
@@ -122,26 +129,46 @@ func (p *Pool) Run(chunks int, t Task) {
 	shares := min(chunks, p.threads)
 	for i := 1; i < shares; i++ {
 		w := p.workers[i-1]
-		w.open(t, i, shares, chunks)
+		w.open(t, share(i, shares, chunks), share(i+1, shares, chunks))
 		w.wake()
 	}
-	p.own.open(t, 0, shares, chunks)
-	p.wait(uint64(chunks - p.drain(&p.own, 0, true) - p.help(0)))
-	p.own.task = nil
-	for _, w := range p.workers[:shares-1] {
-		w.task = nil
+	// The first chunk is taken already. Where it is the whole share, there is nothing for others to look at.
+	own := share(1, shares, chunks)
+	if own > 1 {
+		p.own.open(t, 1, own)
 	}
+	p.first(t)
+	n := 1
+	if own > 1 {
+		n += p.drain(&p.own, 0, true)
+	}
+	if !p.soon(uint64(chunks - n)) {
+		n += p.help(0)
+	}
+	p.wait(uint64(chunks - n))
 	if f := p.failure.Load(); f != nil {
 		p.failure.Store(nil)
 		panic(f.value)
 	}
 }
 
-// open lets threads claim share i of a task.
-func (l *lane) open(t Task, i, shares, chunks int) {
+// share returns where share i of a task's chunks begins. Those of the caller, which does not wait to be told, are not fewer than
+// others.
+func share(i, shares, chunks int) int {
+	return int((uint64(i)*uint64(chunks) + uint64(shares-1)) / uint64(shares))
+}
+
+// open lets threads claim chunks of a task, from one up to another.
+func (l *lane) open(t Task, from, to int) {
 	l.task = t
-	n, k := uint64(chunks), uint64(shares)
-	l.state.Store(uint64(i)*n/k<<32 | uint64(i+1)*n/k)
+	l.state.Store(uint64(from)<<32 | uint64(to))
+}
+
+// await is left, by the owner that polls. It takes the cache line over, so that the owner need not ask for it again to claim
+// a chunk.
+func (l *lane) await() bool {
+	s := l.state.Add(0)
+	return s>>32 < s&maxChunks
 }
 
 // left reports whether there are chunks to claim.
@@ -170,6 +197,16 @@ func (l *lane) claim(owner bool) (int, bool) {
 	}
 }
 
+// more reports whether chunks come in a moment.
+func (l *lane) more() bool {
+	for range moment {
+		if l.await() {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *Pool) begin() {
 	p.workers = make([]*worker, p.threads-1)
 	for i := range p.workers {
@@ -189,13 +226,22 @@ func (p *Pool) drain(l *lane, worker int, owner bool) int {
 	return n
 }
 
+// first runs the first chunk of a task for the caller.
+func (p *Pool) first(t Task) {
+	defer p.caught()
+	t.Do(0, 0)
+}
+
+// caught keeps a panic for the caller of Run.
+func (p *Pool) caught() {
+	if v := recover(); v != nil {
+		p.failure.CompareAndSwap(nil, &failure{v})
+	}
+}
+
 // some runs chunks of a lane until none is left or one panics.
 func (p *Pool) some(l *lane, worker int, owner bool, n *int) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.failure.CompareAndSwap(nil, &failure{v})
-		}
-	}()
+	defer p.caught()
 	for {
 		chunk, ok := l.claim(owner)
 		if !ok {
@@ -223,15 +269,28 @@ func (p *Pool) help(worker int) int {
 	return n
 }
 
+// soon reports whether the workers finish n chunks of this task in a moment.
+func (p *Pool) soon(n uint64) bool {
+	for range moment {
+		if p.done(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// done reports whether the workers have finished n chunks of this task.
+func (p *Pool) done(n uint64) bool {
+	var sum uint64
+	for _, w := range p.workers {
+		sum += w.finished.Load()
+	}
+	return sum-p.past == n
+}
+
 // wait returns once the workers have finished n chunks of this task.
 func (p *Pool) wait(n uint64) {
-	ready := func() bool {
-		var sum uint64
-		for _, w := range p.workers {
-			sum += w.finished.Load()
-		}
-		return sum-p.past == n
-	}
+	ready := func() bool { return p.done(n) }
 	for !poll(ready) {
 		p.caller.sleep(p.threads, ready)
 	}
@@ -248,13 +307,15 @@ func (p *Pool) finish(w *worker, n int) {
 }
 
 func (p *Pool) serve(w *worker, id int) {
-	ready := func() bool { return w.left() || p.closed.Load() }
+	ready := func() bool { return w.await() || p.closed.Load() }
 	for !p.closed.Load() {
 		if !poll(ready) {
 			w.sleep(p.threads, ready)
 		}
 		p.finish(w, p.drain(&w.lane, id, true))
-		p.finish(w, p.help(id))
+		if !w.more() {
+			p.finish(w, p.help(id))
+		}
 	}
 }
 

@@ -2,7 +2,9 @@ package parallel
 
 import (
 	"fmt"
+	"math"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,6 +152,22 @@ func TestSlowChunks(t *testing.T) {
 	}
 }
 
+func TestShare(t *testing.T) {
+	for shares := 1; shares <= 9; shares++ {
+		for _, chunks := range []int{shares, shares + 1, 2*shares - 1, 37 * shares, math.MaxInt32} {
+			if share(0, shares, chunks) != 0 || share(shares, shares, chunks) != chunks {
+				t.Fatalf("%d shares of %d chunks do not cover them", shares, chunks)
+			}
+			most, least := share(1, shares, chunks), chunks/shares
+			for i := range shares {
+				if n := share(i+1, shares, chunks) - share(i, shares, chunks); n < least || n > most {
+					t.Errorf("share %d of %d has %d of %d chunks, the first %d", i, shares, n, chunks, most)
+				}
+			}
+		}
+	}
+}
+
 type nopTask struct{}
 
 func (nopTask) Do(int, int) {}
@@ -174,6 +192,55 @@ func BenchmarkForkJoin(b *testing.B) {
 			for b.Loop() {
 				p.Run(chunks, task)
 			}
+		})
+	}
+}
+
+// spinTask has chunks that take some time and touch no memory but what they read of the task.
+type spinTask struct {
+	rounds int
+	sink   [2]struct {
+		sum float64
+		_   line
+	}
+}
+
+func (s *spinTask) Do(_, worker int) {
+	x := 1.0
+	for range s.rounds {
+		x = x*0.5 + 1
+	}
+	s.sink[worker].sum = x
+}
+
+// BenchmarkStep is what it costs to divide a step of a few microseconds: how much longer two threads take than half of
+// what one does.
+func BenchmarkStep(b *testing.B) {
+	for _, chunks := range []int{2, 8} {
+		b.Run(fmt.Sprint(chunks), func(b *testing.B) {
+			p := New(2)
+			defer p.Close()
+			task := &spinTask{rounds: 4000 / chunks}
+			alone := time.Duration(1 << 62)
+			for range 200 {
+				start := time.Now()
+				for range chunks {
+					task.Do(0, 0)
+				}
+				alone = min(alone, time.Since(start))
+			}
+			var t Task = task
+			var times []time.Duration
+			for b.Loop() {
+				const runs = 20
+				start := time.Now()
+				for range runs {
+					p.Run(chunks, t)
+				}
+				times = append(times, time.Since(start)/runs)
+			}
+			slices.Sort(times)
+			b.ReportMetric(float64((times[len(times)/2] - alone/2).Nanoseconds()), "ns/step")
 		})
 	}
 }
