@@ -7,7 +7,8 @@ import (
 
 func TestPackDoesNotOverlap(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for i := range 300 {
+		centred := i%2 == 1
 		blocks := make([]block, 1+r.IntN(60))
 		offs := make([]int, len(blocks))
 		peak, sum := make([]int, 64), 0
@@ -19,7 +20,7 @@ func TestPackDoesNotOverlap(t *testing.T) {
 			}
 			sum += roundUp(blocks[i].size)
 		}
-		total, ok := pack(blocks)
+		total, ok := pack(blocks, centred)
 		if !ok {
 			t.Fatal("pack failed")
 		}
@@ -52,7 +53,28 @@ func TestPackChainIsTight(t *testing.T) {
 	for i := range offs {
 		blocks = append(blocks, block{size: 640, from: i, to: i + 1, set: &offs[i]})
 	}
-	if total, _ := pack(blocks); total != 1280 {
-		t.Errorf("total %d, want 1280", total)
+	for _, centred := range []bool{false, true} {
+		if total, _ := pack(blocks, centred); total != 1280 {
+			t.Errorf("total %d, want 1280", total)
+		}
+	}
+}
+
+// TestPackCentres places a chain of pictures of different sizes: halves of each lie in halves of the larger one that is in use
+// at another time.
+func TestPackCentres(t *testing.T) {
+	sizes := []int{1 << 10, 1 << 12, 1 << 14, 1 << 13, 1 << 11}
+	offs := make([]int, len(sizes))
+	var blocks []block
+	for i, size := range sizes {
+		blocks = append(blocks, block{size: size, from: i, to: i + 1, set: &offs[i]})
+	}
+	if total, _ := pack(blocks, true); total != 1<<14+1<<13 {
+		t.Errorf("total %d, want %d", total, 1<<14+1<<13)
+	}
+	for i := range sizes {
+		if middle := offs[i] + sizes[i]/2; middle != 1<<13 && middle != 1<<14+1<<12 {
+			t.Errorf("block %d, %d bytes at %d, has its middle at %d", i, sizes[i], offs[i], middle)
+		}
 	}
 }
