@@ -34,7 +34,7 @@ func (s *convShape) usesBands() bool {
 // bandPlan is the division of a run into bands.
 type bandPlan struct {
 	convShape
-	rows, bands int // rows of results of a band; bands of an image
+	rows, bands int // rows of results of a band, at most; bands of an image
 	srcRows     int // rows of the source that a band reads
 	line        int // elements of one of them with its borders
 	srcLen      int // elements of a slot
@@ -45,8 +45,10 @@ func (p *bandPlan) lay(s *convShape) {
 	p.convShape = *s
 	h := max(1, s.dst[1])
 	p.bands = ceilDiv(h, max(1, min(bandResults/max(1, s.dst[2]), h)))
+	if p.bands > 1 {
+		p.bands = min(h, (p.bands+1)/2*2) // two threads have equal halves
+	}
 	p.rows = ceilDiv(h, p.bands)
-	p.bands = ceilDiv(h, p.rows)
 	p.srcRows = mulSize(p.rows-1, s.cube[1].stride) + s.cube[1].span()
 	p.line = mulSize(s.padded[2], s.c)
 	p.srcLen = alignedFloats(mulSize(p.srcRows, p.line))
@@ -98,8 +100,8 @@ func (t *bandState) execute(pool *parallel.Pool, packed *packedGather, x, y, bia
 // unit computes one band of one image.
 func (t *bandState) unit(u, slot int) {
 	n, band := u/t.bands, u%t.bands
-	h0 := band * t.rows
-	rows := min(t.rows, t.dst[1]-h0)
+	h0, h1 := band*t.dst[1]/t.bands, (band+1)*t.dst[1]/t.bands
+	rows := h1 - h0
 	source := t.sources[slot*t.srcLen:][:t.srcLen]
 	w, left := t.src[2]*t.c, t.before[2]*t.c
 	for i := range (rows-1)*t.cube[1].stride + t.cube[1].span() {

@@ -42,6 +42,9 @@ const (
 	// halvingCols is the least number of channels of results that are worth a thread of their own, for
 	// which it transforms the operand once more.
 	halvingCols = 64
+	// halvingCut is how many tiles at least a thread has of a block that is cut because there are no others. Each reads
+	// all weights, but only part of the picture, which it has mostly written itself in the operator before.
+	halvingCut = 24
 )
 
 // usesHalving reports whether a convolution by weights that are constant or not is better computed in
@@ -86,8 +89,8 @@ type halvingPlan struct {
 	parts            int // residues of the operand that make up a product
 	depth            int // parts·c
 	size             int // tiles of a block
-	units, slots     int
-	inLen, outLen    int // elements of a slot
+	units            int
+	cuts             int // into how many parts a block may be cut
 	borderLen        int
 	tapsLen, fullLen int // elements of the weights by taps and transformed
 	work, need       int // bytes of scratch, with transformed weights and in all
@@ -116,14 +119,29 @@ func (p *halvingPlan) lay(s *convShape) {
 			p.phases = append(p.phases, f)
 		}
 	}
-	p.slots = max(1, min(mulSize(p.units, ceilDiv(s.o, halvingCols)), winogradSlots))
-	p.inLen = mulSize(kernel.HalvingTaps, mulSize(p.size, p.depth)+winogradGap)
-	p.outLen = mulSize(kernel.HalvingTaps, mulSize(p.size, s.o)+winogradGap)
+	p.cuts = 1
+	if p.units == len(p.phases)*s.groups {
+		p.cuts = max(1, min(p.size/halvingCut, 4))
+	}
 	p.borderLen = mulSize(kernel.HalvingTaps, max(s.c, s.o))
 	p.tapsLen = mulSize(halvingTaps, s.c, s.o)
 	p.fullLen = mulSize(4, kernel.HalvingTaps, s.c, s.o)
-	p.work = scratchBytes(mulSize(p.slots, p.inLen), mulSize(p.slots, p.outLen), mulSize(p.slots, p.borderLen), p.o)
+	p.work = 0
+	for parts := 1; parts <= p.cuts; parts++ {
+		slots, in, out := p.memory(parts)
+		p.work = max(p.work, scratchBytes(mulSize(slots, in), mulSize(slots, out), mulSize(slots, p.borderLen), p.o))
+	}
 	p.need = max(p.work, scratchBytes(p.tapsLen, p.fullLen))
+}
+
+// memory returns the number of slots and the elements of each where blocks are cut into parts.
+func (p *halvingPlan) memory(parts int) (slots, in, out int) {
+	units, size := mulSize(p.units, parts), ceilDiv(p.size, parts)
+	if parts == 1 {
+		units = mulSize(units, ceilDiv(p.o, halvingCols))
+	}
+	return max(1, min(units, winogradSlots)), mulSize(kernel.HalvingTaps, mulSize(size, p.depth)+winogradGap),
+		mulSize(kernel.HalvingTaps, mulSize(size, p.o)+winogradGap)
 }
 
 // unit returns the phase, the group and the block of unit u. Units are in the order of the picture as far as all phases have as
@@ -163,6 +181,8 @@ func (p *halvingPlan) axis(i, r int) halvingAxis {
 type halvingState struct {
 	halvingPlan
 	splits             int // of the channels of each unit's results
+	parted             int // into how many parts blocks are cut
+	in, out            int // elements of a slot
 	wave, chunks       int
 	first              int // unit of the wave
 	bySlot             bool
@@ -213,22 +233,28 @@ func (t *halvingState) execute(pool *parallel.Pool, packed *packedHalving, x, w,
 	} else {
 		t.pack(pool, scratch, false)
 	}
-	t.ins, scratch = floatsOf(scratch, t.slots*t.inLen)
-	t.outs, scratch = floatsOf(scratch, t.slots*t.outLen)
-	t.borders, scratch = floatsOf(scratch, t.slots*t.borderLen)
+	// Neither columns nor tiles depend on how they are shared out.
+	t.splits, t.parted = 1, 1
+	switch n := pool.Threads(); {
+	case n > 1 && t.cuts > 1:
+		t.parted = min(n, t.cuts)
+	case t.units < 2*n && t.units%n != 0:
+		t.splits = min(n, ceilDiv(t.o, halvingCols))
+	}
+	var slots int
+	slots, t.in, t.out = t.memory(t.parted)
+	t.ins, scratch = floatsOf(scratch, slots*t.in)
+	t.outs, scratch = floatsOf(scratch, slots*t.out)
+	t.borders, scratch = floatsOf(scratch, slots*t.borderLen)
 	t.zeros, _ = floatsOf(scratch, t.o)
 	clear(t.zeros)
-	t.splits = 1
-	if n := pool.Threads(); t.units < 2*n && t.units%n != 0 {
-		t.splits = min(n, ceilDiv(t.o, halvingCols)) // columns do not depend on how they are shared out
-	}
-	units := t.units * t.splits
-	t.bySlot = pool.Threads() > t.slots
+	units := t.units * t.splits * t.parted
+	t.bySlot = pool.Threads() > slots
 	wave := units
 	if t.bySlot {
-		wave = t.slots
+		wave = slots
 	}
-	work := mulSize(t.size, kernel.HalvingTaps, t.depth, ceilDiv(t.o, t.splits))
+	work := mulSize(ceilDiv(t.size, t.parted), kernel.HalvingTaps, t.depth, ceilDiv(t.o, t.splits))
 	for t.first = 0; t.first < units; t.first += wave {
 		t.wave = min(wave, units-t.first)
 		t.chunks = chunksFor(t.wave, mulSize(t.wave, work))
@@ -316,16 +342,17 @@ func (t *halvingState) Do(chunk, worker int) {
 		if t.bySlot {
 			slot = u
 		}
-		t.compute(t.first+u, t.ins[slot*t.inLen:][:t.inLen], t.outs[slot*t.outLen:][:t.outLen], t.borders[slot*t.borderLen:][:t.borderLen])
+		t.compute(t.first+u, t.ins[slot*t.in:][:t.in], t.outs[slot*t.out:][:t.out], t.borders[slot*t.borderLen:][:t.borderLen])
 	}
 }
 
-// compute computes a block of tiles of one phase of one group, or some of its channels.
+// compute computes a block of tiles of one phase of one group, or a part of it, or some of its channels.
 func (t *halvingState) compute(u int, in, out, border []float32) {
+	part, u := u/(t.units*t.splits), u%(t.units*t.splits)
 	split := u % t.splits
 	phase, g, b := t.unit(u / t.splits)
 	p := &t.phases[phase]
-	t0, t1 := chunkRange(p.tiles, p.blocks, b)
+	t0, t1 := chunkRange(p.tiles, p.blocks*t.parted, b*t.parted+part)
 	n := t1 - t0
 	ldi, ldo := n*t.depth+winogradGap, n*t.o+winogradGap
 	p.segments(t0, t1, func(at, image, ty, tx, run int) {

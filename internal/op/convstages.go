@@ -80,9 +80,12 @@ type convBlock struct {
 const (
 	unitRows = 192
 	minUnits = 16
+	// leastRows is how many positions at least a thread has of a product whose rows are shared out: threads that share the
+	// columns instead read what others have written in the operator before.
+	leastRows = 64
 )
 
-// layBlocks divides the products of all phases into units and returns their number.
+// layBlocks divides the products of all phases into units and returns their number. How is of no consequence to the results.
 func (t *convState) layBlocks() int {
 	t.blocks, t.offs = t.blocks[:0], t.offs[:0]
 	grid := t.padded
@@ -167,6 +170,9 @@ func (b *convBlock) divide(t *convState, taps []convTap) {
 	ceil := func(a, b int) int { return (a + b - 1) / b }
 	outer := b.outer[0].n * b.outer[1].n * b.outer[2].n
 	b.mBlocks = ceil(b.m.n, 256)
+	if n := t.threads; n > 1 && outer < n {
+		b.mBlocks = max(b.mBlocks, min(ceil(n, max(1, outer)), b.m.n/leastRows))
+	}
 	b.mSize = ceil(b.m.n, b.mBlocks)
 	b.rows = max(1, unitRows/b.mSize)
 	b.rowBlocks = ceil(outer, b.rows)

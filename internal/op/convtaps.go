@@ -268,6 +268,7 @@ type convState struct {
 	convPlan
 	stage          func(t *convState, lo, hi int)
 	units, chunks  int
+	threads        int       // that share the products
 	x, y           []float32 // operand and result
 	source, result []float32 // what the products read and write
 	packed         *packedConv
@@ -351,8 +352,13 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 	}
 	positions := mulSize(p.n, p.taps(), p.cube[0].out, p.cube[1].out, p.cube[2].out)
 	if p.depthwise {
-		t.run(pool, p.n*p.dst[0]*p.dst[1], mulSize(positions, p.o, depthCost), (*convState).depthRows)
+		work := mulSize(positions, p.o, depthCost)
+		if 2*work >= chunkWork && work < chunkWork {
+			work = chunkWork // half as much is worth sharing out, since threads read what they have written
+		}
+		t.run(pool, p.n*p.dst[0]*p.dst[1], work, (*convState).depthRows)
 	} else {
+		t.threads = pool.Threads()
 		units := t.layBlocks()
 		t.run(pool, units, mulSize(positions, p.groups, p.o, p.c), (*convState).multiply)
 	}
