@@ -152,10 +152,9 @@ func (p *Pool) Run(chunks int, t Task) {
 	}
 }
 
-// share returns where share i of a task's chunks begins. Those of the caller, which does not wait to be told, are not fewer than
-// others.
+// share returns where share i of a task's chunks begins. Later ones may have one more, since the last chunk is often a smaller one.
 func share(i, shares, chunks int) int {
-	return int((uint64(i)*uint64(chunks) + uint64(shares-1)) / uint64(shares))
+	return int(uint64(i) * uint64(chunks) / uint64(shares))
 }
 
 // open lets threads claim chunks of a task, from one up to another.

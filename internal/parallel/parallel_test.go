@@ -158,10 +158,10 @@ func TestShare(t *testing.T) {
 			if share(0, shares, chunks) != 0 || share(shares, shares, chunks) != chunks {
 				t.Fatalf("%d shares of %d chunks do not cover them", shares, chunks)
 			}
-			most, least := share(1, shares, chunks), chunks/shares
+			first, last := share(1, shares, chunks), chunks-share(shares-1, shares, chunks)
 			for i := range shares {
-				if n := share(i+1, shares, chunks) - share(i, shares, chunks); n < least || n > most {
-					t.Errorf("share %d of %d has %d of %d chunks, the first %d", i, shares, n, chunks, most)
+				if n := share(i+1, shares, chunks) - share(i, shares, chunks); n < first || n > last || last > first+1 {
+					t.Errorf("share %d of %d has %d of %d chunks, the first %d and the last %d", i, shares, n, chunks, first, last)
 				}
 			}
 		}
