@@ -148,7 +148,7 @@ type depth8Plan struct {
 }
 
 // depth8Cost is the work of one multiply-add of a depthwise convolution of 8-bit values, in those of others.
-const depth8Cost = 2
+const depth8Cost = 4
 
 func planDepth8(s *convShape, form depth8Form, by sharing) depth8Plan {
 	var p depth8Plan
