@@ -45,19 +45,26 @@ func PackDepth3x3(dst []int16, w []int8, c int) []int16 {
 }
 
 // Set prepares for values with zero point xZero, int8 if signed, and for results as those of [PackedQ8.Columns]. bias is nil or
-// has a value for each channel, scale has.
+// has a value for each channel, scale has. What other threads have read is not written again if it is the same.
 func (d *Depth3x3Q8) Set(xZero int32, signed bool, bias []int32, scale []float32, zero int32, result bool) {
-	d.bias, d.scale, d.signed = grow(d.bias, len(scale)), scale, signed
-	if bias == nil {
-		clear(d.bias)
-	} else {
-		copy(d.bias, bias)
+	next := Depth3x3Q8{bias: grow(d.bias, len(scale)), scale: scale, signed: signed}
+	for i := range next.bias {
+		var v int32
+		if bias != nil {
+			v = bias[i]
+		}
+		if next.bias[i] != v {
+			next.bias[i] = v
+		}
 	}
 	lo, hi := int32(0), int32(255)
 	if result {
 		lo, hi = -128, 127
 	}
-	d.common = depth3x3Q8{xZero: xZero & 0xff, lo: float32(lo - zero), hi: hi - zero, zero: zero}
+	next.common = depth3x3Q8{xZero: xZero & 0xff, lo: float32(lo - zero), hi: hi - zero, zero: zero}
+	if d.common != next.common || d.signed != signed || !sameMemory(d.scale, scale) || !sameMemory(d.bias, next.bias) {
+		*d = next
+	}
 }
 
 // Run computes n positions of all channels, of which there are a multiple of 8: y[i*stride+j] is made of the sum of the products of

@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // depthQ8 are the arguments of a row of a depthwise convolution with 8-bit results. Assembly reads and changes the fields by
 // offset; TestDepthQ8Layout keeps the two in step.
@@ -41,27 +44,39 @@ func QuadWeights(a, b, c, d int8) int32 {
 }
 
 // Set prepares for values with zero point aZero, int8 if signed, and for results as those of [PackedQ8.Columns]. sums are
-// those of the weights of each channel; bias is nil or has a value for each, scale has.
+// those of the weights of each channel; bias is nil or has a value for each, scale has. What other threads have read is not
+// written again if it is the same.
 func (d *DepthQ8) Set(sums []int32, aZero int32, signed bool, bias []int32, scale []float32, zero int32, result bool) {
-	d.flip, d.scale, d.init = 0, scale, grow(d.init, len(scale))
+	next := DepthQ8{scale: scale, init: grow(d.init, len(scale))}
 	if signed {
-		d.flip, aZero = 0x80, aZero+128
+		next.flip, aZero = 0x80, aZero+128
 	}
-	d.common = depthQ8{lo: float32(-zero), hi: float32(255 - zero), words: zero, fits: 1}
+	next.common = depthQ8{lo: float32(-zero), hi: float32(255 - zero), words: zero, fits: 1}
 	if result {
-		d.common = depthQ8{lo: float32(-128 - zero), hi: float32(127 - zero), words: zero + 128, flip: 0x80808080, fits: 1}
+		next.common = depthQ8{lo: float32(-128 - zero), hi: float32(127 - zero), words: zero + 128, flip: 0x80808080, fits: 1}
 	}
 	for i, v := range sums[:len(scale)] {
-		d.init[i] = -aZero * v
+		v *= -aZero
 		if bias != nil {
-			d.init[i] += bias[i]
+			v += bias[i]
+		}
+		if next.init[i] != v {
+			next.init[i] = v
 		}
 	}
 	for _, v := range scale {
 		if !(abs1(v) < 1) {
-			d.common.fits = 0
+			next.common.fits = 0
 		}
 	}
+	if d.common != next.common || d.flip != next.flip || !sameMemory(d.scale, scale) || !sameMemory(d.init, next.init) {
+		*d = next
+	}
+}
+
+// sameMemory reports whether two slices are one.
+func sameMemory[T any](a, b []T) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
 // Border sets the quads dst to those of values that stand for 0.

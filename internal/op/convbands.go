@@ -91,10 +91,14 @@ func (t *bandState) prepare(s *convShape) {
 
 // execute computes the convolution of the channels-last x into the channels-last y. bias may be nil.
 func (t *bandState) execute(pool *parallel.Pool, packed *packedGather, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
-	t.packed, t.x, t.y, t.bias, t.act = packed, x, y, bias, act
-	t.sources, _ = floatsOf(scratch, t.slots*t.srcLen)
+	keep(&t.packed, packed)
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, y)
+	keepSlice(&t.bias, bias)
+	keepEpilogue(&t.act, act)
+	sources, _ := floatsOf(scratch, t.slots*t.srcLen)
+	keepSlice(&t.sources, sources)
 	t.task.run(pool, t.n*t.bands, t.slots, mulSize(t.n, t.dst[1], t.dst[2], t.taps(), t.c, t.o))
-	t.x, t.y, t.bias, t.sources, t.packed = nil, nil, nil, nil, nil
 }
 
 // unit computes one band of one image.

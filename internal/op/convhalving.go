@@ -227,40 +227,53 @@ func packHalving(s *convShape, w *tensor.Tensor) *packedHalving {
 // execute computes the convolution of the channels-last operand x with weights w, unless packed are
 // they transformed. bias may be nil.
 func (t *halvingState) execute(pool *parallel.Pool, packed *packedHalving, x, w, y, bias []float32, act kernel.Epilogue, scratch []byte) {
-	t.x, t.y, t.bias, t.w, t.act = x, y, bias, w, act
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, y)
+	keepSlice(&t.bias, bias)
+	keepSlice(&t.w, w)
+	keepEpilogue(&t.act, act)
 	if packed != nil {
-		t.packed = packed.matrices
+		keepSlice(&t.packed, packed.matrices)
 	} else {
 		t.pack(pool, scratch, false)
 	}
 	// Neither columns nor tiles depend on how they are shared out.
-	t.splits, t.parted = 1, 1
+	splits, parted := 1, 1
 	switch n := pool.Threads(); {
 	case n > 1 && t.cuts > 1:
-		t.parted = min(n, t.cuts)
+		parted = min(n, t.cuts)
 	case t.units < 2*n && t.units%n != 0:
-		t.splits = min(n, ceilDiv(t.o, halvingCols))
+		splits = min(n, ceilDiv(t.o, halvingCols))
 	}
-	var slots int
-	slots, t.in, t.out = t.memory(t.parted)
-	t.ins, scratch = floatsOf(scratch, slots*t.in)
-	t.outs, scratch = floatsOf(scratch, slots*t.out)
-	t.borders, scratch = floatsOf(scratch, slots*t.borderLen)
-	t.zeros, _ = floatsOf(scratch, t.o)
-	clear(t.zeros)
-	units := t.units * t.splits * t.parted
-	t.bySlot = pool.Threads() > slots
+	keep(&t.splits, splits)
+	keep(&t.parted, parted)
+	slots, in, out := t.memory(parted)
+	keep(&t.in, in)
+	keep(&t.out, out)
+	ins, scratch := floatsOf(scratch, slots*in)
+	keepSlice(&t.ins, ins)
+	outs, scratch := floatsOf(scratch, slots*out)
+	keepSlice(&t.outs, outs)
+	borders, scratch := floatsOf(scratch, slots*t.borderLen)
+	keepSlice(&t.borders, borders)
+	if bias == nil {
+		zeros, _ := floatsOf(scratch, t.o)
+		clear(zeros)
+		keepSlice(&t.zeros, zeros)
+	}
+	units := t.units * splits * parted
+	keep(&t.bySlot, pool.Threads() > slots)
 	wave := units
 	if t.bySlot {
 		wave = slots
 	}
 	work := mulSize(ceilDiv(t.size, t.parted), kernel.HalvingTaps, t.depth, ceilDiv(t.o, t.splits))
-	for t.first = 0; t.first < units; t.first += wave {
-		t.wave = min(wave, units-t.first)
-		t.chunks = chunksFor(t.wave, mulSize(t.wave, work))
+	for first := 0; first < units; first += wave {
+		keep(&t.first, first)
+		keep(&t.wave, min(wave, units-first))
+		keep(&t.chunks, chunksFor(t.wave, mulSize(t.wave, work)))
 		pool.Run(t.chunks, t)
 	}
-	t.x, t.y, t.bias, t.w, t.ins, t.outs, t.borders, t.zeros = nil, nil, nil, nil, nil, nil, nil, nil
 }
 
 // pack transforms the weights and packs them. If they must be finite it returns false if they are not.

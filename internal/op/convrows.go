@@ -191,7 +191,11 @@ func (t *mappedState) table(a *[3]mappedAxis) (src, dst []int32) {
 
 // execute computes the convolution of the channels-last x into the channels-last y. bias may be nil.
 func (t *mappedState) execute(pool *parallel.Pool, packed *packedGather, x, y, bias []float32, act kernel.Epilogue) {
-	t.packed, t.x, t.y, t.bias, t.act = packed, x, y, bias, act
+	keep(&t.packed, packed)
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, y)
+	keepSlice(&t.bias, bias)
+	keepEpilogue(&t.act, act)
 	work, panels := 0, 1
 	for i := range t.phases {
 		f := &t.phases[i]
@@ -200,15 +204,15 @@ func (t *mappedState) execute(pool *parallel.Pool, packed *packedGather, x, y, b
 			panels = w.Panels()
 		}
 	}
-	t.panelGroups = 1
+	panelGroups := 1
 	if pool.Threads() > 1 && t.units < 16 {
 		// Few blocks: the threads share the columns of each, which do not depend on how they are shared out.
-		t.panelGroups = min(panels, ceilDiv(16, t.units))
+		panelGroups = min(panels, ceilDiv(16, t.units))
 	}
-	t.total = t.units * t.panelGroups
-	t.chunks = chunksFor(t.total, work)
+	keep(&t.panelGroups, panelGroups)
+	keep(&t.total, t.units*panelGroups)
+	keep(&t.chunks, chunksFor(t.total, work))
 	pool.Run(t.chunks, t)
-	t.x, t.y, t.bias, t.packed = nil, nil, nil, nil
 }
 
 // Do implements [parallel.Task].

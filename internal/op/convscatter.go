@@ -199,6 +199,7 @@ type scatterState struct {
 	x, y, source  []float32
 	cols, staged  []float32
 	first         []float32 // a row of results before anything is added
+	biasLen       int       // values of the bias that it is made of
 	act           kernel.Epilogue
 	rowAt         []int // by source row of a plane: where its products begin in the ring
 	rows2D        []scatterRow
@@ -240,34 +241,55 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 	if t.unitFunc == nil {
 		t.unitFunc, t.transposeFunc = t.unit, t.transposeBlocks
 	}
-	t.last, t.packed, t.x, t.y, t.source, t.act = last, packed, x, y, x, act
-	t.cols, scratch = floatsOf(scratch, t.slots*t.colLen)
+	cols, scratch := floatsOf(scratch, t.slots*t.colLen)
 	positions := t.src[0] * t.src[1] * t.src[2]
-	t.staged, scratch = floatsOf(scratch, t.slots*t.rowLen)
-	if !last && positions > 1 && t.c*t.groups > 1 {
-		t.source, _ = floatsOf(scratch, t.srcLen)
+	staged, scratch := floatsOf(scratch, t.slots*t.rowLen)
+	turned := !last && positions > 1 && t.c*t.groups > 1
+	source := x
+	if turned {
+		source, _ = floatsOf(scratch, t.srcLen)
+	}
+	keep(&t.last, last)
+	keep(&t.packed, packed)
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, y)
+	keepSlice(&t.source, source)
+	keepSlice(&t.cols, cols)
+	keepSlice(&t.staged, staged)
+	keepEpilogue(&t.act, act)
+	if turned {
 		t.turn.f = t.transposeFunc
 		t.turn.run(pool, t.n*ceilDiv(positions, scatterTurn), mulSize(copyCost, t.srcLen))
 	}
-	if cap(t.first) < t.rowLen {
-		t.first = make([]float32, t.rowLen)
-	}
-	t.first = t.first[:t.rowLen]
-	clear(t.first)
-	for i := copy(t.first, bias); i > 0 && i < t.rowLen; i *= 2 {
-		copy(t.first[i:], t.first[:i])
-	}
+	t.repeat(bias)
 	for len(t.at) < t.slots {
 		// A cache line to itself, and never moved: slots are used side by side.
 		t.at = append(t.at, make([]int, 0, max(cacheLine, t.cube[0].kernel*t.cube[1].kernel)))
 	}
-	t.bands = 1
+	bands := 1
 	if pool.Threads() > 1 {
-		t.bands = t.maxBands
+		bands = t.maxBands
 	}
-	t.task.f = t.unitFunc
+	keep(&t.bands, bands)
+	if t.task.f == nil {
+		t.task.f = t.unitFunc
+	}
 	t.task.run(pool, t.planes*t.bands, t.slots, mulSize(t.n, positions, t.groups, t.width, t.c+copyCost))
-	t.x, t.y, t.source, t.cols, t.staged, t.packed = nil, nil, nil, nil, nil, nil
+}
+
+// repeat makes a row of results of the bias alone, unless it is there.
+func (t *scatterState) repeat(bias []float32) {
+	same := len(t.first) == t.rowLen && t.biasLen == len(bias) && len(bias) <= t.rowLen
+	for i := 0; same && i < len(bias); i++ {
+		same = math.Float32bits(t.first[i]) == math.Float32bits(bias[i])
+	}
+	if same {
+		return
+	}
+	t.first, t.biasLen = make([]float32, t.rowLen), len(bias)
+	for i := copy(t.first, bias); i > 0 && i < t.rowLen; i *= 2 {
+		copy(t.first[i:], t.first[:i])
+	}
 }
 
 // scatterTurn is how many positions a unit of transposeBlocks brings to channels-last order.

@@ -266,9 +266,10 @@ func (p *convPlan) workspace() int { return scratchBytes(p.srcLen, p.dstLen) }
 // convState is what a convolution keeps between runs: the task, and the memory behind it.
 type convState struct {
 	convPlan
-	stage          func(t *convState, lo, hi int)
+	stage          convStage
 	units, chunks  int
 	threads        int       // that share the products
+	products       int       // units that they are divided into
 	x, y           []float32 // operand and result
 	source, result []float32 // what the products read and write
 	packed         *packedConv
@@ -282,8 +283,27 @@ type convState struct {
 // Do runs one chunk of the current stage.
 func (t *convState) Do(chunk, _ int) {
 	lo, hi := chunkRange(t.units, t.chunks, chunk)
-	t.stage(t, lo, hi)
+	switch t.stage {
+	case stagePad:
+		t.padRows(lo, hi)
+	case stageDepth:
+		t.depthRows(lo, hi)
+	case stageMultiply:
+		t.multiply(lo, hi)
+	case stageUnpack:
+		t.unpackRows(lo, hi)
+	}
 }
+
+// convStage is what a run does with all units before the next.
+type convStage uint8
+
+const (
+	stagePad convStage = iota
+	stageDepth
+	stageMultiply
+	stageUnpack
+)
 
 // chunkRange divides n units evenly among chunks.
 //
@@ -317,9 +337,10 @@ func chunksFor(units, work int) int {
 	return max(1, min(units, work/(chunkWork/4), maxChunks))
 }
 
-func (t *convState) run(pool *parallel.Pool, units, work int, stage func(t *convState, lo, hi int)) {
-	t.units, t.stage = units, stage
-	t.chunks = chunksFor(units, work)
+func (t *convState) run(pool *parallel.Pool, units, work int, stage convStage) {
+	keep(&t.units, units)
+	keep(&t.stage, stage)
+	keep(&t.chunks, chunksFor(units, work))
 	pool.Run(t.chunks, t)
 }
 
@@ -328,27 +349,38 @@ const copyCost = 8
 
 // execute computes the convolution. bias may be nil; ep gives the activation.
 func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv, x, y, bias []float32, act kernel.Epilogue, scratch []byte) {
-	t.convPlan, t.packed, t.x, t.y = p, packed, x, y
+	if n := pool.Threads(); t.convPlan != p || t.packed != packed || t.threads != n {
+		t.convPlan, t.packed, t.threads = p, packed, n
+		t.products = 0
+		if !p.depthwise {
+			t.products = t.layBlocks()
+		}
+		t.eps = make([]kernel.Epilogue, p.groups)
+	}
 	src, scratch := floatsOf(scratch, p.srcLen)
 	dst, _ := floatsOf(scratch, p.dstLen)
-	t.source, t.result = x, y
+	source, result := x, y
 	if p.copySrc {
-		t.source = src
+		source = src
 	}
 	if p.dstLen > 0 {
-		t.result = dst
+		result = dst
 	}
-	t.bias, t.act = bias, act
-	t.eps = t.eps[:0]
-	for g := range p.groups {
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, y)
+	keepSlice(&t.source, source)
+	keepSlice(&t.result, result)
+	keepSlice(&t.bias, bias)
+	keepEpilogue(&t.act, act)
+	for g := range t.eps {
 		act.Bias = nil
 		if bias != nil {
 			act.Bias = bias[g*p.o : (g+1)*p.o]
 		}
-		t.eps = append(t.eps, act)
+		keepEpilogue(&t.eps[g], act)
 	}
 	if p.copySrc {
-		t.run(pool, p.n*p.groups*p.padded[0]*p.padded[1], mulSize(copyCost, p.srcLen), (*convState).padRows)
+		t.run(pool, p.n*p.groups*p.padded[0]*p.padded[1], mulSize(copyCost, p.srcLen), stagePad)
 	}
 	positions := mulSize(p.n, p.taps(), p.cube[0].out, p.cube[1].out, p.cube[2].out)
 	if p.depthwise {
@@ -356,15 +388,11 @@ func (t *convState) execute(pool *parallel.Pool, p convPlan, packed *packedConv,
 		if 2*work >= chunkWork && work < chunkWork {
 			work = chunkWork // half as much is worth sharing out, since threads read what they have written
 		}
-		t.run(pool, p.n*p.dst[0]*p.dst[1], work, (*convState).depthRows)
+		t.run(pool, p.n*p.dst[0]*p.dst[1], work, stageDepth)
 	} else {
-		t.threads = pool.Threads()
-		units := t.layBlocks()
-		t.run(pool, units, mulSize(positions, p.groups, p.o, p.c), (*convState).multiply)
+		t.run(pool, t.products, mulSize(positions, p.groups, p.o, p.c), stageMultiply)
 	}
 	if p.copyDst {
-		t.run(pool, p.n*p.unpackBlocks(), mulSize(copyCost, p.dstLen), (*convState).unpackRows)
+		t.run(pool, p.n*p.unpackBlocks(), mulSize(copyCost, p.dstLen), stageUnpack)
 	}
-	t.x, t.y, t.source, t.result, t.bias, t.packed = nil, nil, nil, nil, nil, nil
-	clear(t.eps)
 }

@@ -201,7 +201,7 @@ func (o *gemm) runF32(ctx *Context, out, in []*tensor.Tensor) error {
 	if st.ep.Bias != nil || st.ep.Act != kernel.ActNone {
 		t.ep = &st.ep
 	}
-	t.run(ctx.Pool)
+	t.run(ctx.Pool, &st.shared)
 	*t = gemmTask{}
 	st.ep.Bias = nil
 	return nil

@@ -128,8 +128,35 @@ const (
 	gemmCols = 96
 )
 
-// run computes the product on a pool.
-func (t *gemmTask) run(pool *parallel.Pool) {
+// sharedGemm is a product as threads find it.
+type sharedGemm struct {
+	gemmTask
+	act kernel.Epilogue
+}
+
+// keep sets what is not what it was.
+func (s *sharedGemm) keep(t *gemmTask) {
+	for _, p := range [][2]*int{{&s.m, &t.m}, {&s.n, &t.n}, {&s.k, &t.k}, {&s.rows, &t.rows}, {&s.units, &t.units}, {&s.colChunks, &t.colChunks}} {
+		keep(p[0], *p[1])
+	}
+	keepSlice(&s.a, t.a)
+	keepSlice(&s.b, t.b)
+	keepSlice(&s.c, t.c)
+	keep(&s.packed, t.packed)
+	keep(&s.alpha, t.alpha)
+	keep(&s.transA, t.transA)
+	keep(&s.transB, t.transB)
+	keep(&s.acc, t.acc)
+	if t.ep == nil {
+		keep(&s.ep, nil)
+		return
+	}
+	keepEpilogue(&s.act, *t.ep)
+	keep(&s.ep, &s.act)
+}
+
+// run computes the product on a pool, by way of s.
+func (t *gemmTask) run(pool *parallel.Pool, s *sharedGemm) {
 	if t.m == 0 || t.n == 0 {
 		return
 	}
@@ -160,7 +187,8 @@ func (t *gemmTask) run(pool *parallel.Pool) {
 		}
 		t.rows = evenShare(t.m, t.rows) // rows do
 	}
-	pool.Run(t.colChunks*ceilDiv(t.m, t.rows), t)
+	s.keep(t)
+	pool.Run(t.colChunks*ceilDiv(t.m, t.rows), &s.gemmTask)
 }
 
 // evenShare returns at most size such that an even number of shares of n, of that many each but the last, are about equal: two
@@ -270,7 +298,7 @@ func (st *gemmState) runBatch(pool *parallel.Pool, d *matmulDims, a, b, c []floa
 			if st.task.packed == nil {
 				st.task.b = b[p[1]*kn : (p[1]+1)*kn]
 			}
-			st.task.run(pool)
+			st.task.run(pool, &st.shared)
 		}
 	}
 	t.one, t.a, t.b, t.c = gemmTask{}, nil, nil, nil
@@ -280,6 +308,8 @@ func (st *gemmState) runBatch(pool *parallel.Pool, d *matmulDims, a, b, c []floa
 type gemmState struct {
 	loop
 	task   gemmTask
+	_      [cacheLine]int32 // what threads read lies in other lines than what is written in every run
+	shared sharedGemm
 	batch  batchTask
 	ep     kernel.Epilogue
 	bias   []float32

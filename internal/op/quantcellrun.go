@@ -118,19 +118,24 @@ func (t *cellRun) prepare(s *convShape, last bool) {
 
 // runClosed is Run for packed windows.
 func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, w *packedQ8, out, in []*tensor.Tensor) {
-	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
-	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
-	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
-	t.cellBands = t.plans[sharingOf(ctx.Pool)]
+	keep(&t.packed, w)
+	keep(&t.signed, in[0].DType() == tensor.Int8)
+	keep(&t.table, o.table)
+	keep(&t.zero, t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in))
+	keep(&t.cellBands, t.plans[sharingOf(ctx.Pool)])
+	x, y, scratch := in[0].Bytes(), out[0].Bytes(), ctx.Scratch
 	channels, positions := t.c*t.groups, t.src[1]*t.src[2]
 	outs, results := t.o*t.groups, t.dst[1]*t.dst[2]
 	if !t.last {
-		t.x, t.y = t.scratch[:t.n*channels*positions], t.scratch[t.source:][:t.n*outs*results]
+		x, y = scratch[:t.n*channels*positions], scratch[t.source:][:t.n*outs*results]
 		for n := range t.n {
-			kernel.TransposeU8(t.x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
+			kernel.TransposeU8(x[n*channels*positions:], in[0].Bytes()[n*channels*positions:], channels, positions)
 		}
-		t.scratch = t.scratch[t.source+t.result:]
+		scratch = scratch[t.source+t.result:]
 	}
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, y)
+	keepSlice(&t.scratch, scratch)
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	if !t.last {
@@ -138,7 +143,6 @@ func (o *quantConvTranspose) runClosed(ctx *Context, t *cellRun, w *packedQ8, ou
 			kernel.TransposeU8(out[0].Bytes()[n*outs*results:], t.y[n*outs*results:], results, outs)
 		}
 	}
-	t.x, t.y, t.scratch = nil, nil, nil
 }
 
 // Do implements [parallel.Task]: one chunk of units.

@@ -227,16 +227,25 @@ func (t *depth8Run) lay(s *convShape, form depth8Form) {
 // runDepth8 is Run for packed depthwise weights.
 func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8, out, in []*tensor.Tensor) {
 	t := &st.depth
-	t.packed, t.x, t.y, t.signed, t.zero = p, bytes8(in[0]), out[0], in[0].DType() == tensor.Int8, 0
+	keep(&t.packed, p)
+	keepSlice(&t.x, bytes8(in[0]))
+	keep(&t.y, out[0])
+	keep(&t.signed, in[0].DType() == tensor.Int8)
+	zero := int32(0)
 	if z := optional(in, o.xZero); z != nil {
-		t.zero = zeroOf(z)
+		zero = zeroOf(z)
 	}
+	keep(&t.zero, zero)
 	if !o.integer {
 		st.bias = nil
 		st.factors(ctx, o, in)
-		t.scale, t.bias, t.yZero = st.scale, st.bias, st.yZero
+		keepSlice(&t.scale, st.scale)
+		keepSlice(&t.bias, st.bias)
+		keep(&t.yZero, st.yZero)
 	}
-	t.scratch, t.table, t.depth8Plan = ctx.Scratch, o.table, t.plans[sharingOf(ctx.Pool)]
+	keepSlice(&t.scratch, ctx.Scratch)
+	keep(&t.table, o.table)
+	keep(&t.depth8Plan, t.plans[sharingOf(ctx.Pool)])
 	switch result := t.y.DType() == tensor.Int8; p.form {
 	case depthQuads:
 		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, result)
@@ -245,7 +254,7 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 	}
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
-	t.packed, t.x, t.y, t.scale, t.bias, t.scratch, st.bias = nil, nil, nil, nil, nil, nil, nil
+	st.bias = nil
 }
 
 // Do implements [parallel.Task]: one chunk of bands.

@@ -228,13 +228,16 @@ func (t *fewRun) prepare(s *convShape) {
 
 // runFew is Run for weights that packFew packed.
 func (o *quantConv) runFew(ctx *Context, t *fewRun, w *packedFew, out, in []*tensor.Tensor) {
-	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
-	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, &t.packed.packedQ8, 1, t.o, out, in)
-	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
-	t.fewPlan = t.plans[sharingOf(ctx.Pool)]
+	keep(&t.packed, w)
+	keep(&t.signed, in[0].DType() == tensor.Int8)
+	keep(&t.table, o.table)
+	keep(&t.zero, t.columns.find(ctx, o.inputsQ8(), 1, &t.packed.packedQ8, 1, t.o, out, in))
+	keepSlice(&t.x, in[0].Bytes())
+	keepSlice(&t.y, out[0].Bytes())
+	keepSlice(&t.scratch, ctx.Scratch)
+	keep(&t.fewPlan, t.plans[sharingOf(ctx.Pool)])
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
-	t.x, t.y, t.scratch = nil, nil, nil
 }
 
 // Do implements [parallel.Task]: one chunk of bands.

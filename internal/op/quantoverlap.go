@@ -90,7 +90,9 @@ func (t *overlapRun) prepare(s *convShape) {
 
 // runOverlap is Run for weights that packOverlap packed.
 func (o *quantConv) runOverlap(ctx *Context, t *overlapRun, w *packedOverlap, out, in []*tensor.Tensor) {
-	t.packed, t.signed, t.table = w, in[0].DType() == tensor.Int8, o.table
+	keep(&t.packed, w)
+	keep(&t.signed, in[0].DType() == tensor.Int8)
+	keep(&t.table, o.table)
 	border := uint8(t.columns.find(ctx, o.inputsQ8(), 1, &w.packedQ8, t.o, t.o, out, in))
 	if t.signed {
 		border ^= 0x80
@@ -101,11 +103,12 @@ func (o *quantConv) runOverlap(ctx *Context, t *overlapRun, w *packedOverlap, ou
 			t.constants = append(t.constants, w.w[m].Overlap(c, border))
 		}
 	}
-	t.x, t.y, t.scratch = in[0].Bytes(), out[0].Bytes(), ctx.Scratch
-	t.overlapPlan = t.plans[sharingOf(ctx.Pool)]
+	keepSlice(&t.x, in[0].Bytes())
+	keepSlice(&t.y, out[0].Bytes())
+	keepSlice(&t.scratch, ctx.Scratch)
+	keep(&t.overlapPlan, t.plans[sharingOf(ctx.Pool)])
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
-	t.x, t.y, t.scratch = nil, nil, nil
 }
 
 // Do implements [parallel.Task]: one chunk of bands.

@@ -110,7 +110,9 @@ func windowBytes(s *convShape, last bool) int {
 // than chunks, a thread keeps to one part, which stays in its cache.
 type chunkMemory struct{ byWorker bool }
 
-func (m *chunkMemory) share(pool *parallel.Pool, chunks int) { m.byWorker = pool.Threads() <= chunks }
+func (m *chunkMemory) share(pool *parallel.Pool, chunks int) {
+	keep(&m.byWorker, pool.Threads() <= chunks)
+}
 
 func (m *chunkMemory) part(scratch []byte, size, chunk, worker int) []byte {
 	if m.byWorker {
@@ -189,13 +191,21 @@ type windowRun struct {
 
 // runClosed is Run for packed windows.
 func (o *quantConv) runClosed(ctx *Context, t *windowRun, w *packedQ8, out, in []*tensor.Tensor) {
-	t.packed, t.signed, t.last, t.table = w, in[0].DType() == tensor.Int8, o.last, o.table
-	t.zero = t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in)
-	t.x, t.y, t.scratch = bytes8(in[0]), out[0].Bytes(), ctx.Scratch
-	t.windowPlan = t.plans[sharingOf(ctx.Pool)]
-	t.source = t.x
-	if t.windowPlan.source > 0 {
-		t.source, t.scratch = t.scratch, t.scratch[t.windowPlan.source:]
+	keep(&t.packed, w)
+	keep(&t.signed, in[0].DType() == tensor.Int8)
+	keep(&t.last, o.last)
+	keep(&t.table, o.table)
+	keep(&t.zero, t.columns.find(ctx, o.inputsQ8(), 1, t.packed, t.groups, t.o*t.groups, out, in))
+	keep(&t.windowPlan, t.plans[sharingOf(ctx.Pool)])
+	x, scratch := bytes8(in[0]), ctx.Scratch
+	keepSlice(&t.x, x)
+	keepSlice(&t.y, out[0].Bytes())
+	if t.windowPlan.source == 0 {
+		keepSlice(&t.source, x)
+		keepSlice(&t.scratch, scratch)
+	} else {
+		keepSlice(&t.source, scratch)
+		keepSlice(&t.scratch, scratch[t.windowPlan.source:])
 		if t.transposing.f == nil {
 			t.transposing.f = t.transposeImages
 		}
@@ -203,7 +213,6 @@ func (o *quantConv) runClosed(ctx *Context, t *windowRun, w *packedQ8, out, in [
 	}
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
-	t.x, t.source, t.y, t.scratch = nil, nil, nil, nil
 }
 
 // transposeImages brings rows of the operand to channels-last order. A unit is one row of

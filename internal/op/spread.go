@@ -18,7 +18,8 @@ func (s *spreader) run(pool *parallel.Pool, units, work int) {
 	if units <= 0 {
 		return
 	}
-	s.n, s.chunks = units, chunksFor(units, work)
+	keep(&s.n, units)
+	keep(&s.chunks, chunksFor(units, work))
 	pool.Run(s.chunks, s)
 }
 
@@ -54,12 +55,14 @@ func (s *slotTask) Do(chunk, worker int) {
 // as many units as slots at a time. work is the total work, in units of one multiply-add.
 func (s *slotTask) run(pool *parallel.Pool, units, slots, work int) {
 	wave := units
-	if s.bySlot = pool.Threads() > slots; s.bySlot {
+	keep(&s.bySlot, pool.Threads() > slots)
+	if s.bySlot {
 		wave = slots
 	}
-	for s.first = 0; s.first < units; s.first += wave {
-		s.wave = min(wave, units-s.first)
-		s.chunks = chunksFor(s.wave, work/units*s.wave)
+	for first := 0; first < units; first += wave {
+		keep(&s.first, first)
+		keep(&s.wave, min(wave, units-first))
+		keep(&s.chunks, chunksFor(s.wave, work/units*s.wave))
 		pool.Run(s.chunks, s)
 	}
 }
