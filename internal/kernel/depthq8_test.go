@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -150,4 +151,38 @@ func TestDepthQ8(t *testing.T) {
 	if useDepthQ8 := HasDepthQ8(); useDepthQ8 && !ran {
 		t.Error("the kernel was not tested")
 	}
+}
+
+// BenchmarkDepthQ8 computes rows of 3×3 convolutions, whose words and results stay in the first-level cache.
+func BenchmarkDepthQ8(b *testing.B) {
+	const n, c = 64, 64
+	impl.All(b, "kernel/i8", func(b *testing.B) {
+		if !HasDepthQ8() {
+			b.Skip("no kernel of this tier")
+		}
+		var d DepthQ8
+		scale := make([]float32, c)
+		for j := range scale {
+			scale[j] = 0.001
+		}
+		d.Set(make([]int32, c), 128, false, nil, scale, 128, false)
+		w, y := make([]int32, 3*c), make([]uint8, n*c)
+		for _, step := range []int{1, 2} {
+			x := make([]int32, ((n-1)*step+3)*c)
+			taps := []DepthTap{{0, 0}, {c, c}, {2 * c, 2 * c}}
+			b.Run(fmt.Sprintf("stride%d", step), func(b *testing.B) {
+				for b.Loop() {
+					d.Run(y, c, x, step*c, n, w, taps)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n*c/64), "ns/64")
+			})
+		}
+		raw, x := make([]uint8, n*c), make([]int32, n*c)
+		b.Run("quads", func(b *testing.B) {
+			for b.Loop() {
+				d.Quads(x, &[4][]uint8{raw, raw, raw, raw})
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n*c/64), "ns/64")
+		})
+	})
 }
