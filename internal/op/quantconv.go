@@ -169,7 +169,7 @@ func (o *quantConv) PackKey(i int, in []Fact) (string, bool) {
 	case convDepth:
 		return depth8Key(&f.shape, o.depthForm(&f.shape)), true
 	case convFew:
-		return f.shape.fewKey(), true
+		return keyOfFew(&f.shape), true
 	case convTiles:
 		name = "winograd-q8"
 	case convWindows:
@@ -195,7 +195,7 @@ func (o *quantConv) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 	case form == convDepth:
 		return packDepth8(s, w, o.depthForm(s)), nil
 	case form == convFew:
-		g, _ := s.few()
+		g, _ := geometryOfFew(s)
 		return packFew(s, &g, w), nil
 	case Complete && form == convTiles:
 		return packWinogradQ8(s, w), nil
@@ -286,7 +286,7 @@ func (o *quantConv) Workspace(in []Fact) int {
 	case form == convDepth:
 		return depth8Bytes(s, o.depthForm(s))
 	case form == convFew:
-		g, _ := s.few()
+		g, _ := geometryOfFew(s)
 		return fewBytes(s, &g)
 	case Complete && form == convTiles:
 		return winogradQ8Bytes(s)

@@ -76,7 +76,7 @@ func depth8Key(s *convShape, form depth8Form) string {
 }
 
 // pairTaps calls f for each pair of taps, or single tap, of each row of the kernel.
-func (s *convShape) pairTaps(f func(row, tap int, pair bool)) {
+func pairTaps(s *convShape, f func(row, tap int, pair bool)) {
 	w := s.cube[2]
 	for row := range s.cube[1].kernel {
 		for k := 0; k < w.kernel; k++ {
@@ -98,7 +98,7 @@ func packDepth8(s *convShape, w *tensor.Tensor, form depth8Form) *packedDepth8 {
 	}
 	v, taps := signed8(w), s.taps()
 	p := &packedDepth8{shape: w.Shape().Clone(), zeros: make([]int32, s.groups)}
-	s.pairTaps(func(row, tap int, pair bool) {
+	pairTaps(s, func(row, tap int, pair bool) {
 		at := row*s.cube[2].kernel + tap
 		for c := range s.groups {
 			next := int8(0)
@@ -218,7 +218,7 @@ func (t *depth8Run) lay(s *convShape, form depth8Form) {
 		}
 		return
 	}
-	s.pairTaps(func(row, tap int, _ bool) {
+	pairTaps(s, func(row, tap int, _ bool) {
 		at := row*s.cube[1].dilation*s.padded[2] + tap*s.cube[2].dilation
 		t.taps = append(t.taps, kernel.DepthTap{X: at * s.groups, W: len(t.taps) * s.groups})
 	})

@@ -34,8 +34,8 @@ type fewGeometry struct {
 	products                 [][]fewTap
 }
 
-// few returns the geometry of a convolution whose results are computed by position, if it is one.
-func (s *convShape) few() (fewGeometry, bool) {
+// geometryOfFew returns the geometry of a convolution whose results are computed by position, if it is one.
+func geometryOfFew(s *convShape) (fewGeometry, bool) {
 	g := fewGeometry{ph: 1, pw: 1, step: s.cube[1].stride}
 	if s.groups != 1 || s.o < 1 || s.o > fewColumns || !kernel.HasPixelsQ8(s.o) || s.c%4 != 0 || s.c < 16 ||
 		s.cube[0].kernel != 1 || s.cube[0].stride != 1 || s.src[0] != 1 || s.dst[0] != 1 {
@@ -102,7 +102,7 @@ func (o *quantConv) few(closed bool, s *convShape) (fewGeometry, bool) {
 	if !closed || !o.last {
 		return fewGeometry{}, false
 	}
-	return s.few()
+	return geometryOfFew(s)
 }
 
 func floorDiv(a, b int) int {
@@ -116,8 +116,8 @@ func floorDiv(a, b int) int {
 // packedFew is the weights of each product.
 type packedFew struct{ packedQ8 }
 
-// fewKey is the key of weights that packFew packs.
-func (s *convShape) fewKey() string {
+// keyOfFew is the key of weights that packFew packs.
+func keyOfFew(s *convShape) string {
 	h, w := s.cube[1], s.cube[2]
 	return fmt.Sprintf("few-q8 %v s%d,%d d%d,%d b%d,%d", s.transposed, h.stride, w.stride, h.dilation, w.dilation, h.begin, w.begin)
 }
@@ -210,7 +210,7 @@ type fewRun struct {
 
 // prepare sets the division for a shape.
 func (t *fewRun) prepare(s *convShape) {
-	g, _ := s.few()
+	g, _ := geometryOfFew(s)
 	t.convShape, t.fewGeometry = *s, g
 	t.plans = plansFor(func(by sharing) fewPlan { return planFew(s, &g, by) })
 	t.interlace, t.steps = kernel.NewInterleaver8(g.pw*s.o), nil

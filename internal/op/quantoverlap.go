@@ -12,8 +12,8 @@ import (
 // pixel with all sixteen taps of a channel: no weight is multiplied by zeros, and pixels are read where they are. What pixels
 // side by side give to the same results is added in registers.
 
-// overlaps reports whether a convolution that closedCells accepts is one, for channels-last images.
-func (s *convShape) overlaps() bool {
+// overlapping reports whether a convolution that closedCells accepts is one, for channels-last images.
+func overlapping(s *convShape) bool {
 	h, w := s.cube[1], s.cube[2]
 	is := func(a axisWindow) bool { return a.kernel == 4 && a.stride == 2 && a.dilation == 1 && a.begin == 1 }
 	return kernel.HasOverlapQ8() && s.transposed && s.groups == 1 && (s.o == 1 || s.o == 3) && s.c >= 8 && s.c%4 == 0 && is(h) && is(w) &&
@@ -22,7 +22,7 @@ func (s *convShape) overlaps() bool {
 
 // overlaps reports whether a run, which closed accepts, is computed so.
 func (o *quantConvTranspose) overlaps(s *convShape) bool {
-	return o.last && (s.o == 1 || o.planes) && s.overlaps()
+	return o.last && (s.o == 1 || o.planes) && overlapping(s)
 }
 
 // packedOverlap is the weights.

@@ -143,7 +143,7 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 	case transposedOverlap:
 		return "overlap-q8", true
 	case transposedFew:
-		return f.shape.fewKey(), true
+		return keyOfFew(&f.shape), true
 	case transposedWindows:
 		name = "cells-q8"
 	}
