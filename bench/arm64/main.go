@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -40,13 +39,8 @@ func main() {
 }
 
 // theirs are the instructions of one Run of ONNX Runtime 1.24.3 for arm64 on one thread, on
-// models of the same layers, counted in the same way. The models of the names given here
-// that have no entry were not counted.
-var theirs = []struct {
-	model  string
-	batch  int
-	counts map[string]float64 // by CPU and form
-}{
+// models of the same layers, counted in the same way.
+var theirs = []row{
 	{"seed-ae", 1, counts(86824, 187180, 86646, 170244)},
 	{"seed-ae", 16, counts(697919, 778758, 697732, 474063)},
 	{"mlp-vae-dec", 1, counts(163948, 239132, 164235, 191901)},
@@ -58,6 +52,33 @@ var theirs = []struct {
 	{"conv-ae", 1, counts(1664478, 2017688, 1664774, 1803526)},
 	{"conv-vae-enc", 1, counts(11595897, 9390562, 11595712, 3987834)},
 	{"conv-vae-dec", 1, counts(12089712, 17214691, 12089299, 17135570)},
+}
+
+// row is a model with a batch, and what ONNX Runtime executes, by CPU and form; nil where that was not counted.
+type row struct {
+	model  string
+	batch  int
+	counts map[string]float64
+}
+
+// rows are those of the named models, or all that ONNX Runtime was counted on.
+func rows(names []string) []row {
+	if len(names) == 0 {
+		return theirs
+	}
+	var all []row
+	for _, name := range names {
+		n := len(all)
+		for _, r := range theirs {
+			if r.model == name {
+				all = append(all, r)
+			}
+		}
+		if n == len(all) {
+			all = append(all, row{model: name, batch: 1})
+		}
+	}
+	return all
 }
 
 func counts(f72, q72, f76, q76 float64) map[string]float64 {
@@ -77,7 +98,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	fs := pflag.NewFlagSet("arm64", pflag.ContinueOnError)
 	fs.StringVar(&c.qemu, "qemu", "qemu-aarch64", "the emulator, with plugins")
 	fs.StringVar(&cc, "cc", "cc", "the C compiler of this machine")
-	fs.StringSliceVar(&names, "models", nil, "reference models (default: all that ONNX Runtime was counted on)")
+	fs.StringSliceVar(&names, "models", nil, "reference models, also others (default: all that ONNX Runtime was counted on)")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -98,10 +119,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	fmt.Fprintln(stdout, "|---|---|---|---|---|---|---|---|---|---|")
 	logs := map[int]map[string][]float64{1: {}, 16: {}}
 	var bounds []string
-	for _, row := range theirs {
-		if len(names) > 0 && !slices.Contains(names, row.model) {
-			continue
-		}
+	for _, row := range rows(names) {
 		if files[row.model] == "" {
 			if err := write(ctx, dir, row.model); err != nil {
 				return err
@@ -109,8 +127,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			files[row.model] = filepath.Join(dir, row.model)
 		}
 		fmt.Fprintf(stdout, "| %s | %d |", row.model, row.batch)
-		bound := fmt.Sprintf("| %s | %d |", row.model, row.batch)
-		for _, col := range columns {
+		bound, float32s := fmt.Sprintf("| %s | %d |", row.model, row.batch), [2]float64{}
+		for i, col := range columns {
 			var cpu, form string
 			if _, err := fmt.Sscan(col, &cpu, &form); err != nil {
 				return err
@@ -119,10 +137,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			if err != nil {
 				return err
 			}
-			ratio := n / row.counts[col]
-			logs[row.batch][col] = append(logs[row.batch][col], math.Log(ratio))
-			fmt.Fprintf(stdout, " %.0f / %.0f | %.2f |", n, row.counts[col], ratio)
+			if row.counts == nil {
+				fmt.Fprintf(stdout, " %.0f | |", n)
+			} else {
+				ratio := n / row.counts[col]
+				logs[row.batch][col] = append(logs[row.batch][col], math.Log(ratio))
+				fmt.Fprintf(stdout, " %.0f / %.0f | %.2f |", n, row.counts[col], ratio)
+			}
 			bound += fmt.Sprintf(" %.0f |", cycles)
+			if i%2 == 0 {
+				float32s = [2]float64{n, cycles}
+			} else {
+				bound += fmt.Sprintf(" %.2f, %.2f |", float32s[0]/n, float32s[1]/cycles)
+			}
 		}
 		fmt.Fprintln(stdout)
 		bounds = append(bounds, bound)
@@ -141,7 +168,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		}
 		fmt.Fprintln(stdout)
 	}
-	fmt.Fprintln(stdout, "\nCycles at least, by the model of cycles.go:\n\n| model | batch | a72 float32 | a72 int8 | a76 float32 | a76 int8 |\n|---|---|---|---|---|---|")
+	fmt.Fprintln(stdout, "\nCycles at least, by the model of cycles.go, and how many times as many instructions and cycles float32 takes:\n\n"+
+		"| model | batch | a72 float32 | a72 int8 | float32 to int8 | a76 float32 | a76 int8 | float32 to int8 |\n|---|---|---|---|---|---|---|---|")
 	for _, b := range bounds {
 		fmt.Fprintln(stdout, b)
 	}
@@ -195,12 +223,13 @@ func (c *counter) count(ctx context.Context, cpu, file string, batch int) (instr
 	if err != nil {
 		return 0, 0, err
 	}
-	for _, more := range []int{8, 512} {
+	const enough = 1e8
+	for _, more := range []int{1, 8, 512} {
 		all, allCycles, err := c.execute(ctx, cpu, file, batch, 1+more)
 		if err != nil {
 			return 0, 0, err
 		}
-		if instructions, cycles = (all-one)/float64(more), (allCycles-oneCycles)/float64(more); all-one > 2e7 {
+		if instructions, cycles = (all-one)/float64(more), (allCycles-oneCycles)/float64(more); all-one > enough {
 			break
 		}
 	}
