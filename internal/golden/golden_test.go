@@ -201,6 +201,8 @@ func cases() []goldenCase {
 				{name: "last 3", c: 24, o: 3, h: 5, w: 11, kernel: []int64{4, 4}, strides: []int64{2, 2}, pads: []int64{1, 1, 1, 1}, transposed: true},
 				{name: "odd", c: 5, o: 3, h: 4, w: 6, kernel: []int64{3, 3}, strides: []int64{2, 3}, transposed: true},
 				{name: "grouped", c: 8, o: 16, h: 5, w: 5, group: 2, kernel: []int64{2, 2}, strides: []int64{2, 2}, transposed: true},
+				{name: "depthwise", c: 24, o: 24, h: 6, w: 5, group: 24, kernel: []int64{3, 3}, strides: []int64{2, 2}, pads: []int64{1, 0, 1, 1}, transposed: true},
+				{name: "depthwise 16", c: 32, o: 32, h: 5, w: 7, group: 32, kernel: []int64{4, 4}, strides: []int64{2, 2}, pads: []int64{1, 1, 1, 1}, transposed: true},
 			} {
 				if c.group == 0 {
 					c.group = 1

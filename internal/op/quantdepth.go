@@ -287,7 +287,7 @@ func (t *depth8Run) Do(chunk, worker int) {
 		for y := first; y < last; y++ {
 			row := band[(y-first)*h.stride*pitch:]
 			kernel.DepthI16(acc, c, row, t.cube[2].stride*c, t.dst[2], c, t.packed.w, t.taps, t.packed.zeros)
-			t.store(acc, (n*t.dst[1]+y)*t.dst[2]*c)
+			t.store(acc, (n*t.dst[1]+y)*t.dst[2]*c, t.dst[2], c)
 		}
 	}
 }
@@ -391,16 +391,16 @@ func (t *depth8Run) pairs(dst []int32, n, y int, border []uint8) {
 	clear(body[w*c:])
 }
 
-// store writes a row of results.
-func (t *depth8Run) store(acc []int32, at int) {
-	c, w := t.groups, t.dst[2]
+// store writes w results, step elements apart.
+func (t *depth8Run) store(acc []int32, at, w, step int) {
+	c := t.groups
 	switch t.y.DType() {
 	case tensor.Int32:
 		copy(tensor.Data[int32](t.y)[at:], acc[:w*c])
 	case tensor.Int8:
-		kernel.RequantI8(w, c, asInt8(t.y.Bytes()[at:]), c, acc, c, t.bias, t.scale, t.yZero, -128, 127)
+		kernel.RequantI8(w, c, asInt8(t.y.Bytes()[at:]), step, acc, c, t.bias, t.scale, t.yZero, -128, 127)
 	default:
-		kernel.RequantU8(w, c, t.y.Bytes()[at:], c, acc, c, t.bias, t.scale, t.yZero, 0, 255)
+		kernel.RequantU8(w, c, t.y.Bytes()[at:], step, acc, c, t.bias, t.scale, t.yZero, 0, 255)
 	}
 	if t.table != nil {
 		row := t.y.Bytes()[at:][:w*c]

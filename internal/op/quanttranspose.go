@@ -139,12 +139,15 @@ func (o *quantConvTranspose) PackKey(i int, in []Fact) (string, bool) {
 		v[i], v[3+i] = a.stride, a.dilation
 	}
 	name := "cells-i8"
-	switch o.form(in, &f.shape) {
-	case transposedOverlap:
+	switch form := o.form(in, &f.shape); {
+	case Complete && form == transposedPhases:
+		g, _ := phasesOf(&f.shape)
+		return g.key(&f.shape), true
+	case form == transposedOverlap:
 		return "overlap-q8", true
-	case transposedFew:
+	case form == transposedFew:
 		return keyOfFew(&f.shape), true
-	case transposedWindows:
+	case form == transposedWindows:
 		name = "cells-q8"
 	}
 	return fmt.Sprintf("%s g%d s%v d%v", name, o.group, v[:3], v[3:]), true
@@ -158,9 +161,15 @@ const (
 	transposedOverlap                        // each pixel with all taps: packedOverlap
 	transposedFew                            // by position: packedFew
 	transposedWindows                        // by parts, in windows that are read in place: packedQ8
+	transposedPhases                         // each channel on its own: packedPhases
 )
 
 func (o *quantConvTranspose) form(in []Fact, s *convShape) transposed8Form {
+	if Complete && o.last && in[o.w].Const != nil {
+		if g, ok := phasesOf(s); ok && phasesBytes(s, &g) < math.MaxInt {
+			return transposedPhases
+		}
+	}
 	if !o.closed(in, s) {
 		return transposedCells
 	}
@@ -190,13 +199,16 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact, _ Slices) (Packed, error)
 	if err != nil {
 		return nil, err
 	}
-	switch o.form(in, &f.shape) {
-	case transposedOverlap:
+	switch form := o.form(in, &f.shape); {
+	case Complete && form == transposedPhases:
+		g, _ := phasesOf(&f.shape)
+		return packPhases(&f.shape, &g, in[o.w].Const), nil
+	case form == transposedOverlap:
 		return packOverlap(&f.shape, in[o.w].Const), nil
-	case transposedFew:
+	case form == transposedFew:
 		g, _ := o.few(true, &f.shape)
 		return packFew(&f.shape, &g, in[o.w].Const), nil
-	case transposedWindows:
+	case form == transposedWindows:
 		return packCellWindows(&f.shape, in[o.w].Const), nil
 	}
 	return packCells(&f.shape, in[o.w].Const), nil
@@ -209,13 +221,16 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 		return 0
 	}
 	n := planCells(&f.shape, o.last).bytes
-	switch o.form(in, &f.shape) {
-	case transposedOverlap:
+	switch form := o.form(in, &f.shape); {
+	case Complete && form == transposedPhases:
+		g, _ := phasesOf(&f.shape)
+		return max(n, phasesBytes(&f.shape, &g))
+	case form == transposedOverlap:
 		return max(n, overlapBytes(&f.shape))
-	case transposedFew:
+	case form == transposedFew:
 		g, _ := o.few(true, &f.shape)
 		return fewBytes(&f.shape, &g)
-	case transposedWindows:
+	case form == transposedWindows:
 		return max(n, cellBytes(&f.shape, o.last))
 	}
 	return n
@@ -269,6 +284,11 @@ type cellColumns struct {
 func (o *quantConvTranspose) Run(ctx *Context, out, in []*tensor.Tensor) error {
 	if out[0].Elems() == 0 {
 		return nil
+	}
+	if Complete {
+		if p, ok := ctx.PackedInput(o.w).(*packedPhases); ok {
+			return o.runPhases(ctx, p, out, in)
+		}
 	}
 	t := StateOf[cellState](ctx)
 	w, _ := ctx.PackedInput(o.w).(*packedCells)
