@@ -89,15 +89,15 @@ func (o *conv) facts(in []Fact) (f convFacts, err error) {
 	if in[0].DType != tensor.Float64 {
 		if cube, ok := asCube(f.ax); ok {
 			f.shape = newConvShape(f.n, f.groups, f.c, f.o, len(f.ax), cube, o.transposed)
-			f.engine = f.shape.viable()
-			f.scatter = f.engine && (o.transposed || !o.tapsOnly) && f.shape.usesScatter()
-			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesMaps()
-			f.banded = f.engine && !o.tapsOnly && !f.scatter && o.last && f.shape.usesBands()
-			f.gather = f.mapped || f.banded || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && f.shape.usesGather()
+			f.engine = viable(&f.shape)
+			f.scatter = f.engine && (o.transposed || !o.tapsOnly) && usesScatter(&f.shape)
+			f.mapped = f.engine && !o.tapsOnly && !f.scatter && o.last && usesMaps(&f.shape)
+			f.banded = f.engine && !o.tapsOnly && !f.scatter && o.last && usesBands(&f.shape)
+			f.gather = f.mapped || f.banded || f.engine && !o.tapsOnly && !f.scatter && (o.last || f.c*f.groups == 1) && usesGather(&f.shape)
 			f.constant = in[1].Const != nil
 			tiled := f.engine && !o.tapsOnly && o.last && in[0].DType == tensor.Float32
-			f.halving = tiled && !(f.constant && o.direct) && f.shape.usesHalving(f.constant)
-			f.winograd = tiled && f.constant && !o.direct && f.shape.usesWinograd()
+			f.halving = tiled && !(f.constant && o.direct) && usesHalving(&f.shape, f.constant)
+			f.winograd = tiled && f.constant && !o.direct && usesWinograd(&f.shape)
 		}
 	}
 	return f, nil
@@ -176,7 +176,7 @@ func (o *conv) PackKey(i int, in []Fact) (string, bool) {
 	case f.winograd:
 		return winogradKey(o.group), true
 	case f.gather:
-		return f.shape.gatherKey(o.group), true
+		return gatherKey(&f.shape, o.group), true
 	}
 	var s [6]int
 	for i, a := range f.shape.cube {
@@ -209,7 +209,7 @@ func (o *conv) Prepack(i int, in []Fact, s Slices) (Packed, error) {
 		}
 		f.gather = false
 	}
-	if !f.gather && (f.shape.isDepthwise() || !Complete) {
+	if !f.gather && (isDepthwise(&f.shape) || !Complete) {
 		return packTaps(nil, &f.shape, w.Float32s()), nil
 	}
 	if !Complete {

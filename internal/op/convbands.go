@@ -19,8 +19,8 @@ const (
 )
 
 // usesBands reports whether a convolution whose operand and result are channels-last is computed in bands.
-func (s *convShape) usesBands() bool {
-	if !kernel.HasRowsF32() || s.transposed || s.groups > 1 || s.c >= mappedChannels || s.taps() == 1 || s.isDepthwise() {
+func usesBands(s *convShape) bool {
+	if !kernel.HasRowsF32() || s.transposed || s.groups > 1 || s.c >= mappedChannels || s.taps() == 1 || isDepthwise(s) {
 		return false
 	}
 	if d := s.cube[0]; d.kernel > 1 || s.padded[0] > 1 || s.cube[2].dilation > 1 || s.cube[1].kernel > 1<<8 {

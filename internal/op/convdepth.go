@@ -10,7 +10,7 @@ const depthCost = 2
 // as matrices then.
 //
 //go:noinline
-func (s *convShape) isDepthwise() bool {
+func isDepthwise(s *convShape) bool {
 	return s.c == 1 && s.groups > 1 && (s.o == 1 || !s.transposed)
 }
 
@@ -115,7 +115,7 @@ func (t *convState) depthPlane(buf *depthBuffers, plane, lo, hi int) {
 	}
 	depth := t.depthAxis(buf.d[:0], 0, r)
 	z := depth.origin + (d-depth.first)/depth.step*depth.move
-	for r := range t.residues(1) {
+	for r := range residues(&t.convShape, 1) {
 		a := t.depthAxis(buf.h[:0], 1, r)
 		from, to := a.inside(grid[1])
 		i, end := a.rows(lo, hi)
@@ -150,7 +150,7 @@ func (t *convState) depthColumns(buf *depthBuffers, y, image []float32, down dep
 		bias = t.packed.zeros
 	}
 	ep.Bias = nil
-	for r := range t.residues(2) {
+	for r := range residues(&t.convShape, 2) {
 		a := t.depthAxis(buf.w[:0], 2, r)
 		from, to := a.inside(width)
 		for i := 0; i < a.n; {

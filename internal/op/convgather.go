@@ -24,8 +24,8 @@ const (
 // usesGather reports whether the channels-last operand of a convolution is better gathered.
 // Products in place do as well where rows of results are long and neighbouring windows
 // overlap, or the copy serves few channels.
-func (s *convShape) usesGather() bool {
-	if s.taps() == 1 || s.isDepthwise() {
+func usesGather(s *convShape) bool {
+	if s.taps() == 1 || isDepthwise(s) {
 		return false
 	}
 	w := s.cube[2]
@@ -74,9 +74,9 @@ func packGather(p *packedGather, s *convShape, w []float32) *packedGather {
 	p.bytes = 0
 	phase := 0
 	var at [3][]axisTap
-	for rd := range s.residues(0) {
-		for rh := range s.residues(1) {
-			for rw := range s.residues(2) {
+	for rd := range residues(s, 0) {
+		for rh := range residues(s, 1) {
+			for rw := range residues(s, 2) {
 				for i, r := range [3]int{rd, rh, rw} {
 					at[i] = phaseTaps(at[i][:0], s.cube[i], s.transposed, r)
 				}
@@ -174,9 +174,9 @@ func (p *gatherPlan) lay(s *convShape, dstNHWC bool) {
 	p.phases, p.units, p.blockLen, p.stageLen = p.phases[:0], 0, 0, 0
 	p.inPlace = !s.transposed && (dstNHWC || s.o*s.groups == 1)
 	phase := -1
-	for rd := range s.residues(0) {
-		for rh := range s.residues(1) {
-			for rw := range s.residues(2) {
+	for rd := range residues(s, 0) {
+		for rh := range residues(s, 1) {
+			for rw := range residues(s, 2) {
 				phase++
 				f := gatherPhase{phase: phase, rows: s.n, k: s.c}
 				for i, r := range [3]int{rd, rh, rw} {

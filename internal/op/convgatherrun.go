@@ -305,7 +305,7 @@ func clearRuns(dst []float32, ldd, rows, n int) {
 }
 
 // gatherKey names the form of packGather's result.
-func (s *convShape) gatherKey(group int) string {
+func gatherKey(s *convShape, group int) string {
 	var v [6]int
 	for i, a := range s.cube {
 		v[i], v[3+i] = a.stride, a.dilation

@@ -114,12 +114,12 @@ func newConvShape(n, groups, c, o, rank int, g cube, transposed bool) convShape 
 }
 
 //go:noinline
-func (s *convShape) isPadded() bool { return s.padded != s.src }
+func isPadded(s *convShape) bool { return s.padded != s.src }
 
 // residues is the number of phases along an axis.
 //
 //go:noinline
-func (s *convShape) residues(i int) int {
+func residues(s *convShape, i int) int {
 	if s.transposed {
 		return s.cube[i].stride
 	}
@@ -143,8 +143,8 @@ const maxPhases = 64
 
 // viable reports whether the tap engine suits: not where padding dwarfs the data, nor where
 // strides leave next to nothing in each phase.
-func (s *convShape) viable() bool {
-	if s.transposed && mulSize(s.residues(0), s.residues(1), s.residues(2)) > maxPhases {
+func viable(s *convShape) bool {
+	if s.transposed && mulSize(residues(s, 0), residues(s, 1), residues(s, 2)) > maxPhases {
 		return false
 	}
 	src, dst := mulSize(s.src[:]...), mulSize(s.dst[:]...)

@@ -49,7 +49,7 @@ const (
 
 // usesHalving reports whether a convolution by weights that are constant or not is better computed in
 // tiles.
-func (s *convShape) usesHalving(constant bool) bool {
+func usesHalving(s *convShape, constant bool) bool {
 	if s.rank != 2 || s.c < halvingMinChannels || s.o < halvingMinChannels || !kernel.HalvingIsFast() {
 		return false
 	}
@@ -110,8 +110,8 @@ func (p *halvingPlan) lay(s *convShape) {
 	p.units = 0
 	most := mulSize(s.n, ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2))
 	p.size = max(1, min(p.size, most))
-	for r := range s.residues(1) {
-		for q := range s.residues(2) {
+	for r := range residues(s, 1) {
+		for q := range residues(s, 2) {
 			f := halvingPhase{axes: [2]halvingAxis{p.axis(1, r), p.axis(2, q)}}
 			f.tiles = mulSize(s.n, f.axes[0].tiles, f.axes[1].tiles)
 			f.blocks = ceilDiv(f.tiles, p.size)

@@ -24,31 +24,31 @@ const (
 )
 
 // usesMaps reports whether tables suit a convolution whose operand and result are channels-last.
-func (s *convShape) usesMaps() bool {
-	if !kernel.HasRowsF32() || s.c < mappedChannels || s.o < mappedChannels || s.taps() == 1 || s.isDepthwise() {
+func usesMaps(s *convShape) bool {
+	if !kernel.HasRowsF32() || s.c < mappedChannels || s.o < mappedChannels || s.taps() == 1 || isDepthwise(s) {
 		return false
 	}
-	n := s.imagesPerMap()
+	n := imagesPerMap(s)
 	src := mulSize(n, s.src[0], s.src[1], s.src[2], s.c, s.groups)
 	dst := mulSize(n, s.dst[0], s.dst[1], s.dst[2], s.o, s.groups)
-	return s.mapEntries(n) <= mappedEntries && src <= math.MaxInt32 && dst <= math.MaxInt32
+	return mapEntries(s, n) <= mappedEntries && src <= math.MaxInt32 && dst <= math.MaxInt32
 }
 
 // imagesPerMap is the number of images that a table covers.
-func (s *convShape) imagesPerMap() int {
+func imagesPerMap(s *convShape) int {
 	positions := max(1, mulSize(s.dst[0], s.dst[1], s.dst[2]))
 	if s.transposed {
-		positions = max(1, positions/(s.residues(0)*s.residues(1)*s.residues(2)))
+		positions = max(1, positions/(residues(s, 0)*residues(s, 1)*residues(s, 2)))
 	}
 	return max(1, min(s.n, ceilDiv(mappedRows, positions)))
 }
 
 // mapEntries is the number of sources in the tables of all phases for n images.
-func (s *convShape) mapEntries(n int) int {
+func mapEntries(s *convShape, n int) int {
 	total := n
 	for i, a := range s.cube {
 		axis := 0
-		for r := range s.residues(i) {
+		for r := range residues(s, i) {
 			taps := a.kernel
 			if s.transposed {
 				taps = (a.kernel + a.stride - 1) / a.stride
@@ -89,12 +89,12 @@ type mappedState struct {
 // lay makes the tables for a shape.
 func (t *mappedState) lay(s *convShape) {
 	t.convShape, t.phases, t.each = *s, nil, 0
-	t.images = s.imagesPerMap()
+	t.images = imagesPerMap(s)
 	var taps [3][]axisTap
 	phase := -1
-	for rd := range s.residues(0) {
-		for rh := range s.residues(1) {
-			for rw := range s.residues(2) {
+	for rd := range residues(s, 0) {
+		for rh := range residues(s, 1) {
+			for rw := range residues(s, 2) {
 				phase++
 				var axes [3]mappedAxis
 				for i, r := range [3]int{rd, rh, rw} {

@@ -31,8 +31,8 @@ const (
 )
 
 // usesScatter reports whether a convolution is better computed in this way.
-func (s *convShape) usesScatter() bool {
-	if s.o >= scatterChannels || s.isDepthwise() {
+func usesScatter(s *convShape) bool {
+	if s.o >= scatterChannels || isDepthwise(s) {
 		return false
 	}
 	if !s.transposed {

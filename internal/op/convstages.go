@@ -93,9 +93,9 @@ func (t *convState) layBlocks() int {
 	co := t.o * t.groups
 	dstPitch := [3]int{t.dst[1] * t.dst[2] * co, t.dst[2] * co, co}
 	units, phase := 0, -1
-	for rd := range t.residues(0) {
-		for rh := range t.residues(1) {
-			for rw := range t.residues(2) {
+	for rd := range residues(&t.convShape, 0) {
+		for rh := range residues(&t.convShape, 1) {
+			for rw := range residues(&t.convShape, 2) {
 				phase++
 				b := convBlock{phase: phase, offs: len(t.offs), first: units}
 				axes := [4]convAxis{{t.n, t.srcImage, t.dst[0] * dstPitch[0]}}

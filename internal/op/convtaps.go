@@ -55,12 +55,12 @@ func packTaps(p *packedConv, s *convShape, data []float32) *packedConv {
 		b.shape = append(b.shape, a.kernel)
 	}
 	switch {
-	case s.isDepthwise():
+	case isDepthwise(s):
 		p.packDepth(s, data)
 	default:
-		for rd := range s.residues(0) {
-			for rh := range s.residues(1) {
-				for rw := range s.residues(2) {
+		for rd := range residues(s, 0) {
+			for rh := range residues(s, 1) {
+				for rw := range residues(s, 2) {
 					for i, r := range [3]int{rd, rh, rw} {
 						b.at[i] = phaseTaps(b.at[i][:0], s.cube[i], s.transposed, r)
 					}
@@ -194,7 +194,7 @@ type convPlan struct {
 }
 
 func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
-	depthwise := s.isDepthwise()
+	depthwise := isDepthwise(&s)
 	if depthwise {
 		s.groups, s.c, s.o = 1, s.groups, s.o*s.groups
 	}
@@ -207,7 +207,7 @@ func planConv(s convShape, srcNHWC, dstNHWC bool) convPlan {
 	case depthwise && channelsLast && s.c == s.o:
 		p.srcC = s.c
 		p.srcImage = mulSize(srcPos, s.c)
-	case channelsLast && !s.isPadded() && (s.groups == 1 || short && !s.transposed):
+	case channelsLast && !isPadded(&s) && (s.groups == 1 || short && !s.transposed):
 		p.srcC, p.srcGr = s.c*s.groups, s.c
 		p.srcImage = mulSize(srcPos, p.srcC)
 	default:

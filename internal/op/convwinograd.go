@@ -38,16 +38,16 @@ const (
 )
 
 // usesWinograd reports whether a convolution is better computed in tiles.
-func (s *convShape) usesWinograd() bool {
-	return s.hasWinograd() && mulSize(ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
+func usesWinograd(s *convShape) bool {
+	return hasWinograd(s) && mulSize(ceilDiv(s.dst[1], 2), ceilDiv(s.dst[2], 2)) >= winogradMinTiles
 }
 
 // hasWinograd reports whether pictures of some size are better computed in tiles.
-func (s *convShape) hasWinograd() bool { return s.isPlain3x3(winogradMinChannels) }
+func hasWinograd(s *convShape) bool { return isPlain3x3(s, winogradMinChannels) }
 
 // isPlain3x3 reports whether a convolution of images has 3×3 kernels, stride and dilation 1, and so many channels on either
 // side.
-func (s *convShape) isPlain3x3(channels int) bool {
+func isPlain3x3(s *convShape, channels int) bool {
 	if s.transposed || s.rank != 2 || s.c < channels || s.o < channels {
 		return false
 	}
@@ -72,9 +72,9 @@ func Growth(o Op, in []Fact) (int, *tensor.Tensor) {
 		switch {
 		case err != nil || !f.engine || f.scatter:
 		case Complete && f.halving:
-			return f.shape.beyondPicture(4*(4*kernel.HalvingTaps-16)*f.groups*f.c*f.o, 4), in[1].Const
-		case f.shape.hasWinograd():
-			return f.shape.beyondPicture(4*(kernel.WinogradTaps-9)*f.groups*f.c*f.o, 4), in[1].Const
+			return beyondPicture(&f.shape, 4*(4*kernel.HalvingTaps-16)*f.groups*f.c*f.o, 4), in[1].Const
+		case hasWinograd(&f.shape):
+			return beyondPicture(&f.shape, 4*(kernel.WinogradTaps-9)*f.groups*f.c*f.o, 4), in[1].Const
 		}
 	case *fusedConv:
 		return Growth(&o.conv, in[:min(3, len(in))])
@@ -83,7 +83,7 @@ func Growth(o Op, in []Fact) (int, *tensor.Tensor) {
 			facts := o.inner(in)
 			n, _ := facts[1].Shape.Elems()
 			if f, err := o.facts(facts); err == nil && f.engine {
-				return f.shape.beyondPicture(4*n-4*in[1].Const.Elems(), 4), in[1].Const
+				return beyondPicture(&f.shape, 4*n-4*in[1].Const.Elems(), 4), in[1].Const
 			}
 		}
 	case *quantConv:
@@ -95,7 +95,7 @@ func Growth(o Op, in []Fact) (int, *tensor.Tensor) {
 }
 
 // beyondPicture returns n, or 0 if the operand and the result of one picture, of values of size bytes, take as many.
-func (s *convShape) beyondPicture(n, size int) int {
+func beyondPicture(s *convShape, n, size int) int {
 	if n <= mulSize(size, s.groups, mulSize(s.c, mulSize(s.src[:]...))+mulSize(s.o, mulSize(s.dst[:]...))) {
 		return 0
 	}

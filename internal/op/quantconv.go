@@ -101,7 +101,7 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
 	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
-		Complete && o.last && f.shape.isPlain3x3(1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
+		Complete && o.last && isPlain3x3(&f.shape, 1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
 		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, depthPairs), depth8Bytes(&f.shape, depthQuads)) == math.MaxInt {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
@@ -254,7 +254,7 @@ func (o *quantConv) plan(s *convShape) conv8Plan {
 		p.source = mulSize(s.n, source, s.c, s.groups)
 	}
 	// Where windows are single pixels side by side, the operand is the matrix.
-	p.direct = s.groups == 1 && s.taps() == 1 && !s.isPadded() && s.src == s.dst && s.cube[2].stride == 1
+	p.direct = s.groups == 1 && s.taps() == 1 && !isPadded(s) && s.src == s.dst && s.cube[2].stride == 1
 	if !p.direct {
 		p.rows = mulSize(conv8Rows, p.k)
 	}

@@ -15,7 +15,7 @@ import (
 
 // isDepth8 reports whether a convolution is one of images where each channel is a group.
 func isDepth8(s *convShape) bool {
-	return s.isDepthwise() && s.o == 1 && !s.transposed && s.cube[0].kernel == 1 && s.padded[0] == 1 && s.dst[0] == 1 && s.taps() > 0
+	return isDepthwise(s) && s.o == 1 && !s.transposed && s.cube[0].kernel == 1 && s.padded[0] == 1 && s.dst[0] == 1 && s.taps() > 0
 }
 
 // byDepth reports whether a convolution is computed by [kernel.DepthI16].

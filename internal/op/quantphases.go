@@ -29,7 +29,7 @@ type depthPhases struct {
 // phasesOf returns the phases of a convolution that is computed so.
 func phasesOf(s *convShape) (g depthPhases, ok bool) {
 	d := &s.cube[0]
-	if !s.transposed || !s.isDepthwise() || d.kernel != 1 || d.stride != 1 || s.padded[0] != 1 || s.dst[0] != 1 || s.src[1] == 0 || s.src[2] == 0 {
+	if !s.transposed || !isDepthwise(s) || d.kernel != 1 || d.stride != 1 || s.padded[0] != 1 || s.dst[0] != 1 || s.src[1] == 0 || s.src[2] == 0 {
 		return g, false
 	}
 	var axes [2][]depthPhase

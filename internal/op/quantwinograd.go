@@ -24,7 +24,7 @@ const (
 
 // tiled reports whether a convolution is computed in tiles.
 func (o *quantConv) tiled(in []Fact, s *convShape) bool {
-	if o.direct || !o.last || !s.isPlain3x3(1) || !o.flat(in, s) || !kernel.WinogradQ8Pays(s.c, s.o, s.dst[1], s.dst[2]) {
+	if o.direct || !o.last || !isPlain3x3(s, 1) || !o.flat(in, s) || !kernel.WinogradQ8Pays(s.c, s.o, s.dst[1], s.dst[2]) {
 		return false
 	}
 	low, high := int32(255), int32(255)
@@ -62,7 +62,7 @@ func (o *quantConv) growth(in []Fact) (int, *tensor.Tensor) {
 		return 0, nil
 	}
 	n := kernel.WinogradQ8Bytes(f.c, f.o) - 9*f.c*f.o
-	return f.shape.beyondPicture(n*f.groups, 1), in[o.w].Const
+	return beyondPicture(&f.shape, n*f.groups, 1), in[o.w].Const
 }
 
 // packedWinogradQ8 is the transformed weights of each group.

@@ -139,7 +139,7 @@ func (o *resizedConv) Prepack(i int, in []Fact, s Slices) (Packed, error) {
 		return nil, err
 	}
 	e := o.enlarger(in[1].Const, facts[1].Shape)
-	if Complete && !f.scatter && !f.shape.isDepthwise() {
+	if Complete && !f.scatter && !isDepthwise(&f.shape) {
 		c := newSlicedConv(&f.shape, nil, s)
 		c.rows = func(buf []float32, from, to int) []float32 {
 			e.rows(buf, from, to)

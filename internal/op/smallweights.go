@@ -274,7 +274,7 @@ func (o *smallWeights) Prepack(i int, in []Fact, _ Slices) (Packed, error) {
 // multipliesTaps reports whether weights are packed as the matrices of the taps.
 func (o *conv) multipliesTaps(f *convFacts, in []Fact) bool {
 	key, ok := o.PackKey(1, in)
-	return ok && strings.HasPrefix(key, "taps ") && !f.shape.isDepthwise()
+	return ok && strings.HasPrefix(key, "taps ") && !isDepthwise(&f.shape)
 }
 
 // prepackHalf is Prepack for half-precision weights.
