@@ -100,16 +100,35 @@ func (d *DepthQ8) Quads(dst []int32, rows *[4][]uint8) {
 // Run computes n positions of all channels: y[i*stride+j] is made of the sum over taps of the products of the four values
 // x[i*step+tap.X+j] and the weights w[tap.W+j]. n is at least 4, and the number of channels a multiple of 16.
 func (d *DepthQ8) Run(y []uint8, stride int, x []int32, step, n int, w []int32, taps []DepthTap) {
+	var t depthQ8
+	if d.row(&t, y, stride, x, step, n, w, taps, 16) {
+		depthRowQ8(&t, len(taps) == 3 && taps[1].X == taps[0].X+step && taps[2].X == taps[1].X+step)
+	}
+}
+
+// row sets the arguments of a row, of vectors of so many channels. It reports whether there are any.
+func (d *DepthQ8) row(t *depthQ8, y []uint8, stride int, x []int32, step, n int, w []int32, taps []DepthTap, lanes int) bool {
 	c := len(d.scale)
 	checkDepth(len(y), stride, len(x), step, n, c, len(w), taps, len(d.init))
-	if n < 4 || c%16 != 0 || len(taps) == 0 {
+	if n < 4 || c%lanes != 0 || len(taps) == 0 {
 		panic(fmt.Sprintf("kernel: %d positions of %d channels, %d taps", n, c, len(taps)))
 	}
 	if c == 0 {
-		return
+		return false
 	}
-	t := d.common
+	*t = d.common
 	t.y, t.x, t.w, t.init, t.scale, t.offs = &y[0], &x[0], &w[0], &d.init[0], &d.scale[0], &taps[0]
-	t.taps, t.n, t.step, t.stride, t.vectors = len(taps), n, 4*step, stride, c/16
-	depthRowQ8(&t, len(taps) == 3 && taps[1].X == taps[0].X+step && taps[2].X == taps[1].X+step)
+	t.taps, t.n, t.step, t.stride, t.vectors = len(taps), n, 4*step, stride, c/lanes
+	return true
+}
+
+// HasDepthPairsQ8 reports whether the processor has a kernel for [DepthQ8.RunPairs].
+func HasDepthPairsQ8() bool { return hasDepthPairsQ8() }
+
+// RunPairs is [DepthQ8.Run] for pairs of 16-bit values, as [DepthI16] multiplies them, and a multiple of 8 channels.
+func (d *DepthQ8) RunPairs(y []uint8, stride int, x []int32, step, n int, w []int32, taps []DepthTap) {
+	var t depthQ8
+	if d.row(&t, y, stride, x, step, n, w, taps, 8) {
+		depthRowPairsQ8(&t)
+	}
 }

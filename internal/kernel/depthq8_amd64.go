@@ -55,6 +55,15 @@ func depthQ8AVXVNNI3(t *depthQ8)
 //go:noescape
 func depthQ8AVXVNNI(t *depthQ8)
 
+func hasDepthPairsQ8() bool { return useAVX2I8 }
+
+func depthRowPairsQ8(t *depthQ8) { depthPairsQ8AVX2(t) }
+
+// depthPairsQ8AVX2 is depthQ8VNNI for the two signed words of x[…] and w[…] in place of four bytes, and c = 8*vectors.
+//
+//go:noescape
+func depthPairsQ8AVX2(t *depthQ8)
+
 func quadsU8(dst *int32, a, b, c, d *uint8, n int, flip uint32) {
 	if useAVX512I8 {
 		quadsU8AVX512(dst, a, b, c, d, n, flip)

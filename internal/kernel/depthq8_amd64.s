@@ -922,3 +922,114 @@ done:
 	JNE  channels
 	VZEROUPPER
 	RET
+
+// func depthPairsQ8AVX2(t *depthQ8)
+// Requires: AVX, AVX2
+TEXT ·depthPairsQ8AVX2(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), CX
+	MOVQ 72(AX), DX
+	LEAQ (CX)(CX*2), BX
+	LEAQ (DX)(DX*2), SI
+
+channels:
+	MOVQ    112(AX), R13
+	MOVQ    24(AX), R12
+	VMOVUPS (R12)(R13*4), Y4
+	MOVQ    32(AX), R12
+	VMOVUPS (R12)(R13*4), Y5
+	MOVQ    8(AX), DI
+	LEAQ    (DI)(R13*4), DI
+	MOVQ    (AX), R8
+	ADDQ    R13, R8
+	SHLQ    $0x02, R13
+	ADDQ    16(AX), R13
+	MOVQ    56(AX), R9
+
+positions:
+	VMOVUPS Y4, Y0
+	VMOVUPS Y4, Y1
+	VMOVUPS Y4, Y2
+	VMOVUPS Y4, Y3
+	MOVQ    40(AX), R10
+	MOVQ    48(AX), R11
+
+taps:
+	MOVQ         8(R10), R12
+	VMOVUPS      (R13)(R12*4), Y7
+	MOVQ         (R10), R12
+	LEAQ         (DI)(R12*4), R12
+	VPMADDWD     (R12), Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VPMADDWD     (R12)(CX*1), Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VPMADDWD     (R12)(CX*2), Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VPMADDWD     (R12)(BX*1), Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	ADDQ         $0x10, R10
+	DECQ         R11
+	JNE          taps
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	CMPQ         104(AX), $0x00
+	JNE          fits
+	VBROADCASTSS 88(AX), Y8
+	VBROADCASTSS 92(AX), Y9
+	VMAXPS       Y8, Y0, Y0
+	VMINPS       Y9, Y0, Y0
+	VMAXPS       Y8, Y1, Y1
+	VMINPS       Y9, Y1, Y1
+	VMAXPS       Y8, Y2, Y2
+	VMINPS       Y9, Y2, Y2
+	VMAXPS       Y8, Y3, Y3
+	VMINPS       Y9, Y3, Y3
+
+fits:
+	VPBROADCASTW 96(AX), Y8
+	VPBROADCASTD 100(AX), Y9
+	VMOVUPS      resultsAVXVNNI<>+0(SB), Y6
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y8, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPXOR        Y9, Y0, Y0
+	VPERMD       Y0, Y6, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(DX*1)
+	VMOVQ        X2, (R8)(DX*2)
+	VMOVHPS      X2, (R8)(SI*1)
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (DI)(CX*4), DI
+	SUBQ         $0x04, R9
+	JEQ          done
+	CMPQ         R9, $0x04
+	JGE          positions
+	SUBQ         $0x04, R9
+	MOVQ         R9, R12
+	IMULQ        CX, R12
+	ADDQ         R12, DI
+	MOVQ         R9, R12
+	IMULQ        DX, R12
+	ADDQ         R12, R8
+	MOVQ         $0x00000004, R9
+	JMP          positions
+
+done:
+	ADDQ $0x08, 112(AX)
+	DECQ 80(AX)
+	JNE  channels
+	VZEROUPPER
+	RET

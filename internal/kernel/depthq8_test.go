@@ -186,3 +186,63 @@ func BenchmarkDepthQ8(b *testing.B) {
 		})
 	})
 }
+
+// TestDepthPairsQ8 compares with DepthI16 and a requantisation in float64.
+func TestDepthPairsQ8(t *testing.T) {
+	gx, gy, gw := newGuard(t, 1<<15), newGuard(t, 1<<13), newGuard(t, 1<<13)
+	impl.All(t, "kernel/i8", func(t *testing.T) {
+		if !HasDepthPairsQ8() {
+			t.Skip("no kernel of this tier")
+		}
+		r := rand.New(rand.NewPCG(7, 8))
+		for n := 4; n < 14; n++ {
+			for variant := range 16 {
+				result, tame, step, last := variant&1 == 1, variant&2 == 2, 1+variant>>2&1, variant&8 == 8
+				c, taps := 8*(1+r.IntN(4)), make([]DepthTap, 1+r.IntN(6))
+				at := r.Perm(8)
+				for k := range taps {
+					taps[k] = DepthTap{X: at[k] * c, W: k * c}
+				}
+				x := place(gx, make([]int32, ((n-1)*step+8)*c), last)
+				w := place(gw, make([]int32, len(taps)*c), last)
+				for i := range x {
+					x[i] = pairI16(int32(r.IntN(511)-255), int32(r.IntN(511)-255))
+				}
+				for i := range w {
+					w[i] = PairWeights(int8(r.Uint32()), int8(r.Uint32()))
+				}
+				bias, scale := make([]int32, c), make([]float32, c)
+				for j := range c {
+					bias[j] = int32(r.Uint32()) >> (8 + r.IntN(20))
+					scale[j] = r.Float32() * float32(math.Ldexp(1, -r.IntN(18)))
+					if !tame && r.IntN(6) == 0 {
+						scale[j] = []float32{0.5, nan32, inf32, 0, 1e30}[r.IntN(5)]
+					}
+				}
+				zero, lo, hi := int32(r.IntN(256)), int32(0), int32(255)
+				if result {
+					zero, lo, hi = zero-128, -128, 127
+				}
+				var d DepthQ8
+				d.Set(make([]int32, c), 0, false, bias, scale, zero, result)
+				stride := c + 8*(variant%3)
+				y := place(gy, make([]uint8, (n-1)*stride+c), last)
+				want := make([]uint8, len(y))
+				for i := range y {
+					y[i], want[i] = 0xa5, 0xa5
+				}
+				sums := make([]int32, n*c)
+				DepthI16(sums, c, x, step*c, n, c, w, taps, bias)
+				for i, s := range sums {
+					want[i/c*stride+i%c] = uint8(requantScalar(s, scale[i%c], zero, lo, hi))
+				}
+				d.RunPairs(y, stride, x, step*c, n, w, taps)
+				for i, got := range y {
+					if got != want[i] {
+						t.Fatalf("%d positions, %d channels, %d taps, variant %d: byte %d is %d, want %d", n, c, len(taps), variant, i, got, want[i])
+					}
+				}
+			}
+		}
+	})
+}

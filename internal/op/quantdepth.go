@@ -201,6 +201,7 @@ type depth8Run struct {
 	table   *kernel.Table8
 	scratch []byte
 	quads   kernel.DepthQ8
+	direct  bool // pairs give 8-bit results by quads
 	nine    kernel.Depth3x3Q8
 }
 
@@ -249,6 +250,11 @@ func (o *quantConv) runDepth8(ctx *Context, st *quantConvState, p *packedDepth8,
 	switch result := t.y.DType() == tensor.Int8; p.form {
 	case depthQuads:
 		t.quads.Set(p.sums, t.zero, t.signed, t.bias, t.scale, t.yZero, result)
+	case depthPairs:
+		keep(&t.direct, !o.integer && kernel.HasDepthPairsQ8() && t.groups%8 == 0 && t.dst[2] >= 4)
+		if t.direct {
+			t.quads.Set(p.zeros, 0, false, t.bias, t.scale, t.yZero, result)
+		}
 	case depth3x3:
 		t.nine.Set(t.zero, t.signed, t.bias, t.scale, t.yZero, result)
 	}
@@ -286,8 +292,17 @@ func (t *depth8Run) Do(chunk, worker int) {
 		}
 		for y := first; y < last; y++ {
 			row := band[(y-first)*h.stride*pitch:]
+			at := (n*t.dst[1] + y) * t.dst[2] * c
+			if t.direct {
+				y := t.y.Bytes()[at:][:t.dst[2]*c]
+				t.quads.RunPairs(y, c, row, t.cube[2].stride*c, t.dst[2], t.packed.w, t.taps)
+				if t.table != nil {
+					t.table.Map(y, y)
+				}
+				continue
+			}
 			kernel.DepthI16(acc, c, row, t.cube[2].stride*c, t.dst[2], c, t.packed.w, t.taps, t.packed.zeros)
-			t.store(acc, (n*t.dst[1]+y)*t.dst[2]*c, t.dst[2], c)
+			t.store(acc, at, t.dst[2], c)
 		}
 	}
 }

@@ -254,6 +254,10 @@ func (o *quantConvTranspose) runPhases(ctx *Context, w *packedPhases, out, in []
 			t.results[i].Set(w.sums[i], t.zero, t.signed, t.bias, t.scale, t.yZero, t.y.DType() == tensor.Int8)
 		}
 	}
+	keep(&t.direct, !t.depthPhases.quads && kernel.HasDepthPairsQ8() && t.groups%8 == 0)
+	if t.direct {
+		t.results[0].Set(w.zeros, 0, false, t.bias, t.scale, t.yZero, t.y.DType() == tensor.Int8)
+	}
 	t.share(ctx.Pool, t.chunks)
 	ctx.Pool.Run(t.chunks, t)
 	o.finish(out[0])
@@ -306,6 +310,10 @@ func (t *phasesRun) Do(chunk, worker int) {
 				at := ((n*t.dst[1]+p.first[0]+i*p.step[0])*t.dst[2] + p.first[1]) * c
 				if quads {
 					t.results[k].Run(t.y.Bytes()[at:], p.step[1]*c, band[:pitch], c, p.n[1], t.of.w[k], t.offsets[k])
+					continue
+				}
+				if t.direct && p.n[1] >= 4 {
+					t.results[0].RunPairs(t.y.Bytes()[at:], p.step[1]*c, band[(i-first)*pitch:], c, p.n[1], t.of.w[k], t.offsets[k])
 					continue
 				}
 				kernel.DepthI16(acc, c, band[(i-first)*pitch:], c, p.n[1], c, t.of.w[k], t.offsets[k], t.of.zeros)

@@ -19,8 +19,11 @@ func depthQ8(g *gen) {
 		suffix := dotTier(t)
 		g.quadsU8()
 		order := g.resultOrder("results" + suffix)
-		g.depthRow("depthQ8"+suffix, 4, false, order)
-		g.depthRow("depthQ8"+suffix+"3", 8, true, order)
+		g.depthRow("depthQ8"+suffix, 4, false, false, order)
+		g.depthRow("depthQ8"+suffix+"3", 8, true, false, order)
+		if !t.wide {
+			g.depthRow("depthPairsQ8AVX2", 4, false, true, order)
+		}
 	}
 }
 
@@ -131,8 +134,8 @@ func (g *gen) dotBytes(w, x, acc VecPhysical) {
 }
 
 // depthRow emits a row of results, so many positions at a time. sliding says that there are three taps, each of which reads
-// what the one before it reads at the next position.
-func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
+// what the one before it reads at the next position; pairs, that a lane holds two words, not four bytes.
+func (g *gen) depthRow(name string, positions int, sliding, pairs bool, order Mem) {
 	g.typeName("depthQ8")
 	g.text(name, "func(t *byte)")
 	t := g.Load(g.Param("t"), g.GP64())
@@ -203,6 +206,11 @@ func (g *gen) depthRow(name string, positions int, sliding bool, order Mem) {
 		g.MOVQ(Mem{Base: offs}, q)
 		g.LEAQ(Mem{Base: x, Index: q, Scale: 4}, q)
 		for i, v := range acc {
+			if pairs {
+				g.VPMADDWD(strided(q, step, step3, i), weights[0], values)
+				g.VPADDD(values, v, v)
+				continue
+			}
 			g.VMOVUPS(strided(q, step, step3, i), values)
 			g.dotBytes(weights[0], values, v)
 		}
