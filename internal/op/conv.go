@@ -241,7 +241,37 @@ func (o *conv) Workspace(in []Fact) int {
 		// Weights without transform are multiplied directly.
 		return max(p.work, o.workspaceOf(&f))
 	}
-	return p.need
+	return p.most
+}
+
+// WorkspaceFor implements [ThreadWorkspacer].
+func (o *conv) WorkspaceFor(in []Fact, threads int) (size, first int) {
+	f, err := o.facts(in)
+	switch {
+	case err != nil || !f.engine:
+		return 0, 0
+	case Complete && f.halving && f.constant:
+		var p halvingPlan
+		p.lay(&f.shape)
+		size, first = p.need(threads)
+		return max(size, o.workspaceOf(&f)), first
+	case Complete && f.halving:
+	case f.scatter:
+		var p scatterPlan
+		p.lay(&f.shape)
+		if n := min(p.slots, threads); n > 1 {
+			first = scratchBytes(p.slotLen())
+		}
+		return p.workspace(o.last, threads), first
+	case f.banded && !f.winograd && !f.mapped:
+		var p bandPlan
+		p.lay(&f.shape)
+		if n := min(p.slots, threads); n > 1 {
+			first = scratchBytes(p.srcLen)
+		}
+		return p.workspace(threads), first
+	}
+	return o.Workspace(in), 0
 }
 
 // workspaceOf is Workspace for methods other than halving.
@@ -249,7 +279,7 @@ func (o *conv) workspaceOf(f *convFacts) int {
 	if f.scatter {
 		var p scatterPlan
 		p.lay(&f.shape)
-		return p.workspace(o.last)
+		return p.workspace(o.last, maxSize)
 	}
 	if f.mapped && !f.winograd {
 		return 0
@@ -257,7 +287,7 @@ func (o *conv) workspaceOf(f *convFacts) int {
 	if f.banded && !f.winograd {
 		var p bandPlan
 		p.lay(&f.shape)
-		return p.workspace()
+		return p.workspace(maxSize)
 	}
 	if f.gather && !f.winograd {
 		var p gatherPlan
@@ -377,7 +407,7 @@ func (o *conv) runFloat32(ctx *Context, out, in []*tensor.Tensor) error {
 		st.halves.execute(ctx.Pool, m, x, nil, y, bias, o.act, ctx.Scratch)
 		return nil
 	}
-	if Complete && f.halving && packed == nil && len(ctx.Scratch) >= st.halves.need {
+	if Complete && f.halving && packed == nil && len(ctx.Scratch) >= st.halves.most {
 		st.halves.execute(ctx.Pool, nil, x, in[1].Float32s(), y, bias, o.act, ctx.Scratch)
 		return nil
 	}

@@ -55,7 +55,9 @@ func (p *bandPlan) lay(s *convShape) {
 	p.slots = min(mulSize(s.n, p.bands), bandSlots)
 }
 
-func (p *bandPlan) workspace() int { return scratchBytes(mulSize(p.slots, p.srcLen)) }
+func (p *bandPlan) workspace(threads int) int {
+	return scratchBytes(mulSize(min(p.slots, threads), p.srcLen))
+}
 
 // bandState is the task of a run.
 type bandState struct {
@@ -96,7 +98,7 @@ func (t *bandState) execute(pool *parallel.Pool, packed *packedGather, x, y, bia
 	keepSlice(&t.y, y)
 	keepSlice(&t.bias, bias)
 	keepEpilogue(&t.act, act)
-	sources, _ := floatsOf(scratch, t.slots*t.srcLen)
+	sources, _ := floatsOf(scratch, min(t.slots, pool.Threads())*t.srcLen)
 	keepSlice(&t.sources, sources)
 	t.task.run(pool, t.n*t.bands, t.slots, mulSize(t.n, t.dst[1], t.dst[2], t.taps(), t.c, t.o))
 }

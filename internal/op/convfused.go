@@ -82,6 +82,11 @@ func (o *fusedConv) Prepack(i int, in []Fact, s Slices) (Packed, error) {
 // Workspace implements [Workspacer].
 func (o *fusedConv) Workspace(in []Fact) int { return o.conv.Workspace(in[:min(3, len(in))]) }
 
+// WorkspaceFor implements [ThreadWorkspacer].
+func (o *fusedConv) WorkspaceFor(in []Fact, threads int) (size, first int) {
+	return o.conv.WorkspaceFor(in[:min(3, len(in))], threads)
+}
+
 // Fuse hides that of the convolution, after which there may be an addition.
 func (o *fusedConv) Fuse(next Op, pos int, nextIn []Fact) (Op, int, bool) { return nil, 0, false }
 

@@ -90,10 +90,10 @@ type halvingPlan struct {
 	depth            int // parts·c
 	size             int // tiles of a block
 	units            int
-	cuts             int // into how many parts a block may be cut
+	cuts             int // into how many pieces a block may be cut
 	borderLen        int
 	tapsLen, fullLen int // elements of the weights by taps and transformed
-	work, need       int // bytes of scratch, with transformed weights and in all
+	work, most       int // bytes of scratch, with transformed weights and in all
 }
 
 // lay divides the work.
@@ -127,21 +127,36 @@ func (p *halvingPlan) lay(s *convShape) {
 	p.tapsLen = mulSize(halvingTaps, s.c, s.o)
 	p.fullLen = mulSize(4, kernel.HalvingTaps, s.c, s.o)
 	p.work = 0
-	for parts := 1; parts <= p.cuts; parts++ {
-		slots, in, out := p.memory(parts)
-		p.work = max(p.work, scratchBytes(mulSize(slots, in), mulSize(slots, out), mulSize(slots, p.borderLen), p.o))
+	for threads := 1; threads <= winogradSlots; threads++ {
+		work, _ := p.need(threads)
+		p.work = max(p.work, work)
 	}
-	p.need = max(p.work, scratchBytes(p.tapsLen, p.fullLen))
+	p.most = max(p.work, scratchBytes(p.tapsLen, p.fullLen))
 }
 
-// memory returns the number of slots and the elements of each where blocks are cut into parts.
-func (p *halvingPlan) memory(parts int) (slots, in, out int) {
-	units, size := mulSize(p.units, parts), ceilDiv(p.size, parts)
-	if parts == 1 {
+// pieced returns into how many pieces blocks are cut for a number of threads.
+func (p *halvingPlan) pieced(threads int) int { return min(threads, p.cuts) }
+
+// memory returns the number of slots for a number of threads, and the elements of the parts of a slot.
+func (p *halvingPlan) memory(threads int) (slots, in, out int) {
+	pieces := p.pieced(threads)
+	units, size := mulSize(p.units, pieces), ceilDiv(p.size, pieces)
+	if pieces == 1 {
 		units = mulSize(units, ceilDiv(p.o, halvingCols))
 	}
-	return max(1, min(units, winogradSlots)), mulSize(kernel.HalvingTaps, mulSize(size, p.depth)+winogradGap),
-		mulSize(kernel.HalvingTaps, mulSize(size, p.o)+winogradGap)
+	return max(1, min(units, winogradSlots)), alignedFloats(mulSize(kernel.HalvingTaps, mulSize(size, p.depth)+winogradGap)),
+		alignedFloats(mulSize(kernel.HalvingTaps, mulSize(size, p.o)+winogradGap))
+}
+
+// need returns the bytes of scratch for a number of threads that find transformed weights, and how many are before those of
+// the second.
+func (p *halvingPlan) need(threads int) (size, first int) {
+	slots, in, out := p.memory(threads)
+	slot := addSize(addSize(in, out), alignedFloats(p.borderLen))
+	if slots = min(slots, threads); slots > 1 {
+		first = scratchBytes(slot)
+	}
+	return scratchBytes(mulSize(slots, slot), p.o), first
 }
 
 // unit returns the phase, the group and the block of unit u. Units are in the order of the picture as far as all phases have as
@@ -180,19 +195,19 @@ func (p *halvingPlan) axis(i, r int) halvingAxis {
 // halvingState is the task of a run.
 type halvingState struct {
 	halvingPlan
-	splits             int // of the channels of each unit's results
-	parted             int // into how many parts blocks are cut
-	in, out            int // elements of a slot
-	wave, chunks       int
-	first              int // unit of the wave
-	bySlot             bool
-	x, y, bias, w      []float32
-	ins, outs, borders []float32
-	zeros              []float32 // in place of a bias
-	taps, full         []float32 // weights of a group
-	act                kernel.Epilogue
-	packed             []*kernel.PackedF32 // [group, phase, position]
-	packer             halvingPacker
+	splits        int // of the channels of each unit's results
+	pieces        int // into how many blocks are cut
+	in, out, slot int // elements of the parts of a slot, and of it
+	wave, chunks  int
+	first         int // unit of the wave
+	bySlot        bool
+	x, y, bias, w []float32
+	memory        []float32 // of the slots
+	zeros         []float32 // in place of a bias
+	taps, full    []float32 // weights of a group
+	act           kernel.Epilogue
+	packed        []*kernel.PackedF32 // [group, phase, position]
+	packer        halvingPacker
 }
 
 // packedHalving is the transformed weights.
@@ -214,7 +229,7 @@ func packHalving(s *convShape, w *tensor.Tensor) *packedHalving {
 	var t halvingState
 	t.lay(s)
 	t.w = w.Float32s()
-	if !t.pack(nil, make([]byte, t.need), true) {
+	if !t.pack(nil, make([]byte, t.most), true) {
 		return nil
 	}
 	p := &packedHalving{matrices: t.packed, shape: w.Shape().Clone()}
@@ -238,36 +253,31 @@ func (t *halvingState) execute(pool *parallel.Pool, packed *packedHalving, x, w,
 		t.pack(pool, scratch, false)
 	}
 	// Neither columns nor tiles depend on how they are shared out.
-	splits, parted := 1, 1
-	switch n := pool.Threads(); {
-	case n > 1 && t.cuts > 1:
-		parted = min(n, t.cuts)
-	case t.units < 2*n && t.units%n != 0:
+	n := pool.Threads()
+	splits, pieces := 1, t.pieced(n)
+	if pieces == 1 && t.units < 2*n && t.units%n != 0 {
 		splits = min(n, ceilDiv(t.o, halvingCols))
 	}
 	keep(&t.splits, splits)
-	keep(&t.parted, parted)
-	slots, in, out := t.memory(parted)
+	keep(&t.pieces, pieces)
+	slots, in, out := t.halvingPlan.memory(n)
 	keep(&t.in, in)
 	keep(&t.out, out)
-	ins, scratch := floatsOf(scratch, slots*in)
-	keepSlice(&t.ins, ins)
-	outs, scratch := floatsOf(scratch, slots*out)
-	keepSlice(&t.outs, outs)
-	borders, scratch := floatsOf(scratch, slots*t.borderLen)
-	keepSlice(&t.borders, borders)
+	keep(&t.slot, in+out+alignedFloats(t.borderLen))
+	memory, scratch := floatsOf(scratch, min(slots, n)*t.slot)
+	keepSlice(&t.memory, memory)
 	if bias == nil {
 		zeros, _ := floatsOf(scratch, t.o)
 		clear(zeros)
 		keepSlice(&t.zeros, zeros)
 	}
-	units := t.units * splits * parted
-	keep(&t.bySlot, pool.Threads() > slots)
+	units := t.units * splits * pieces
+	keep(&t.bySlot, n > slots)
 	wave := units
 	if t.bySlot {
 		wave = slots
 	}
-	work := mulSize(ceilDiv(t.size, t.parted), kernel.HalvingTaps, t.depth, ceilDiv(t.o, t.splits))
+	work := mulSize(ceilDiv(t.size, pieces), kernel.HalvingTaps, t.depth, ceilDiv(t.o, t.splits))
 	for first := 0; first < units; first += wave {
 		keep(&t.first, first)
 		keep(&t.wave, min(wave, units-first))
@@ -355,17 +365,18 @@ func (t *halvingState) Do(chunk, worker int) {
 		if t.bySlot {
 			slot = u
 		}
-		t.compute(t.first+u, t.ins[slot*t.in:][:t.in], t.outs[slot*t.out:][:t.out], t.borders[slot*t.borderLen:][:t.borderLen])
+		m := t.memory[slot*t.slot:][:t.slot]
+		t.compute(t.first+u, m[:t.in], m[t.in:][:t.out], m[t.in+t.out:][:t.borderLen])
 	}
 }
 
-// compute computes a block of tiles of one phase of one group, or a part of it, or some of its channels.
+// compute computes a block of tiles of one phase of one group, or a piece of it, or some of its channels.
 func (t *halvingState) compute(u int, in, out, border []float32) {
-	part, u := u/(t.units*t.splits), u%(t.units*t.splits)
+	piece, u := u/(t.units*t.splits), u%(t.units*t.splits)
 	split := u % t.splits
 	phase, g, b := t.unit(u / t.splits)
 	p := &t.phases[phase]
-	t0, t1 := chunkRange(p.tiles, p.blocks*t.parted, b*t.parted+part)
+	t0, t1 := chunkRange(p.tiles, p.blocks*t.pieces, b*t.pieces+piece)
 	n := t1 - t0
 	ldi, ldo := n*t.depth+winogradGap, n*t.o+winogradGap
 	p.segments(t0, t1, func(at, image, ty, tx, run int) {

@@ -47,7 +47,7 @@ func usesScatter(s *convShape) bool {
 	}
 	var p scatterPlan
 	p.lay(s)
-	return p.workspace(false) < math.MaxInt
+	return p.workspace(false, maxSize) < math.MaxInt
 }
 
 // packedScatter is the weights of each group as [C, taps·O].
@@ -180,14 +180,18 @@ func (p *scatterPlan) lay(s *convShape) {
 	p.srcLen = mulSize(p.n, p.src[0], p.src[1], p.src[2], p.c, p.groups)
 }
 
-// workspace returns the bytes of scratch memory for data in channels-last order or not.
-func (p *scatterPlan) workspace(last bool) int {
-	col, row := mulSize(p.slots, p.colLen), mulSize(p.slots, p.rowLen)
+// workspace returns the bytes of scratch memory for data in channels-last order or not,
+// and a number of threads.
+func (p *scatterPlan) workspace(last bool, threads int) int {
+	slots := mulSize(min(p.slots, threads), p.slotLen())
 	if last {
-		return scratchBytes(col, row)
+		return scratchBytes(slots)
 	}
-	return scratchBytes(col, row, p.srcLen)
+	return scratchBytes(slots, p.srcLen)
 }
+
+// slotLen returns the elements of a slot.
+func (p *scatterPlan) slotLen() int { return addSize(p.colLen, p.rowLen) }
 
 // scatterState is the task of a run.
 type scatterState struct {
@@ -197,7 +201,7 @@ type scatterState struct {
 	bands         int
 	last          bool
 	x, y, source  []float32
-	cols, staged  []float32
+	memory        []float32 // of the slots
 	first         []float32 // a row of results before anything is added
 	biasLen       int       // values of the bias that it is made of
 	act           kernel.Epilogue
@@ -241,9 +245,8 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 	if t.unitFunc == nil {
 		t.unitFunc, t.transposeFunc = t.unit, t.transposeBlocks
 	}
-	cols, scratch := floatsOf(scratch, t.slots*t.colLen)
+	slots, scratch := floatsOf(scratch, min(t.slots, pool.Threads())*t.slotLen())
 	positions := t.src[0] * t.src[1] * t.src[2]
-	staged, scratch := floatsOf(scratch, t.slots*t.rowLen)
 	turned := !last && positions > 1 && t.c*t.groups > 1
 	source := x
 	if turned {
@@ -254,8 +257,7 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 	keepSlice(&t.x, x)
 	keepSlice(&t.y, y)
 	keepSlice(&t.source, source)
-	keepSlice(&t.cols, cols)
-	keepSlice(&t.staged, staged)
+	keepSlice(&t.memory, slots)
 	keepEpilogue(&t.act, act)
 	if turned {
 		t.turn.f = t.transposeFunc
@@ -307,8 +309,8 @@ func (t *scatterState) transposeBlocks(lo, hi int) {
 // unit computes a band of rows of one plane of results, or an image.
 func (t *scatterState) unit(u, slot int) {
 	plane, band := u/t.bands, u%t.bands
-	col := t.cols[slot*t.colLen:][:t.colLen]
-	row := t.staged[slot*t.rowLen:][:t.rowLen]
+	col := t.memory[slot*t.slotLen():][:t.colLen]
+	row := t.memory[slot*t.slotLen()+t.colLen:][:t.rowLen]
 	h0, h1 := chunkRange(t.dst[1], t.bands, band)
 	if t.cube[0].kernel > 1 {
 		source := plane * t.rows

@@ -82,6 +82,11 @@ func (o *deformConv) Workspace(in []Fact) int {
 	return workBytes(8, mulSize(deformSlots, f.c, f.groups, f.ax[0].kernel, f.ax[1].kernel))
 }
 
+// WorkspaceFor implements [ThreadWorkspacer].
+func (o *deformConv) WorkspaceFor(in []Fact, threads int) (size, first int) {
+	return o.Workspace(in), 0
+}
+
 // deformSlots is how many positions at a time have memory for their values.
 const deformSlots = 16
 

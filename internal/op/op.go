@@ -143,6 +143,14 @@ type Workspacer interface {
 	Workspace(in []Fact) int // bytes; Run finds at least as many in ctx.Scratch
 }
 
+// ThreadWorkspacer is a Workspacer whose scratch memory depends on how many threads share it.
+type ThreadWorkspacer interface {
+	Workspacer
+	// WorkspaceFor returns the bytes of scratch memory where a given number of threads works, at most those of Workspace, and how
+	// many of them lie before those that only the second thread uses, or 0 where threads have no memory of their own.
+	WorkspaceFor(in []Fact, threads int) (size, first int)
+}
+
 // Allocator is an Op whose output sizes depend on the values of its inputs in a way that
 // only the computation itself finds (NonZero, Loop). When Infer returns ErrDeferred, the
 // planner calls RunAlloc in place of Infer and Run. The op gets memory from ctx.New.

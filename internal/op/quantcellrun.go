@@ -38,7 +38,6 @@ type cellBands struct {
 	width          int // columns of a band
 	source, result int // bytes of channels-last copies; 0 where tensors are in that order
 	image, line    int // bytes of a chunk: a band, as wide as any kernel wants it, and the results of one row of cells
-	bytes          int
 }
 
 // closedCells reports whether the windows of all parts lie in images as
@@ -93,14 +92,17 @@ func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands
 		p.result = scratchBytes(mulSize(s.n, s.o, s.groups, s.dst[1], s.dst[2])/4 + 1)
 	}
 	p.line = scratchBytes(line/4 + 1)
-	p.bytes = addSize(addSize(p.source, p.result), mulSize(p.chunks, addSize(mulSize(p.images, p.image), p.line)))
 	return p
+}
+
+func (p cellBands) memory() scratch8 {
+	return scratch8{addSize(p.source, p.result), addSize(mulSize(p.images, p.image), p.line), p.chunks}
 }
 
 // cellBytes is the scratch memory of a run that closedCells accepts, however many threads compute it.
 func cellBytes(s *convShape, last bool) int {
 	parts := cellGroups(s)
-	return mostBytes(func(by sharing) int { return planBands(s, parts, last, by).bytes })
+	return mostBytes(func(by sharing) scratch8 { return planBands(s, parts, last, by).memory() })
 }
 
 // prepare sets the division for a shape.

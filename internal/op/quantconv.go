@@ -296,6 +296,26 @@ func (o *quantConv) Workspace(in []Fact) int {
 	return o.plan(s).bytes
 }
 
+// WorkspaceFor implements [ThreadWorkspacer].
+func (o *quantConv) WorkspaceFor(in []Fact, threads int) (size, first int) {
+	f, err := o.facts(in)
+	if err != nil {
+		return 0, 0
+	}
+	s, by := &f.shape, sharingFor(threads)
+	switch form := o.form(in, s); form {
+	case convDepth:
+		return planDepth8(s, o.depthForm(s), by).memory().of(threads)
+	case convFew:
+		g, _ := geometryOfFew(s)
+		return planFew(s, &g, by).memory().of(threads)
+	case convWindows:
+		size, first = planWindows(s, o.last, by).memory().of(threads)
+		return max(o.plan(s).bytes, size), first
+	}
+	return o.Workspace(in), 0
+}
+
 // MACs implements [Coster].
 func (o *quantConv) MACs(in, out []Fact) int64 {
 	return o.conv.MACs([]Fact{{DType: tensor.Float32, Shape: in[0].Shape}, {DType: tensor.Float32, Shape: in[o.w].Shape}}, out)

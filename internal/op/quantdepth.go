@@ -144,7 +144,6 @@ type depth8Plan struct {
 	rows, bands        int // result rows of a band; bands of an image
 	units, chunks      int
 	band, sums, border int // bytes of a chunk: the image or a row of quads, sums of a row, and zero points
-	bytes              int
 }
 
 // depth8Cost is the work of one multiply-add of a depthwise convolution of 8-bit values, in those of others.
@@ -174,13 +173,16 @@ func planDepth8(s *convShape, form depth8Form, by sharing) depth8Plan {
 	case depth3x3:
 		p.band, p.sums, p.border = scratchBytes(mulSize(inRows(p.rows), pitch/4)/4+1), 0, 0
 	}
-	p.bytes = mulSize(p.chunks, addSize(p.band, addSize(p.sums, p.border)))
 	return p
+}
+
+func (p depth8Plan) memory() scratch8 {
+	return scratch8{0, addSize(p.band, addSize(p.sums, p.border)), p.chunks}
 }
 
 // depth8Bytes is the scratch memory of a run, however many threads compute it.
 func depth8Bytes(s *convShape, form depth8Form) int {
-	return mostBytes(func(by sharing) int { return planDepth8(s, form, by).bytes })
+	return mostBytes(func(by sharing) scratch8 { return planDepth8(s, form, by).memory() })
 }
 
 // depth8Run is one run. Kept in the node's state.

@@ -158,7 +158,6 @@ type fewPlan struct {
 	plane         int // bytes of the results of one channel and phase of columns
 	words, result int // bytes of a chunk: the band, and results
 	line          int // bytes of a chunk: interleaved results of the rows of a band, with those of lanes beyond
-	bytes         int
 }
 
 // planFew divides a run.
@@ -181,13 +180,16 @@ func planFew(s *convShape, g *fewGeometry, by sharing) fewPlan {
 	p.words = scratchBytes(inRows(p.rows) * rowWords)
 	p.result = scratchBytes((p.plane*g.pw*s.o + 64) / 4)
 	p.line = p.result
-	p.bytes = mulSize(p.chunks, addSize(p.words, addSize(p.result, p.line)))
 	return p
+}
+
+func (p fewPlan) memory() scratch8 {
+	return scratch8{0, addSize(p.words, addSize(p.result, p.line)), p.chunks}
 }
 
 // fewBytes is the scratch memory of a run, however many threads compute it.
 func fewBytes(s *convShape, g *fewGeometry) int {
-	return mostBytes(func(by sharing) int { return planFew(s, g, by).bytes })
+	return mostBytes(func(by sharing) scratch8 { return planFew(s, g, by).memory() })
 }
 
 // fewRun is one run. Kept in the node's state.

@@ -47,7 +47,6 @@ type overlapPlan struct {
 	rows, bands   int // rows of a band; bands of an image
 	units, chunks int
 	sums, image   int // bytes of a chunk: what pixels at the end of a vector give, and an image in the kernel's form
-	bytes         int
 }
 
 func planOverlap(s *convShape, by sharing) overlapPlan {
@@ -59,13 +58,14 @@ func planOverlap(s *convShape, by sharing) overlapPlan {
 	p.chunks = by.split(p.units, work)
 	p.sums = scratchBytes(kernel.OverlapScratch(p.rows, s.src[2]))
 	p.image = scratchBytes(mulSize(s.src[1], s.src[2], s.c) / 4)
-	p.bytes = mulSize(p.chunks, addSize(p.sums, p.image))
 	return p
 }
 
+func (p overlapPlan) memory() scratch8 { return scratch8{0, addSize(p.sums, p.image), p.chunks} }
+
 // overlapBytes is the scratch memory of a run, however many threads compute it.
 func overlapBytes(s *convShape) int {
-	return mostBytes(func(by sharing) int { return planOverlap(s, by).bytes })
+	return mostBytes(func(by sharing) scratch8 { return planOverlap(s, by).memory() })
 }
 
 // overlapRun is one run. Kept in the node's state.

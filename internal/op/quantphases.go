@@ -166,13 +166,12 @@ func planPhases(s *convShape, g *depthPhases, by sharing) depth8Plan {
 	} else {
 		p.band, p.sums, p.border = scratchBytes(mulSize(p.rows-1+g.rows, pitch)), scratchBytes(mulSize(g.line, c)), scratchBytes(c/4+1)
 	}
-	p.bytes = mulSize(p.chunks, addSize(p.band, addSize(p.sums, p.border)))
 	return p
 }
 
 // phasesBytes is the scratch memory of a run, however many threads compute it.
 func phasesBytes(s *convShape, g *depthPhases) int {
-	return mostBytes(func(by sharing) int { return planPhases(s, g, by).bytes })
+	return mostBytes(func(by sharing) scratch8 { return planPhases(s, g, by).memory() })
 }
 
 // phasesRun is one run. Kept in the node's state.

@@ -17,8 +17,10 @@ const (
 	sharings
 )
 
-func sharingOf(pool *parallel.Pool) sharing {
-	switch n := pool.Threads(); {
+func sharingOf(pool *parallel.Pool) sharing { return sharingFor(pool.Threads()) }
+
+func sharingFor(threads int) sharing {
+	switch n := threads; {
 	case n == 1:
 		return alone
 	case n == 2:
@@ -76,11 +78,25 @@ func plansFor[P any](plan func(sharing) P) (plans [sharings]P) {
 	return plans
 }
 
-// mostBytes returns the scratch memory of a run, however many threads compute it, where bytes is what it takes for some.
-func mostBytes(bytes func(sharing) int) int {
+// scratch8 is the scratch memory of a run: what all threads read, and a part for each chunk or, of several for a thread, for each thread.
+type scratch8 struct{ common, part, parts int }
+
+func (s scratch8) bytes() int { return addSize(s.common, mulSize(s.parts, s.part)) }
+
+// of returns the memory for a number of threads, and how much of it lies before that of the second.
+func (s scratch8) of(threads int) (size, first int) {
+	s.parts = min(s.parts, threads)
+	if s.parts < 2 {
+		return s.bytes(), 0
+	}
+	return s.bytes(), s.common + s.part
+}
+
+// mostBytes returns the scratch memory of a run, however many threads compute it.
+func mostBytes(scratch func(sharing) scratch8) int {
 	most := 0
 	for by := range sharings {
-		most = max(most, bytes(by))
+		most = max(most, scratch(by).bytes())
 	}
 	return most
 }

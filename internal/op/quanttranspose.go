@@ -236,6 +236,28 @@ func (o *quantConvTranspose) Workspace(in []Fact) int {
 	return n
 }
 
+// WorkspaceFor implements [ThreadWorkspacer].
+func (o *quantConvTranspose) WorkspaceFor(in []Fact, threads int) (size, first int) {
+	f, err := o.extents(in[0].Shape, in[o.w].Shape)
+	if err != nil {
+		return 0, 0
+	}
+	by := sharingFor(threads)
+	switch form := o.form(in, &f.shape); {
+	case Complete && form == transposedPhases:
+		g, _ := phasesOf(&f.shape)
+		size, first = planPhases(&f.shape, &g, by).memory().of(threads)
+	case form == transposedOverlap:
+		size, first = planOverlap(&f.shape, by).memory().of(threads)
+	case form == transposedFew:
+		g, _ := o.few(true, &f.shape)
+		return planFew(&f.shape, &g, by).memory().of(threads)
+	case form == transposedWindows:
+		size, first = planBands(&f.shape, cellGroups(&f.shape), o.last, by).memory().of(threads)
+	}
+	return max(planCells(&f.shape, o.last).bytes, size), first
+}
+
 // ChannelsLast implements [LayoutAware].
 func (o *quantConvTranspose) ChannelsLast(in []Fact) (Op, []bool, bool) {
 	if o.last {

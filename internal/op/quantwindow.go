@@ -63,7 +63,6 @@ type windowPlan struct {
 	width, pitch  int // positions and values of a row of a band
 	source        int // bytes of the channels-last operand; 0 where it is in place
 	image, result int // bytes of a chunk: a band, as wide as any kernel wants it, and results
-	bytes         int
 }
 
 // planWindows divides a convolution that closed accepts.
@@ -97,13 +96,16 @@ func planWindows(s *convShape, last bool, by sharing) windowPlan {
 	if !last {
 		p.result = scratchBytes(mulSize(p.rows, s.dst[2], s.o)/4 + 1)
 	}
-	p.bytes = addSize(p.source, mulSize(p.chunks, addSize(mulSize(p.images, p.image), p.result)))
 	return p
+}
+
+func (p windowPlan) memory() scratch8 {
+	return scratch8{p.source, addSize(mulSize(p.images, p.image), p.result), p.chunks}
 }
 
 // windowBytes is the scratch memory of a convolution that closed accepts, however many threads compute it.
 func windowBytes(s *convShape, last bool) int {
-	return mostBytes(func(by sharing) int { return planWindows(s, last, by).bytes })
+	return mostBytes(func(by sharing) scratch8 { return planWindows(s, last, by).memory() })
 }
 
 // chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads

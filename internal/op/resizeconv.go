@@ -207,6 +207,11 @@ func (e *enlarger) rows(dst []float32, from, to int) {
 // Workspace implements [Workspacer].
 func (o *resizedConv) Workspace(in []Fact) int { return o.conv.Workspace(o.inner(in)) }
 
+// WorkspaceFor implements [ThreadWorkspacer].
+func (o *resizedConv) WorkspaceFor(in []Fact, threads int) (size, first int) {
+	return o.conv.WorkspaceFor(o.inner(in), threads)
+}
+
 // MACs implements [Coster].
 func (o *resizedConv) MACs(in, out []Fact) int64 { return o.conv.MACs(o.inner(in), out) }
 

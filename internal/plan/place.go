@@ -49,9 +49,14 @@ func (b *builder) place() error {
 	for i := range p.steps {
 		s := &p.steps[i]
 		if w, ok := s.op.(op.Workspacer); ok && !s.dynamic {
-			s.nwork = w.Workspace(b.inFacts(s.node))
+			first := 0
+			if t, ok := w.(op.ThreadWorkspacer); ok {
+				s.nwork, first = t.WorkspaceFor(b.inFacts(s.node), b.opts.Pool.Threads())
+			} else {
+				s.nwork = w.Workspace(b.inFacts(s.node))
+			}
 			if s.nwork > 0 {
-				blocks = append(blocks, block{size: s.nwork, from: i, to: i, set: &s.scratch})
+				blocks = append(blocks, block{size: s.nwork, first: first, from: i, to: i, set: &s.scratch})
 			}
 		}
 		for _, o := range s.out {
@@ -66,13 +71,13 @@ func (b *builder) place() error {
 		}
 	}
 	m := b.opts.Limits.Arena
-	total, ok := pack(blocks, false)
+	total, ok := pack(blocks)
 	if b.opts.Pool.Threads() > 1 && ok {
-		if n, ok := pack(blocks, true); ok && n-total <= total/8 && (m <= 0 || n <= m) {
-			total = n
-		} else {
-			pack(blocks, false)
+		most := total + total/8
+		if m > 0 {
+			most = min(most, m)
 		}
+		total = packCentred(blocks, total, most)
 	}
 	if !ok || m > 0 && total > m {
 		return &LimitError{"bytes of activations", fmt.Sprint(total), fmt.Sprint(m), ""}
@@ -171,6 +176,7 @@ func (l *lifetimes) sharedElsewhere(s *step, k, root int) bool {
 // block is memory that is in use during the steps from … to, both included.
 type block struct {
 	size     int
+	first    int // bytes that belong to the first of two threads, or 0, which is half of them
 	from, to int
 	set      *int
 }
@@ -180,16 +186,52 @@ type block struct {
 // blocks are placed first, each at the lowest offset that is free: the "greedy by size"
 // strategy of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
 // Inference" (2020), §5.2.
-//
-// Centred, a block is rather placed in the middle of one that is as large or larger and in use at another time, if that is
-// free: two threads that each compute one half of every picture then keep to memory of their own.
-func pack(blocks []block, centred bool) (int, bool) {
+func pack(blocks []block) (int, bool) {
+	total, _, ok := packInOrder(bySize(blocks, false), false)
+	return total, ok
+}
+
+// packCentred is pack such that blocks are rather placed with their middle at that of others that are in use at another time, if
+// memory there is free and no more is needed: two threads that each compute one half of every picture then keep to memory of
+// their own. It leaves blocks as they are, and returns total, if that would take more than most bytes.
+func packCentred(blocks []block, total, most int) int {
+	best, least := make([]int, len(blocks)), -1
+	for i := range blocks {
+		best[i] = *blocks[i].set
+	}
+	// Which of two middles blocks of the same size get depends on where one begins.
+	for _, late := range []bool{true, false} {
+		n, off, ok := packInOrder(bySize(blocks, late), true)
+		if !ok || n > most || least >= 0 && off >= least {
+			continue
+		}
+		total, least = n, off
+		for i := range blocks {
+			best[i] = *blocks[i].set
+		}
+	}
+	for i := range blocks {
+		*blocks[i].set = best[i]
+	}
+	return total
+}
+
+// bySize returns the blocks, larger ones first, and late ones if they are equal.
+func bySize(blocks []block, late bool) []*block {
 	order := make([]*block, len(blocks))
 	for i := range blocks {
 		order[i] = &blocks[i]
 	}
+	if late {
+		slices.Reverse(order)
+	}
 	slices.SortStableFunc(order, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
-	total := 0
+	return order
+}
+
+// packInOrder places blocks, and returns the bytes in total and of those that have a middle of their own, and false if there are
+// too many to count.
+func packInOrder(order []*block, centred bool) (total, apart int, ok bool) {
 	var placed []*block // by offset
 	for _, b := range order {
 		off := 0
@@ -203,36 +245,49 @@ func pack(blocks []block, centred bool) (int, bool) {
 			off = max(off, *q.set+roundUp(q.size))
 		}
 		if centred {
-			off = middle(b, placed, off)
+			at, ok := centre(b, placed, total)
+			if ok {
+				off = at
+			} else {
+				apart += b.size
+			}
 		}
 		*b.set = off
 		if off+roundUp(b.size) < off {
-			return 0, false
+			return 0, 0, false
 		}
 		total = max(total, off+roundUp(b.size))
 		at, _ := slices.BinarySearchFunc(placed, off, func(q *block, off int) int { return cmp.Compare(*q.set, off) })
 		placed = slices.Insert(placed, at, b)
 	}
-	return total, true
+	return total, apart, true
 }
 
-// middle returns an offset in the middle of another block that is free for b, or else off. It looks at a few.
-func middle(b *block, placed []*block, off int) int {
+// middle returns the bytes of a block before its middle, in whole cache lines.
+func (b *block) middle() int {
+	if b.first > 0 {
+		return roundUp(b.first)
+	}
+	return roundUp(b.size) / 2 / tensor.Align * tensor.Align
+}
+
+// centre returns an offset at which the middle of b is that of another block and b is free and ends before end. It looks at a few.
+func centre(b *block, placed []*block, end int) (off int, ok bool) {
 	tries, last := 16, -1
 	for _, q := range placed {
-		at := *q.set + (roundUp(q.size)-roundUp(b.size))/2/tensor.Align*tensor.Align
-		if q.size < b.size || at == last {
+		at := *q.set + q.middle() - b.middle()
+		if at == last || at < 0 || at+roundUp(b.size) > end {
 			continue
 		}
 		if b.free(at, placed) {
-			return at
+			return at, true
 		}
 		if tries--; tries == 0 {
 			break
 		}
 		last = at
 	}
-	return off
+	return 0, false
 }
 
 // free reports whether no block overlaps with b in both memory and time if b lies at an offset.

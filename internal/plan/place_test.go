@@ -20,7 +20,10 @@ func TestPackDoesNotOverlap(t *testing.T) {
 			}
 			sum += roundUp(blocks[i].size)
 		}
-		total, ok := pack(blocks, centred)
+		total, ok := pack(blocks)
+		if centred {
+			total = packCentred(blocks, total, total+total/8)
+		}
 		if !ok {
 			t.Fatal("pack failed")
 		}
@@ -54,7 +57,11 @@ func TestPackChainIsTight(t *testing.T) {
 		blocks = append(blocks, block{size: 640, from: i, to: i + 1, set: &offs[i]})
 	}
 	for _, centred := range []bool{false, true} {
-		if total, _ := pack(blocks, centred); total != 1280 {
+		total, _ := pack(blocks)
+		if centred {
+			total = packCentred(blocks, total, 2*total)
+		}
+		if total != 1280 {
 			t.Errorf("total %d, want 1280", total)
 		}
 	}
@@ -69,8 +76,12 @@ func TestPackCentres(t *testing.T) {
 	for i, size := range sizes {
 		blocks = append(blocks, block{size: size, from: i, to: i + 1, set: &offs[i]})
 	}
-	if total, _ := pack(blocks, true); total != 1<<14+1<<13 {
+	total, _ := pack(blocks)
+	if total = packCentred(blocks, total, total); total != 1<<14+1<<13 {
 		t.Errorf("total %d, want %d", total, 1<<14+1<<13)
+	}
+	if n := packCentred(blocks, total+1, total-1); n != total+1 {
+		t.Errorf("total %d where there is no room, want %d", n, total+1)
 	}
 	for i := range sizes {
 		if middle := offs[i] + sizes[i]/2; middle != 1<<13 && middle != 1<<14+1<<12 {
