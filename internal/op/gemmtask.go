@@ -187,8 +187,15 @@ func (t *gemmTask) run(pool *parallel.Pool, s *sharedGemm) {
 		}
 		t.rows = evenShare(t.m, t.rows) // rows do
 	}
+	chunks := t.colChunks * ceilDiv(t.m, t.rows)
+	if chunks == 1 || pool.Threads() == 1 {
+		for i := range chunks {
+			t.Do(i, 0)
+		}
+		return
+	}
 	s.keep(t)
-	pool.Run(t.colChunks*ceilDiv(t.m, t.rows), &s.gemmTask)
+	pool.Run(chunks, &s.gemmTask)
 }
 
 // evenShare returns at most size such that an even number of shares of n, of that many each but the last, are about equal: two
