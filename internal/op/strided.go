@@ -40,11 +40,19 @@ func (s *strided) axis(dim, step int) {
 // moveGrain is how many bytes a chunk of a movement writes.
 const moveGrain = 256 << 10
 
+// From moveShare bytes on, the pixels of a single picture that changes between planes and channels-last, moveLeast or more to a
+// thread, are shared out: threads then read and write what is theirs in the operators beside.
+const (
+	moveShare = 32 << 10
+	moveLeast = 256
+)
+
 // mover is the task of a strided copy. It lives in the node's state.
 type mover struct {
 	strided
 	dst, src *tensor.Tensor
 	rows     int // indices of the outermost axis in one chunk
+	parts    int // if not 0, chunks are so many shares of the columns of a transpose
 }
 
 // run copies to all of dst the elements of src that m's axes select.
@@ -61,13 +69,35 @@ func (m *mover) run(ctx *Context, dst, src *tensor.Tensor) {
 	if len(m.dims) == 2 && m.st[0] == 1 {
 		least = 8 // a transpose reads neighbouring elements together
 	}
-	m.rows = min(max(least, moveGrain/max(row, 1)), m.dims[0])
-	ctx.Pool.Run((m.dims[0]+m.rows-1)/m.rows, m)
+	m.rows, m.parts = min(max(least, moveGrain/max(row, 1)), m.dims[0]), 0
+	chunks := (m.dims[0] + m.rows - 1) / m.rows
+	if n := ctx.Pool.Threads(); n > 1 && chunks == 1 && len(dst.Bytes()) >= moveShare && m.transposes32() {
+		switch {
+		case m.dims[0] >= n*moveLeast:
+			m.rows = ceilDiv(ceilDiv(m.dims[0], n), cacheLine) * cacheLine
+			chunks = ceilDiv(m.dims[0], m.rows)
+		case m.dims[1] >= n*moveLeast:
+			m.parts, chunks = n, n
+		}
+	}
+	ctx.Pool.Run(chunks, m)
 	m.dst, m.src = nil, nil
+}
+
+// transposes32 reports whether the copy is the transpose of a matrix of 32-bit values.
+func (m *mover) transposes32() bool {
+	return m.dst.DType().Size() == 4 && len(m.dims) == 2 && m.st[0] == 1 && m.st[1] >= m.dims[0]
 }
 
 // Do implements [parallel.Task].
 func (m *mover) Do(chunk, _ int) {
+	if m.parts > 0 {
+		rows, cols := m.dims[0], m.dims[1]
+		lo, hi := chunkRange(cols, m.parts, chunk)
+		dst, src := asFloats(words[uint32](m.dst)), asFloats(words[uint32](m.src))
+		kernel.TransposeF32(dst[lo:], cols, src[m.off+lo*m.st[1]:], m.st[1], hi-lo, rows)
+		return
+	}
 	switch m.dst.DType().Size() {
 	case 1:
 		moveChunk[uint8](m, chunk)
