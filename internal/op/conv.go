@@ -260,14 +260,14 @@ func (o *conv) WorkspaceFor(in []Fact, threads int) (size, first int) {
 		var p scatterPlan
 		p.lay(&f.shape)
 		if n := min(p.slots, threads); n > 1 {
-			first = scratchBytes(p.slotLen())
+			first = scratchBytes(p.slotLen()) + slotGap/2
 		}
 		return p.workspace(o.last, threads), first
 	case f.banded && !f.winograd && !f.mapped:
 		var p bandPlan
 		p.lay(&f.shape)
 		if n := min(p.slots, threads); n > 1 {
-			first = scratchBytes(p.srcLen)
+			first = scratchBytes(p.srcLen) + slotGap/2
 		}
 		return p.workspace(threads), first
 	}

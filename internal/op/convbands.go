@@ -56,7 +56,7 @@ func (p *bandPlan) lay(s *convShape) {
 }
 
 func (p *bandPlan) workspace(threads int) int {
-	return scratchBytes(mulSize(min(p.slots, threads), p.srcLen))
+	return scratchBytes(slotFloats(min(p.slots, threads), p.srcLen))
 }
 
 // bandState is the task of a run.
@@ -98,7 +98,7 @@ func (t *bandState) execute(pool *parallel.Pool, packed *packedGather, x, y, bia
 	keepSlice(&t.y, y)
 	keepSlice(&t.bias, bias)
 	keepEpilogue(&t.act, act)
-	sources, _ := floatsOf(scratch, min(t.slots, pool.Threads())*t.srcLen)
+	sources, _ := floatsOf(scratch, slotFloats(min(t.slots, pool.Threads()), t.srcLen))
 	keepSlice(&t.sources, sources)
 	t.task.run(pool, t.n*t.bands, t.slots, mulSize(t.n, t.dst[1], t.dst[2], t.taps(), t.c, t.o))
 }
@@ -108,7 +108,7 @@ func (t *bandState) unit(u, slot int) {
 	n, band := u/t.bands, u%t.bands
 	h0, h1 := band*t.dst[1]/t.bands, (band+1)*t.dst[1]/t.bands
 	rows := h1 - h0
-	source := t.sources[slot*t.srcLen:][:t.srcLen]
+	source := slotOf(t.sources, slot, t.srcLen)
 	w, left := t.src[2]*t.c, t.before[2]*t.c
 	for i := range (rows-1)*t.cube[1].stride + t.cube[1].span() {
 		line := source[i*t.line:][:t.line]

@@ -154,9 +154,9 @@ func (p *halvingPlan) need(threads int) (size, first int) {
 	slots, in, out := p.memory(threads)
 	slot := addSize(addSize(in, out), alignedFloats(p.borderLen))
 	if slots = min(slots, threads); slots > 1 {
-		first = scratchBytes(slot)
+		first = scratchBytes(slot) + slotGap/2
 	}
-	return scratchBytes(mulSize(slots, slot), p.o), first
+	return scratchBytes(slotFloats(slots, slot), p.o), first
 }
 
 // unit returns the phase, the group and the block of unit u. Units are in the order of the picture as far as all phases have as
@@ -264,7 +264,7 @@ func (t *halvingState) execute(pool *parallel.Pool, packed *packedHalving, x, w,
 	keep(&t.in, in)
 	keep(&t.out, out)
 	keep(&t.slot, in+out+alignedFloats(t.borderLen))
-	memory, scratch := floatsOf(scratch, min(slots, n)*t.slot)
+	memory, scratch := floatsOf(scratch, slotFloats(min(slots, n), t.slot))
 	keepSlice(&t.memory, memory)
 	if bias == nil {
 		zeros, _ := floatsOf(scratch, t.o)
@@ -365,7 +365,7 @@ func (t *halvingState) Do(chunk, worker int) {
 		if t.bySlot {
 			slot = u
 		}
-		m := t.memory[slot*t.slot:][:t.slot]
+		m := slotOf(t.memory, slot, t.slot)
 		t.compute(t.first+u, m[:t.in], m[t.in:][:t.out], m[t.in+t.out:][:t.borderLen])
 	}
 }

@@ -183,7 +183,7 @@ func (p *scatterPlan) lay(s *convShape) {
 // workspace returns the bytes of scratch memory for data in channels-last order or not,
 // and a number of threads.
 func (p *scatterPlan) workspace(last bool, threads int) int {
-	slots := mulSize(min(p.slots, threads), p.slotLen())
+	slots := slotFloats(min(p.slots, threads), p.slotLen())
 	if last {
 		return scratchBytes(slots)
 	}
@@ -245,7 +245,7 @@ func (t *scatterState) execute(pool *parallel.Pool, last bool, packed *packedSca
 	if t.unitFunc == nil {
 		t.unitFunc, t.transposeFunc = t.unit, t.transposeBlocks
 	}
-	slots, scratch := floatsOf(scratch, min(t.slots, pool.Threads())*t.slotLen())
+	slots, scratch := floatsOf(scratch, slotFloats(min(t.slots, pool.Threads()), t.slotLen()))
 	positions := t.src[0] * t.src[1] * t.src[2]
 	turned := !last && positions > 1 && t.c*t.groups > 1
 	source := x
@@ -309,8 +309,8 @@ func (t *scatterState) transposeBlocks(lo, hi int) {
 // unit computes a band of rows of one plane of results, or an image.
 func (t *scatterState) unit(u, slot int) {
 	plane, band := u/t.bands, u%t.bands
-	col := t.memory[slot*t.slotLen():][:t.colLen]
-	row := t.memory[slot*t.slotLen()+t.colLen:][:t.rowLen]
+	memory := slotOf(t.memory, slot, t.slotLen())
+	col, row := memory[:t.colLen], memory[t.colLen:]
 	h0, h1 := chunkRange(t.dst[1], t.bands, band)
 	if t.cube[0].kernel > 1 {
 		source := plane * t.rows

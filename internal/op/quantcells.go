@@ -235,7 +235,7 @@ func planCells(s *convShape, last bool) cellPlan {
 		p.bytes = math.MaxInt
 		return p
 	}
-	if per = mulSize(p.chunks, p.gather+p.sums+p.flat); per > math.MaxInt/4 {
+	if per = slotBytes(p.chunks, p.gather+p.sums+p.flat); per > math.MaxInt/4 {
 		p.bytes = math.MaxInt
 		return p
 	}

@@ -267,7 +267,7 @@ func (o *quantConv) plan(s *convShape) conv8Plan {
 		return conv8Plan{bytes: math.MaxInt}
 	}
 	p.source, p.rows, p.sums, p.result = line(p.source), line(p.rows), line(p.sums), line(p.result)
-	per := mulSize(p.chunks, p.rows+p.sums+p.result)
+	per := slotBytes(p.chunks, p.rows+p.sums+p.result)
 	if per > math.MaxInt-p.source {
 		return conv8Plan{bytes: math.MaxInt}
 	}

@@ -81,7 +81,7 @@ func plansFor[P any](plan func(sharing) P) (plans [sharings]P) {
 // scratch8 is the scratch memory of a run: what all threads read, and a part for each chunk or, of several for a thread, for each thread.
 type scratch8 struct{ common, part, parts int }
 
-func (s scratch8) bytes() int { return addSize(s.common, mulSize(s.parts, s.part)) }
+func (s scratch8) bytes() int { return addSize(s.common, slotBytes(s.parts, s.part)) }
 
 // of returns the memory for a number of threads, and how much of it lies before that of the second.
 func (s scratch8) of(threads int) (size, first int) {
@@ -89,7 +89,7 @@ func (s scratch8) of(threads int) (size, first int) {
 	if s.parts < 2 {
 		return s.bytes(), 0
 	}
-	return s.bytes(), s.common + s.part
+	return s.bytes(), s.common + s.part + slotGap/2
 }
 
 // mostBytes returns the scratch memory of a run, however many threads compute it.

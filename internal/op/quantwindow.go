@@ -120,7 +120,7 @@ func (m *chunkMemory) part(scratch []byte, size, chunk, worker int) []byte {
 	if m.byWorker {
 		chunk = worker
 	}
-	return scratch[chunk*size:][:size]
+	return scratch[chunk*(size+slotGap):][:size]
 }
 
 // addSize is mulSize for sums.

@@ -50,3 +50,21 @@ func elemsOf(in []Fact, i int) int {
 	}
 	return mulSize(in[i].Shape...)
 }
+
+// slotGap is how many bytes lie between the memory of one thread and that of the next. Processors fetch what follows what is read or
+// written one after the other, tens of kilobytes ahead; of what another core writes, that would be a cache line taken from it each time.
+const slotGap = 64 << 10
+
+// slotBytes returns the bytes of n slots, or chunks' parts, of size bytes.
+func slotBytes(n, size int) int {
+	if n < 2 {
+		return mulSize(n, size)
+	}
+	return addSize(mulSize(n, size), mulSize(n-1, slotGap))
+}
+
+// slotFloats is slotBytes for float32 values.
+func slotFloats(n, size int) int { return addSize(mulSize(n, size), mulSize(max(0, n-1), slotGap/4)) }
+
+// slotOf returns slot i of memory that slotFloats has measured.
+func slotOf(memory []float32, i, size int) []float32 { return memory[i*(size+slotGap/4):][:size] }

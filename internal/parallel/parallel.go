@@ -22,8 +22,9 @@ import (
 const spin = 50 * time.Microsecond
 
 // moment is how often a thread that has nothing left to do looks for others to finish, or to bring more work, before it looks
-// at what is left of their shares: less than a microsecond. Looking makes whoever changes a line next ask for it again.
-const moment = 200
+// at what is left of their shares: about a microsecond. Looking makes whoever changes a line next ask for it again, and a chunk
+// that is taken from its thread takes along what that has in its cache.
+const moment = 1000
 
 // Task is work in numbered chunks. Do is called once for each chunk, from any goroutine,
 // several at once; worker is below the pool's Threads and differs between concurrent calls.
@@ -198,7 +199,7 @@ func (l *lane) claim(owner bool) (int, bool) {
 
 // more reports whether chunks come in a moment.
 func (l *lane) more() bool {
-	for range moment {
+	for range moment / 4 { // of slower looks
 		if l.await() {
 			return true
 		}
