@@ -228,80 +228,68 @@ func (f *convFacts) packSliced(c *slicedConv) Packed {
 
 // Workspace implements [Workspacer].
 func (o *conv) Workspace(in []Fact) int {
+	size, _ := o.WorkspaceFor(in, maxSize)
+	return size
+}
+
+// WorkspaceFor implements [ThreadWorkspacer], for any number of threads if that is maxSize.
+func (o *conv) WorkspaceFor(in []Fact, threads int) (size, first int) {
 	f, err := o.facts(in)
 	if err != nil || !f.engine {
-		return 0
+		return 0, 0
 	}
 	if !Complete || !f.halving {
-		return o.workspaceOf(&f)
+		return o.workspaceOf(&f, threads)
 	}
 	var p halvingPlan
 	p.lay(&f.shape)
-	if f.constant {
-		// Weights without transform are multiplied directly.
-		return max(p.work, o.workspaceOf(&f))
+	if !f.constant {
+		return p.most, 0
 	}
-	return p.most
+	// Weights without transform are multiplied directly.
+	direct, _ := o.workspaceOf(&f, threads)
+	if threads == maxSize {
+		return max(p.work, direct), 0
+	}
+	size, first = p.need(threads)
+	return max(size, direct), first
 }
 
-// WorkspaceFor implements [ThreadWorkspacer].
-func (o *conv) WorkspaceFor(in []Fact, threads int) (size, first int) {
-	f, err := o.facts(in)
-	switch {
-	case err != nil || !f.engine:
-		return 0, 0
-	case Complete && f.halving && f.constant:
-		var p halvingPlan
-		p.lay(&f.shape)
-		size, first = p.need(threads)
-		return max(size, o.workspaceOf(&f)), first
-	case Complete && f.halving:
-	case f.scatter:
-		var p scatterPlan
-		p.lay(&f.shape)
-		if n := min(p.slots, threads); n > 1 {
-			first = scratchBytes(p.slotLen()) + slotGap/2
-		}
-		return p.workspace(o.last, threads), first
-	case f.banded && !f.winograd && !f.mapped:
-		var p bandPlan
-		p.lay(&f.shape)
-		if n := min(p.slots, threads); n > 1 {
-			first = scratchBytes(p.srcLen) + slotGap/2
-		}
-		return p.workspace(threads), first
-	}
-	return o.Workspace(in), 0
-}
-
-// workspaceOf is Workspace for methods other than halving.
-func (o *conv) workspaceOf(f *convFacts) int {
+// workspaceOf is WorkspaceFor for methods other than halving.
+func (o *conv) workspaceOf(f *convFacts, threads int) (size, first int) {
+	slot := 0
 	if f.scatter {
 		var p scatterPlan
 		p.lay(&f.shape)
-		return p.workspace(o.last, maxSize)
+		if min(p.slots, threads) > 1 {
+			slot = scratchBytes(p.slotLen()) + slotGap/2
+		}
+		return p.workspace(o.last, threads), slot
 	}
 	if f.mapped && !f.winograd {
-		return 0
+		return 0, 0
 	}
 	if f.banded && !f.winograd {
 		var p bandPlan
 		p.lay(&f.shape)
-		return p.workspace(maxSize)
+		if min(p.slots, threads) > 1 {
+			slot = scratchBytes(p.srcLen) + slotGap/2
+		}
+		return p.workspace(threads), slot
 	}
 	if f.gather && !f.winograd {
 		var p gatherPlan
 		p.lay(&f.shape, o.last)
-		return p.workspace()
+		return p.workspace(), 0
 	}
 	p := planConv(f.shape, o.last, o.last)
 	if f.winograd {
 		// Weights without transform are multiplied by taps.
 		var w winogradPlan
 		w.lay(&f.shape)
-		return max(w.workspace(), p.workspace())
+		return max(w.workspace(), p.workspace()), 0
 	}
-	return p.workspace()
+	return p.workspace(), 0
 }
 
 // MACs implements [Coster].

@@ -83,9 +83,7 @@ func (o *deformConv) Workspace(in []Fact) int {
 }
 
 // WorkspaceFor implements [ThreadWorkspacer].
-func (o *deformConv) WorkspaceFor(in []Fact, threads int) (size, first int) {
-	return o.Workspace(in), 0
-}
+func (o *deformConv) WorkspaceFor(in []Fact, _ int) (size, first int) { return o.Workspace(in), 0 }
 
 // deformSlots is how many positions at a time have memory for their values.
 const deformSlots = 16

@@ -136,6 +136,10 @@ type sharedGemm struct {
 
 // keep sets what is not what it was.
 func (s *sharedGemm) keep(t *gemmTask) {
+	if !Complete {
+		s.gemmTask = *t
+		return
+	}
 	for _, p := range [][2]*int{{&s.m, &t.m}, {&s.n, &t.n}, {&s.k, &t.k}, {&s.rows, &t.rows}, {&s.units, &t.units}, {&s.colChunks, &t.colChunks}} {
 		keep(p[0], *p[1])
 	}

@@ -18,6 +18,8 @@ func keep[T comparable](p *T, v T) {
 }
 
 // keepSlice is keep for slices, which are the same if they are of the same memory.
+//
+//go:noinline
 func keepSlice[E any](p *[]E, v []E) {
 	if unsafe.SliceData(*p) != unsafe.SliceData(v) || len(*p) != len(v) || cap(*p) != cap(v) {
 		*p = v
@@ -25,6 +27,8 @@ func keepSlice[E any](p *[]E, v []E) {
 }
 
 // keepEpilogue is keep for epilogues.
+//
+//go:noinline
 func keepEpilogue(p *kernel.Epilogue, v kernel.Epilogue) {
 	keepSlice(&p.Bias, v.Bias)
 	keep(&p.Act, v.Act)

@@ -95,14 +95,16 @@ func planBands(s *convShape, parts []cellGroup, last bool, by sharing) cellBands
 	return p
 }
 
-func (p cellBands) memory() scratch8 {
+func cellScratch(p cellBands) scratch8 {
 	return scratch8{addSize(p.source, p.result), addSize(mulSize(p.images, p.image), p.line), p.chunks}
 }
 
-// cellBytes is the scratch memory of a run that closedCells accepts, however many threads compute it.
-func cellBytes(s *convShape, last bool) int {
+// cellBytes is the scratch memory of a run that closedCells accepts for a number of threads.
+//
+//go:noinline
+func cellBytes(s *convShape, last bool, threads int) (size, first int) {
 	parts := cellGroups(s)
-	return mostBytes(func(by sharing) scratch8 { return planBands(s, parts, last, by).memory() })
+	return bytesFor(threads, func(by sharing) scratch8 { return cellScratch(planBands(s, parts, last, by)) })
 }
 
 // prepare sets the division for a shape.

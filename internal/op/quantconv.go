@@ -100,9 +100,9 @@ func (o *quantConv) extents(x, w tensor.Shape) (f convFacts, err error) {
 	if f.c > math.MaxInt32/(255*128)/max(1, mulSize(f.shape.taps())) {
 		return f, fmt.Errorf("weights %v: so many terms may overflow a sum of 32 bits", w)
 	}
-	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && windowBytes(&f.shape, o.last) == math.MaxInt ||
+	if o.plan(&f.shape).bytes == math.MaxInt || flatWindows(&f.shape) && tooMany(windowBytes(&f.shape, o.last, maxSize)) ||
 		Complete && o.last && isPlain3x3(&f.shape, 1) && winogradQ8Bytes(&f.shape) == math.MaxInt ||
-		o.last && isDepth8(&f.shape) && max(depth8Bytes(&f.shape, depthPairs), depth8Bytes(&f.shape, depthQuads)) == math.MaxInt {
+		o.last && isDepth8(&f.shape) && (tooMany(depth8Bytes(&f.shape, depthPairs, maxSize)) || tooMany(depth8Bytes(&f.shape, depthQuads, maxSize))) {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -277,43 +277,29 @@ func (o *quantConv) plan(s *convShape) conv8Plan {
 
 // Workspace implements [Workspacer].
 func (o *quantConv) Workspace(in []Fact) int {
-	f, err := o.facts(in)
-	if err != nil {
-		return 0
-	}
-	s := &f.shape
-	switch form := o.form(in, s); {
-	case form == convDepth:
-		return depth8Bytes(s, o.depthForm(s))
-	case form == convFew:
-		g, _ := geometryOfFew(s)
-		return fewBytes(s, &g)
-	case Complete && form == convTiles:
-		return winogradQ8Bytes(s)
-	case form == convWindows:
-		return max(o.plan(s).bytes, windowBytes(s, o.last))
-	}
-	return o.plan(s).bytes
+	size, _ := o.WorkspaceFor(in, maxSize)
+	return size
 }
 
-// WorkspaceFor implements [ThreadWorkspacer].
+// WorkspaceFor implements [ThreadWorkspacer], for any number of threads if that is maxSize.
 func (o *quantConv) WorkspaceFor(in []Fact, threads int) (size, first int) {
 	f, err := o.facts(in)
 	if err != nil {
 		return 0, 0
 	}
-	s, by := &f.shape, sharingFor(threads)
-	switch form := o.form(in, s); form {
-	case convDepth:
-		return planDepth8(s, o.depthForm(s), by).memory().of(threads)
-	case convFew:
+	s := &f.shape
+	switch form := o.form(in, s); {
+	case form == convDepth:
+		return depth8Bytes(s, o.depthForm(s), threads)
+	case form == convFew:
 		g, _ := geometryOfFew(s)
-		return planFew(s, &g, by).memory().of(threads)
-	case convWindows:
-		size, first = planWindows(s, o.last, by).memory().of(threads)
-		return max(o.plan(s).bytes, size), first
+		return fewBytes(s, &g, threads)
+	case Complete && form == convTiles:
+		return winogradQ8Bytes(s), 0
+	case form == convWindows:
+		size, first = windowBytes(s, o.last, threads)
 	}
-	return o.Workspace(in), 0
+	return max(o.plan(s).bytes, size), first
 }
 
 // MACs implements [Coster].

@@ -176,13 +176,15 @@ func planDepth8(s *convShape, form depth8Form, by sharing) depth8Plan {
 	return p
 }
 
-func (p depth8Plan) memory() scratch8 {
+func depth8Scratch(p depth8Plan) scratch8 {
 	return scratch8{0, addSize(p.band, addSize(p.sums, p.border)), p.chunks}
 }
 
-// depth8Bytes is the scratch memory of a run, however many threads compute it.
-func depth8Bytes(s *convShape, form depth8Form) int {
-	return mostBytes(func(by sharing) scratch8 { return planDepth8(s, form, by).memory() })
+// depth8Bytes is the scratch memory of a run for a number of threads.
+//
+//go:noinline
+func depth8Bytes(s *convShape, form depth8Form, threads int) (size, first int) {
+	return bytesFor(threads, func(by sharing) scratch8 { return depth8Scratch(planDepth8(s, form, by)) })
 }
 
 // depth8Run is one run. Kept in the node's state.

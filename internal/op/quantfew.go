@@ -183,13 +183,15 @@ func planFew(s *convShape, g *fewGeometry, by sharing) fewPlan {
 	return p
 }
 
-func (p fewPlan) memory() scratch8 {
+func fewScratch(p fewPlan) scratch8 {
 	return scratch8{0, addSize(p.words, addSize(p.result, p.line)), p.chunks}
 }
 
-// fewBytes is the scratch memory of a run, however many threads compute it.
-func fewBytes(s *convShape, g *fewGeometry) int {
-	return mostBytes(func(by sharing) scratch8 { return planFew(s, g, by).memory() })
+// fewBytes is the scratch memory of a run for a number of threads.
+//
+//go:noinline
+func fewBytes(s *convShape, g *fewGeometry, threads int) (size, first int) {
+	return bytesFor(threads, func(by sharing) scratch8 { return fewScratch(planFew(s, g, by)) })
 }
 
 // fewRun is one run. Kept in the node's state.

@@ -61,11 +61,13 @@ func planOverlap(s *convShape, by sharing) overlapPlan {
 	return p
 }
 
-func (p overlapPlan) memory() scratch8 { return scratch8{0, addSize(p.sums, p.image), p.chunks} }
+func overlapScratch(p overlapPlan) scratch8 { return scratch8{0, addSize(p.sums, p.image), p.chunks} }
 
-// overlapBytes is the scratch memory of a run, however many threads compute it.
-func overlapBytes(s *convShape) int {
-	return mostBytes(func(by sharing) scratch8 { return planOverlap(s, by).memory() })
+// overlapBytes is the scratch memory of a run for a number of threads.
+//
+//go:noinline
+func overlapBytes(s *convShape, threads int) (size, first int) {
+	return bytesFor(threads, func(by sharing) scratch8 { return overlapScratch(planOverlap(s, by)) })
 }
 
 // overlapRun is one run. Kept in the node's state.

@@ -169,9 +169,11 @@ func planPhases(s *convShape, g *depthPhases, by sharing) depth8Plan {
 	return p
 }
 
-// phasesBytes is the scratch memory of a run, however many threads compute it.
-func phasesBytes(s *convShape, g *depthPhases) int {
-	return mostBytes(func(by sharing) scratch8 { return planPhases(s, g, by).memory() })
+// phasesBytes is the scratch memory of a run for a number of threads.
+//
+//go:noinline
+func phasesBytes(s *convShape, g *depthPhases, threads int) (size, first int) {
+	return bytesFor(threads, func(by sharing) scratch8 { return depth8Scratch(planPhases(s, g, by)) })
 }
 
 // phasesRun is one run. Kept in the node's state.

@@ -92,11 +92,13 @@ func (s scratch8) of(threads int) (size, first int) {
 	return s.bytes(), s.common + s.part + slotGap/2
 }
 
-// mostBytes returns the scratch memory of a run, however many threads compute it.
-func mostBytes(scratch func(sharing) scratch8) int {
-	most := 0
-	for by := range sharings {
-		most = max(most, scratch(by).bytes())
+// bytesFor returns the scratch memory of a run for a number of threads, or if that is maxSize for any, as WorkspaceFor does.
+func bytesFor(threads int, scratch func(sharing) scratch8) (size, first int) {
+	if threads < maxSize {
+		return scratch(sharingFor(threads)).of(threads)
 	}
-	return most
+	for by := range sharings {
+		size = max(size, scratch(by).bytes())
+	}
+	return size, 0
 }

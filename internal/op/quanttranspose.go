@@ -57,7 +57,7 @@ func (o *quantConvTranspose) extents(x, w tensor.Shape) (f convFacts, err error)
 	if mulSize(cube[0].stride, cube[1].stride, cube[2].stride) > maxPhases {
 		return f, fmt.Errorf("strides of more than %d results in a cell are not supported", maxPhases)
 	}
-	if planCells(&f.shape, o.last).bytes == math.MaxInt || closedCells(&f.shape) && cellBytes(&f.shape, o.last) == math.MaxInt {
+	if planCells(&f.shape, o.last).bytes == math.MaxInt || closedCells(&f.shape) && tooMany(cellBytes(&f.shape, o.last, maxSize)) {
 		return f, fmt.Errorf("shapes %v and %v are too large", x, w)
 	}
 	return f, nil
@@ -166,7 +166,7 @@ const (
 
 func (o *quantConvTranspose) form(in []Fact, s *convShape) transposed8Form {
 	if Complete && o.last && in[o.w].Const != nil {
-		if g, ok := phasesOf(s); ok && phasesBytes(s, &g) < math.MaxInt {
+		if g, ok := phasesOf(s); ok && !tooMany(phasesBytes(s, &g, maxSize)) {
 			return transposedPhases
 		}
 	}
@@ -216,44 +216,27 @@ func (o *quantConvTranspose) Prepack(i int, in []Fact, _ Slices) (Packed, error)
 
 // Workspace implements [Workspacer].
 func (o *quantConvTranspose) Workspace(in []Fact) int {
-	f, err := o.extents(in[0].Shape, in[o.w].Shape)
-	if err != nil {
-		return 0
-	}
-	n := planCells(&f.shape, o.last).bytes
-	switch form := o.form(in, &f.shape); {
-	case Complete && form == transposedPhases:
-		g, _ := phasesOf(&f.shape)
-		return max(n, phasesBytes(&f.shape, &g))
-	case form == transposedOverlap:
-		return max(n, overlapBytes(&f.shape))
-	case form == transposedFew:
-		g, _ := o.few(true, &f.shape)
-		return fewBytes(&f.shape, &g)
-	case form == transposedWindows:
-		return max(n, cellBytes(&f.shape, o.last))
-	}
-	return n
+	size, _ := o.WorkspaceFor(in, maxSize)
+	return size
 }
 
-// WorkspaceFor implements [ThreadWorkspacer].
+// WorkspaceFor implements [ThreadWorkspacer], for any number of threads if that is maxSize.
 func (o *quantConvTranspose) WorkspaceFor(in []Fact, threads int) (size, first int) {
 	f, err := o.extents(in[0].Shape, in[o.w].Shape)
 	if err != nil {
 		return 0, 0
 	}
-	by := sharingFor(threads)
 	switch form := o.form(in, &f.shape); {
 	case Complete && form == transposedPhases:
 		g, _ := phasesOf(&f.shape)
-		size, first = planPhases(&f.shape, &g, by).memory().of(threads)
+		size, first = phasesBytes(&f.shape, &g, threads)
 	case form == transposedOverlap:
-		size, first = planOverlap(&f.shape, by).memory().of(threads)
+		size, first = overlapBytes(&f.shape, threads)
 	case form == transposedFew:
 		g, _ := o.few(true, &f.shape)
-		return planFew(&f.shape, &g, by).memory().of(threads)
+		return fewBytes(&f.shape, &g, threads)
 	case form == transposedWindows:
-		size, first = planBands(&f.shape, cellGroups(&f.shape), o.last, by).memory().of(threads)
+		size, first = cellBytes(&f.shape, o.last, threads)
 	}
 	return max(planCells(&f.shape, o.last).bytes, size), first
 }

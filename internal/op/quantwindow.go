@@ -99,13 +99,15 @@ func planWindows(s *convShape, last bool, by sharing) windowPlan {
 	return p
 }
 
-func (p windowPlan) memory() scratch8 {
+func windowScratch(p windowPlan) scratch8 {
 	return scratch8{p.source, addSize(mulSize(p.images, p.image), p.result), p.chunks}
 }
 
-// windowBytes is the scratch memory of a convolution that closed accepts, however many threads compute it.
-func windowBytes(s *convShape, last bool) int {
-	return mostBytes(func(by sharing) scratch8 { return planWindows(s, last, by).memory() })
+// windowBytes is the scratch memory of a convolution that closed accepts for a number of threads.
+//
+//go:noinline
+func windowBytes(s *convShape, last bool, threads int) (size, first int) {
+	return bytesFor(threads, func(by sharing) scratch8 { return windowScratch(planWindows(s, last, by)) })
 }
 
 // chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads

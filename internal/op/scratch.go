@@ -68,3 +68,6 @@ func slotFloats(n, size int) int { return addSize(mulSize(n, size), mulSize(max(
 
 // slotOf returns slot i of memory that slotFloats has measured.
 func slotOf(memory []float32, i, size int) []float32 { return memory[i*(size+slotGap/4):][:size] }
+
+// tooMany reports whether so many bytes cannot be counted.
+func tooMany(size, _ int) bool { return size == math.MaxInt }

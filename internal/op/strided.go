@@ -71,7 +71,7 @@ func (m *mover) run(ctx *Context, dst, src *tensor.Tensor) {
 	}
 	m.rows, m.parts = min(max(least, moveGrain/max(row, 1)), m.dims[0]), 0
 	chunks := (m.dims[0] + m.rows - 1) / m.rows
-	if n := ctx.Pool.Threads(); n > 1 && chunks == 1 && len(dst.Bytes()) >= moveShare && m.transposes32() {
+	if n := ctx.Pool.Threads(); Complete && n > 1 && chunks == 1 && len(dst.Bytes()) >= moveShare && m.transposes32() {
 		switch {
 		case m.dims[0] >= n*moveLeast:
 			m.rows = ceilDiv(ceilDiv(m.dims[0], n), cacheLine) * cacheLine
@@ -91,7 +91,7 @@ func (m *mover) transposes32() bool {
 
 // Do implements [parallel.Task].
 func (m *mover) Do(chunk, _ int) {
-	if m.parts > 0 {
+	if Complete && m.parts > 0 {
 		rows, cols := m.dims[0], m.dims[1]
 		lo, hi := chunkRange(cols, m.parts, chunk)
 		dst, src := asFloats(words[uint32](m.dst)), asFloats(words[uint32](m.src))

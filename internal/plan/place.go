@@ -50,8 +50,8 @@ func (b *builder) place() error {
 		s := &p.steps[i]
 		if w, ok := s.op.(op.Workspacer); ok && !s.dynamic {
 			first := 0
-			if t, ok := w.(op.ThreadWorkspacer); ok {
-				s.nwork, first = t.WorkspaceFor(b.inFacts(s.node), b.opts.Pool.Threads())
+			if op.Complete {
+				s.nwork, first = workspaceFor(w, b.inFacts(s.node), b.opts.Pool.Threads())
 			} else {
 				s.nwork = w.Workspace(b.inFacts(s.node))
 			}
@@ -72,7 +72,7 @@ func (b *builder) place() error {
 	}
 	m := b.opts.Limits.Arena
 	total, ok := pack(blocks)
-	if b.opts.Pool.Threads() > 1 && ok {
+	if op.Complete && b.opts.Pool.Threads() > 1 && ok {
 		most := total + total/8
 		if m > 0 {
 			most = min(most, m)
@@ -84,6 +84,14 @@ func (b *builder) place() error {
 	}
 	p.arena = total
 	return nil
+}
+
+// workspaceFor is [op.ThreadWorkspacer.WorkspaceFor] for all that need scratch memory.
+func workspaceFor(w op.Workspacer, in []op.Fact, threads int) (size, first int) {
+	if t, ok := w.(op.ThreadWorkspacer); ok {
+		return t.WorkspaceFor(in, threads)
+	}
+	return w.Workspace(in), 0
 }
 
 // lifetimes knows, for each slot that owns memory, the last step that reads it, directly or
@@ -222,7 +230,7 @@ func bySize(blocks []block, late bool) []*block {
 	for i := range blocks {
 		order[i] = &blocks[i]
 	}
-	if late {
+	if op.Complete && late {
 		slices.Reverse(order)
 	}
 	slices.SortStableFunc(order, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
@@ -244,7 +252,7 @@ func packInOrder(order []*block, centred bool) (total, apart int, ok bool) {
 			}
 			off = max(off, *q.set+roundUp(q.size))
 		}
-		if centred {
+		if op.Complete && centred {
 			at, ok := centre(b, placed, total)
 			if ok {
 				off = at
