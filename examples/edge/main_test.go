@@ -38,7 +38,7 @@ func TestSize(t *testing.T) {
 		tags string
 		most int64
 	}{
-		{"", 5_300_000},
+		{"", 5_400_000},
 		{"aekit_core", 4_000_000},
 	} {
 		out := filepath.Join(t.TempDir(), "edge")
