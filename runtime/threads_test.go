@@ -42,7 +42,7 @@ func randomNetwork(t testing.TB, r *rand.Rand, channels, size int) *onnx.Model {
 	pick := func(n ...int) int { return n[r.IntN(len(n))] }
 	for range 3 + r.IntN(4) {
 		before := channels
-		switch r.IntN(9) {
+		switch r.IntN(10) {
 		case 0, 1:
 			channels = pick(16, 24, 32, 48)
 			x = activate(convolution("Conv", x, before, channels, 3, 1, 1))
@@ -69,6 +69,11 @@ func randomNetwork(t testing.TB, r *rand.Rand, channels, size int) *onnx.Model {
 			y := activate(convolution("Conv", x, before, before, pick(3, 5), 1, pick(1, before)))
 			x = b.Op("Add", "", []string{x, y})
 		case 8:
+			if before%4 == 0 {
+				channels = pick(16, 32, 48)
+				x = activate(convolution("Conv", x, before, channels, pick(1, 3), 1, pick(2, 4)))
+			}
+		case 9:
 			if size <= 32 {
 				factors := b.Initializer(b.Fresh("factors"), tensor.Must(tensor.Of([]float32{1, 1, 2, 2}, 4)))
 				up := b.Op("Resize", "", []string{x, "", factors}, onnx.AttrS("mode", "nearest"))

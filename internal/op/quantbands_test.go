@@ -24,6 +24,9 @@ func TestQuantBands(t *testing.T) {
 		{n: 3, c: 16, o: 1, groups: 1, in: []int{14, 14}, kernel: []int{4, 4}, strides: twos, pads: ones, transposed: true},
 		{n: 1, c: 64, o: 3, groups: 1, in: []int{40, 100}, kernel: []int{3, 3}, pads: ones},
 		{n: 1, c: 128, o: 128, groups: 128, in: []int{33, 40}, kernel: []int{3, 3}, pads: ones},
+		{n: 3, c: 64, o: 64, groups: 8, in: []int{33, 200}, kernel: []int{1, 1}, pads: []int{0, 0, 0, 0}},
+		{n: 70, c: 24, o: 48, groups: 2, in: []int{14, 14}, kernel: []int{1, 1}, pads: ones},
+		{n: 2, c: 64, o: 64, groups: 16, in: []int{33, 100}, kernel: []int{3, 3}, pads: ones},
 		{n: 3, c: 64, o: 64, groups: 64, in: []int{31, 40}, kernel: []int{5, 5}, strides: twos, pads: ones},
 	} {
 		for _, d := range []tensor.DType{tensor.Uint8, tensor.Int8} {

@@ -61,6 +61,7 @@ type windowPlan struct {
 	images        int // of a unit
 	units, chunks int
 	width, pitch  int // positions and values of a row of a band
+	channels      int // values of a position: those of one group, or of all if kernels are one position wide
 	source        int // bytes of the channels-last operand; 0 where it is in place
 	image, result int // bytes of a chunk: a band, as wide as any kernel wants it, and results
 }
@@ -71,7 +72,10 @@ func planWindows(s *convShape, last bool, by sharing) windowPlan {
 	h, w := s.cube[1], s.cube[2]
 	work := mulSize(s.n, s.dst[1], s.dst[2], s.taps(), s.c, s.o, s.groups)
 	p.width = mulSize(s.dst[2]-1, w.stride) + w.kernel
-	p.pitch = mulSize(p.width, s.c)
+	if p.channels = s.c; w.kernel == 1 {
+		p.channels = mulSize(s.c, s.groups)
+	}
+	p.pitch = mulSize(p.width, p.channels)
 	inRows := func(rows int) int { return mulSize(rows-1, h.stride) + h.span() }
 	p.rows, p.images = s.dst[1], 1
 	for p.rows > 1 {
@@ -107,7 +111,8 @@ func windowScratch(p windowPlan) scratch8 {
 //
 //go:noinline
 func windowBytes(s *convShape, last bool, threads int) (size, first int) {
-	return bytesFor(threads, func(by sharing) scratch8 { return windowScratch(planWindows(s, last, by)) })
+	j := joinGroups(s)
+	return bytesFor(threads, func(by sharing) scratch8 { return windowScratch(planWindows(&j, last, by)) })
 }
 
 // chunkMemory chooses the scratch memory of a chunk, of which there is one part for each. Where there are no more threads
@@ -156,21 +161,41 @@ func flatWindows(s *convShape) bool {
 	return s.cube[0].kernel == 1 && s.src[0] == 1 && s.dst[0] == 1 && s.cube[2].dilation == 1 && s.c > 0 && s.o > 0 && s.taps() > 0
 }
 
+const (
+	// joinedChannels is how many channels groups have at least, if there are so many, where they are computed together.
+	joinedChannels = 16
+	// joinedTaps is the most taps of kernels whose groups are joined, so that sums stay within 32 bits.
+	joinedTaps = 1 << 10
+)
+
+// joinGroups returns s with groups of few channels joined to larger ones, whose weights between channels that were of different
+// groups are 0. Tiles multiply so many columns and steps whether they are wanted or not.
+func joinGroups(s *convShape) convShape {
+	j := *s
+	for n := 1; n <= s.groups && j.c < joinedChannels && s.taps() <= joinedTaps; n++ {
+		if s.groups%n == 0 {
+			j.groups, j.c, j.o = s.groups/n, s.c*n, s.o*n
+		}
+	}
+	return j
+}
+
 // packWindows packs the weights of each group.
 func packWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
 	v := signed8(w)
-	taps := s.taps()
+	taps, j := s.taps(), joinGroups(s)
 	p := &packedQ8{shape: w.Shape().Clone()}
-	buf := make([]int8, taps*s.c*s.o)
-	for g := range s.groups {
-		for o := range s.o {
+	buf := make([]int8, taps*j.c*j.o)
+	for g := range j.groups {
+		for o := range j.o {
+			group := o / s.o * s.c // channels of the joined group before those of the result's own
 			for c := range s.c {
 				for k := range taps {
-					buf[o*taps*s.c+k*s.c+c] = v[((g*s.o+o)*s.c+c)*taps+k]
+					buf[o*taps*j.c+k*j.c+group+c] = v[((g*j.o+o)*s.c+c)*taps+k]
 				}
 			}
 		}
-		p.w = append(p.w, kernel.PackQ8(s.cube[1].kernel, s.cube[2].kernel*s.c, s.o, buf, taps*s.c, true))
+		p.w = append(p.w, kernel.PackQ8(s.cube[1].kernel, s.cube[2].kernel*j.c, j.o, buf, taps*j.c, true))
 	}
 	return p
 }
@@ -237,7 +262,8 @@ func (t *windowRun) transposeImages(lo, hi int) {
 
 // prepare sets the divisions for a shape.
 func (t *windowRun) prepare(s *convShape, last bool) {
-	t.convShape, t.plans = *s, plansFor(func(by sharing) windowPlan { return planWindows(s, last, by) })
+	t.convShape = joinGroups(s)
+	t.plans = plansFor(func(by sharing) windowPlan { return planWindows(&t.convShape, last, by) })
 }
 
 // Do implements [parallel.Task]: one chunk of units.
@@ -253,15 +279,15 @@ func (t *windowRun) Do(chunk, worker int) {
 		b := windowBand{first: first*h.stride - h.begin, rows: (rows-1)*h.stride + h.span(), left: -w.begin, width: t.width}
 		for g := range t.groups {
 			p, cols := t.packed.w[g], t.columns.list[g]
-			left, each := t.windows(p, b, mem, n, images, g, u == lo || t.bands > 1 || t.groups > 1)
+			left, each := t.windows(p, b, mem, n, images, g, u == lo || t.bands > 1 || t.channels < t.c*t.groups)
 			dst, ldd, at := t.y, outs, (n*t.dst[1]+first)*width*outs+g*t.o
 			if !t.last {
 				dst, ldd, at = mem[t.images*t.image:], t.o, 0
 			}
-			lines.of(p, cols, left, w.stride*t.c, h.dilation*t.pitch, dst, ldd)
+			lines.of(p, cols, left, w.stride*t.channels, h.dilation*t.pitch, dst, ldd)
 			lines.p0, lines.p1 = 0, p.Panels()
 			m, count := width, rows
-			if h.stride*t.pitch == width*w.stride*t.c {
+			if h.stride*t.pitch == width*w.stride*t.channels {
 				m, count = m*rows, 1
 			}
 			for i := range images {
@@ -283,18 +309,25 @@ func (t *windowRun) Do(chunk, worker int) {
 }
 
 // windows returns the left values of a band of images from n on, group g, and how many of them are an image's: in place or
-// converted in mem, which has the border of the band already unless border is set.
+// converted in mem, which has the border of the band already unless border is set, and all channels where the first group has
+// been converted with the others.
 func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, images, g int, border bool) (left []byte, each int) {
 	all := t.c * t.groups
 	each = t.src[1] * t.src[2] * all
 	image := t.source[n*each:][:images*each]
-	if p.InPlace(t.signed) && t.groups == 1 && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
-		return image[b.first*t.src[2]*all:], each
+	first := 0
+	if t.channels == all {
+		first = g * t.c
+	}
+	if p.InPlace(t.signed) && t.channels == all && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
+		return image[b.first*t.src[2]*all+first:], each
 	}
 	for i := range images {
-		b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g, t.c, t.signed, t.zero, border)
+		if first == 0 {
+			b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g, t.channels, t.signed, t.zero, border)
+		}
 	}
-	return mem[:images*t.image], t.image / p.ValueBytes()
+	return mem[first*p.ValueBytes() : images*t.image], t.image / p.ValueBytes()
 }
 
 // queuedLines is how many lines go through a panel together. A unit of several images has no more of them, so that the border
