@@ -23,9 +23,9 @@ const (
 
 // usesGather reports whether the channels-last operand of a convolution is better gathered.
 // Products in place do as well where rows of results are long and neighbouring windows
-// overlap, or the copy serves few channels.
+// overlap, or the copy serves few channels, as those of a group.
 func usesGather(s *convShape) bool {
-	if s.taps() == 1 || isDepthwise(s) {
+	if s.taps() == 1 || isDepthwise(s) || s.groups > 1 && s.c < mappedChannels && !s.transposed {
 		return false
 	}
 	w := s.cube[2]

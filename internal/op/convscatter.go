@@ -30,9 +30,10 @@ const (
 	scatterBands, scatterSlots = 8, 8
 )
 
-// usesScatter reports whether a convolution is better computed in this way.
+// usesScatter reports whether a convolution is better computed in this way: sums of the few channels of a group among many are
+// too short for vectors.
 func usesScatter(s *convShape) bool {
-	if s.o >= scatterChannels || isDepthwise(s) {
+	if s.o >= scatterChannels || isDepthwise(s) || s.groups > 1 && !s.transposed {
 		return false
 	}
 	if !s.transposed {
