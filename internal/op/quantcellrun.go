@@ -164,7 +164,7 @@ func (t *cellRun) Do(chunk, worker int) {
 		b := windowBand{first: first - t.above, rows: rows + t.above, left: t.left, width: t.width}
 		for g := range t.groups {
 			for i := range images {
-				b.fill(t.packed.w[g], mem[i*t.image:][:t.image], t.x[(n+i)*each:][:each], t.src[1], t.src[2], all, g, t.c, t.signed, t.zero, u == lo || t.bands > 1 || t.groups > 1)
+				b.fill(t.packed.w[g], mem[i*t.image:][:t.image], t.x[(n+i)*each:][:each], t.src[1], t.src[2], all, g*t.c, t.c, t.signed, t.zero, u == lo || t.bands > 1 || t.groups > 1)
 			}
 			for i := range t.parts {
 				h := &t.parts[i].ax[1]

@@ -17,9 +17,9 @@ type windowBand struct {
 	left, width int // image columns; likewise
 }
 
-// fill converts the band of channels [g·c, g·c+c) of a channels-last image of h×w positions
+// fill converts the band of channels [c0, c0+c) of a channels-last image of h×w positions
 // with all channels to dst. What lies outside the image is written if border is set.
-func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, g, c int, signed bool, zero int32, border bool) {
+func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, c0, c int, signed bool, zero int32, border bool) {
 	size := p.ValueBytes()
 	pitch := b.width * c * size
 	lead := min(max(0, -b.left), b.width) * c * size
@@ -41,7 +41,7 @@ func (b windowBand) fill(p *kernel.PackedQ8, dst []byte, x []uint8, h, w, all, g
 	if top == bottom {
 		return
 	}
-	src := x[((b.first+top)*w+from)*all+g*c:]
+	src := x[((b.first+top)*w+from)*all+c0:]
 	if c == all {
 		p.ConvertRows(dst[top*pitch+lead:], b.width*c, src, w*all, bottom-top, n, signed, zero)
 		return
@@ -279,7 +279,7 @@ func (t *windowRun) Do(chunk, worker int) {
 		b := windowBand{first: first*h.stride - h.begin, rows: (rows-1)*h.stride + h.span(), left: -w.begin, width: t.width}
 		for g := range t.groups {
 			p, cols := t.packed.w[g], t.columns.list[g]
-			left, each := t.windows(p, b, mem, n, images, g, u == lo || t.bands > 1 || t.channels < t.c*t.groups)
+			left, each := t.windows(p, b, mem, n, images, g, u == lo || t.bands > 1 || t.groups > 1)
 			dst, ldd, at := t.y, outs, (n*t.dst[1]+first)*width*outs+g*t.o
 			if !t.last {
 				dst, ldd, at = mem[t.images*t.image:], t.o, 0
@@ -309,22 +309,23 @@ func (t *windowRun) Do(chunk, worker int) {
 }
 
 // windows returns the left values of a band of images from n on, group g, and how many of them are an image's: in place or
-// converted in mem, which has the border of the band already unless border is set, and all channels where the first group has
-// been converted with the others.
+// converted in mem, which has the border of the band already unless border is set. Groups are converted together where their
+// channels are and they have the same kernel: the forms of kernels differ.
 func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, images, g int, border bool) (left []byte, each int) {
 	all := t.c * t.groups
 	each = t.src[1] * t.src[2] * all
 	image := t.source[n*each:][:images*each]
-	first := 0
-	if t.channels == all {
+	together := t.channels == all
+	first := 0 // channel of those that are converted
+	if together {
 		first = g * t.c
 	}
-	if p.InPlace(t.signed) && t.channels == all && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
+	if p.InPlace(t.signed) && together && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
 		return image[b.first*t.src[2]*all+first:], each
 	}
-	for i := range images {
-		if first == 0 {
-			b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g, t.channels, t.signed, t.zero, border)
+	if !together || g == 0 || p.Kernel() != t.packed.w[g-1].Kernel() {
+		for i := range images {
+			b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g*t.c-first, t.channels, t.signed, t.zero, border)
 		}
 	}
 	return mem[first*p.ValueBytes() : images*t.image], t.image / p.ValueBytes()
