@@ -109,6 +109,16 @@ type PackedQ8 struct {
 // PackQ8 packs the matrix b of segs*segK rows and n columns, row-major with leading dimension ldb, or its transpose if
 // transB. It copies b. K, the number of rows, must be at least 1, and K*255*128 below 2³¹. [HasQ8] must hold.
 func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
+	return packQ8(segs, segK, n, b, ldb, transB, true)
+}
+
+// PackAlikeQ8 is PackQ8 for a kernel that wants left values in a form that does not depend on b: matrices that are packed by it
+// can be multiplied by the same converted values.
+func PackAlikeQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
+	return packQ8(segs, segK, n, b, ldb, transB, false)
+}
+
+func packQ8(segs, segK, n int, b []int8, ldb int, transB, pairs bool) *PackedQ8 {
 	k := segs * segK
 	rs, cs := ldb, 1
 	if transB {
@@ -120,7 +130,7 @@ func PackQ8(segs, segK, n int, b []int8, ldb int, transB bool) *PackedQ8 {
 	p := &PackedQ8{Segs: segs, N: n, segK: segK}
 	for i := range gemmQ8Kernels {
 		g := &gemmQ8Kernels[i]
-		if *g.use && (!g.pairs || pairsFit(segs, segK, n, b, rs, cs)) && (!g.narrow || g.narrows(segK, n)) {
+		if *g.use && (!g.pairs || pairs && pairsFit(segs, segK, n, b, rs, cs)) && (!g.narrow || g.narrows(segK, n)) {
 			p.kern = g
 			break
 		}

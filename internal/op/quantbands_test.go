@@ -22,6 +22,7 @@ func TestQuantBands(t *testing.T) {
 		{n: 130, c: 1, o: 32, groups: 1, in: []int{28, 28}, kernel: []int{3, 3}, strides: twos, pads: []int{1, 2, 0, 1}},
 		{n: 70, c: 64, o: 32, groups: 1, in: []int{7, 7}, kernel: []int{4, 4}, strides: twos, pads: ones, transposed: true},
 		{n: 3, c: 16, o: 1, groups: 1, in: []int{14, 14}, kernel: []int{4, 4}, strides: twos, pads: ones, transposed: true},
+		{n: 1, c: 32, o: 16, groups: 1, in: []int{14, 14}, kernel: []int{3, 3}, strides: twos, pads: ones, transposed: true},
 		{n: 1, c: 64, o: 3, groups: 1, in: []int{40, 100}, kernel: []int{3, 3}, pads: ones},
 		{n: 1, c: 128, o: 128, groups: 128, in: []int{33, 40}, kernel: []int{3, 3}, pads: ones},
 		{n: 3, c: 64, o: 64, groups: 8, in: []int{33, 200}, kernel: []int{1, 1}, pads: []int{0, 0, 0, 0}},
@@ -50,6 +51,14 @@ func testQuantBands(t *testing.T, c convCase, d tensor.DType) {
 	}
 	const sx, sw, sy, zx, zy = 0.02, 0.01, 0.9, 77, 90
 	x, w := rand8(r, d, append([]int{c.n, c.c}, c.in...)...), rand8(r, tensor.Int8, c.weightShape()...)
+	if c.transposed && c.kernel[0] == 3 {
+		// Likewise parts of the results: the tap in the middle is alone in one.
+		for i, v := range w.Bytes() {
+			if i%9 != 4 {
+				w.Bytes()[i] = uint8(int8(v) / 4)
+			}
+		}
+	}
 	if c.groups > 1 {
 		// Where there is a kernel for pairs that fit in 16 bits, half of the groups have it and half have not.
 		for i, v := range w.Bytes()[:w.Elems()/2] {

@@ -135,11 +135,12 @@ func packCells(s *convShape, w *tensor.Tensor) *packedCells {
 // packCellWindows is packCells for [cellRun]: the matrix of part i of the residues and group
 // c is number i·groups + c.
 func packCellWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
-	p := &packedQ8{shape: w.Shape().Clone()}
-	eachCellMatrix(s, w, func(g *cellGroup, _ int, m []int8) {
-		p.w = append(p.w, kernel.PackQ8(g.ax[1].window, g.ax[2].window*s.c, g.n, m, g.n, false))
-	})
-	return p
+	return &packedQ8{packAlike(func(pack packQ8) (list []*kernel.PackedQ8) {
+		eachCellMatrix(s, w, func(g *cellGroup, _ int, m []int8) {
+			list = append(list, pack(g.ax[1].window, g.ax[2].window*s.c, g.n, m, g.n, false))
+		})
+		return list
+	}), w.Shape().Clone()}
 }
 
 // eachCellMatrix calls f with the g.k×g.n matrix of each part of the residues and each group

@@ -180,24 +180,39 @@ func joinGroups(s *convShape) convShape {
 	return j
 }
 
+// packQ8 is a function that packs a matrix, as [kernel.PackQ8].
+type packQ8 func(segs, segK, n int, b []int8, ldb int, transB bool) *kernel.PackedQ8
+
+// packAlike returns what f packs: matrices for which left values have the same form.
+func packAlike(f func(pack packQ8) []*kernel.PackedQ8) []*kernel.PackedQ8 {
+	list := f(kernel.PackQ8)
+	for _, p := range list {
+		if p.ValueBytes() != list[0].ValueBytes() {
+			return f(kernel.PackAlikeQ8)
+		}
+	}
+	return list
+}
+
 // packWindows packs the weights of each group.
 func packWindows(s *convShape, w *tensor.Tensor) *packedQ8 {
 	v := signed8(w)
 	taps, j := s.taps(), joinGroups(s)
-	p := &packedQ8{shape: w.Shape().Clone()}
-	buf := make([]int8, taps*j.c*j.o)
-	for g := range j.groups {
-		for o := range j.o {
-			group := o / s.o * s.c // channels of the joined group before those of the result's own
-			for c := range s.c {
-				for k := range taps {
-					buf[o*taps*j.c+k*j.c+group+c] = v[((g*j.o+o)*s.c+c)*taps+k]
+	return &packedQ8{packAlike(func(pack packQ8) (list []*kernel.PackedQ8) {
+		buf := make([]int8, taps*j.c*j.o)
+		for g := range j.groups {
+			for o := range j.o {
+				group := o / s.o * s.c // channels of the joined group before those of the result's own
+				for c := range s.c {
+					for k := range taps {
+						buf[o*taps*j.c+k*j.c+group+c] = v[((g*j.o+o)*s.c+c)*taps+k]
+					}
 				}
 			}
+			list = append(list, pack(s.cube[1].kernel, s.cube[2].kernel*j.c, j.o, buf, taps*j.c, true))
 		}
-		p.w = append(p.w, kernel.PackQ8(s.cube[1].kernel, s.cube[2].kernel*j.c, j.o, buf, taps*j.c, true))
-	}
-	return p
+		return list
+	}), w.Shape().Clone()}
 }
 
 // windowRun is one run of a convolution by windows. Kept in the node's state.
@@ -309,8 +324,8 @@ func (t *windowRun) Do(chunk, worker int) {
 }
 
 // windows returns the left values of a band of images from n on, group g, and how many of them are an image's: in place or
-// converted in mem, which has the border of the band already unless border is set. Groups are converted together where their
-// channels are and they have the same kernel: the forms of kernels differ.
+// converted in mem, which has the border of the band already unless border is set. All
+// channels of a position are converted with those of the first group, if windows take them together.
 func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, images, g int, border bool) (left []byte, each int) {
 	all := t.c * t.groups
 	each = t.src[1] * t.src[2] * all
@@ -323,7 +338,7 @@ func (t *windowRun) windows(p *kernel.PackedQ8, b windowBand, mem []byte, n, ima
 	if p.InPlace(t.signed) && together && b.first >= 0 && b.first+b.rows <= t.src[1] && b.left == 0 && b.width == t.src[2] {
 		return image[b.first*t.src[2]*all+first:], each
 	}
-	if !together || g == 0 || p.Kernel() != t.packed.w[g-1].Kernel() {
+	if !together || g == 0 {
 		for i := range images {
 			b.fill(p, mem[i*t.image:][:t.image], image[i*each:], t.src[1], t.src[2], all, g*t.c-first, t.channels, t.signed, t.zero, border)
 		}
