@@ -289,7 +289,8 @@ func (t *scatterState) repeat(bias []float32) {
 	if same {
 		return
 	}
-	t.first, t.biasLen = make([]float32, t.rowLen), len(bias)
+	t.first, t.biasLen = resize(t.first, t.rowLen), len(bias)
+	clear(t.first)
 	for i := copy(t.first, bias); i > 0 && i < t.rowLen; i *= 2 {
 		copy(t.first[i:], t.first[:i])
 	}

@@ -147,7 +147,7 @@ func (s *sharedGemm) keep(t *gemmTask) {
 	keepSlice(&s.b, t.b)
 	keepSlice(&s.c, t.c)
 	keep(&s.packed, t.packed)
-	keep(&s.alpha, t.alpha)
+	keepFloat(&s.alpha, t.alpha)
 	keep(&s.transA, t.transA)
 	keep(&s.transB, t.transB)
 	keep(&s.acc, t.acc)

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/aekit/aekit/internal/kernel"
@@ -26,13 +27,20 @@ func keepSlice[E any](p *[]E, v []E) {
 	}
 }
 
+// keepFloat is keep for values of which 0 and -0 differ.
+func keepFloat(p *float32, v float32) {
+	if math.Float32bits(*p) != math.Float32bits(v) {
+		*p = v
+	}
+}
+
 // keepEpilogue is keep for epilogues.
 //
 //go:noinline
 func keepEpilogue(p *kernel.Epilogue, v kernel.Epilogue) {
 	keepSlice(&p.Bias, v.Bias)
 	keep(&p.Act, v.Act)
-	keep(&p.Alpha, v.Alpha)
-	keep(&p.Lo, v.Lo)
-	keep(&p.Hi, v.Hi)
+	keepFloat(&p.Alpha, v.Alpha)
+	keepFloat(&p.Lo, v.Lo)
+	keepFloat(&p.Hi, v.Hi)
 }
