@@ -240,12 +240,7 @@ func (o *quantConvTranspose) runPhases(ctx *Context, w *packedPhases, out, in []
 		t.own = factorsOf(t.own[:0], scalarOf(in[o.xScale]), floats32(nil, in[o.wScale]), in[o.yScale], t.groups, 1)
 		keepSlice(&t.scale, t.own)
 	}
-	var bias []int32
-	if p, ok := ctx.PackedInput(o.bias).(*packedInts); ok {
-		bias = p.v
-	} else if b := optional(in, o.bias); b != nil {
-		bias = tensor.Data[int32](b)
-	}
+	_, bias := biasAt(ctx, o.bias, in)
 	keepSlice(&t.bias, bias)
 	keep(&t.yZero, zeroOf(in[o.yZero]))
 	keepSlice(&t.scratch, ctx.Scratch)
